@@ -1,0 +1,211 @@
+"""The error tree, and the problem document every error becomes.
+
+A class is a code of the contract with its status and its words; the words are fixed here and never
+taken from an exception, so nothing private can reach a client. The document is RFC 9457
+(https://www.rfc-editor.org/rfc/rfc9457) with the member `error` that OpenAI's clients read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypedDict
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class FieldError(TypedDict):
+    """One thing wrong with a request: where it stands and what would be right."""
+
+    field: str
+    message: str
+
+
+class Problem(Exception):
+    """An error that a client is told about.
+
+    `retry_after_seconds` becomes `Retry-After`; `agent_called` adds `X-Should-Retry: false`, since
+    a client that repeats the request would pay the agent twice.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+    detail: ClassVar[str] = "Something went wrong on our side; the request id finds it in the logs."
+
+    def __init__(
+        self,
+        *,
+        errors: Sequence[FieldError] = (),
+        retry_after_seconds: float | None = None,
+        agent_called: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(self.code)
+        self.errors = errors
+        self.retry_after_seconds = retry_after_seconds
+        self.agent_called = agent_called
+        self.headers = dict(headers or {})
+
+    def document(self, *, request_id: str, instance: str) -> dict[str, Any]:
+        """The problem document, ready for JSON."""
+        document: dict[str, Any] = {
+            "type": f"urn:agentcore-bff:error:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance,
+            "code": self.code,
+            "request_id": request_id,
+            "error": {
+                "message": self.detail,
+                "type": _openai_type(self.status),
+                "code": self.code,
+                "param": self.errors[0]["field"] if self.errors else None,
+            },
+        }
+        if self.errors:
+            document["errors"] = list(self.errors)
+            wrong = "; ".join(f"{error['field']}: {error['message']}" for error in self.errors)
+            document["error"]["message"] = f"{self.detail} {wrong}"
+        return document
+
+
+def _openai_type(status: int) -> str:
+    match status:
+        case 401:
+            return "authentication_error"
+        case 403:
+            return "permission_error"
+        case 429:
+            return "rate_limit_error"
+        case _ if status >= 500:
+            return "server_error"
+        case _:
+            return "invalid_request_error"
+
+
+class Internal(Problem):
+    """Ours."""
+
+
+class BadRequest(Problem):
+    status, code, title = 400, "bad_request", "Bad request"
+    detail = "The request could not be read."
+
+
+class Unauthenticated(Problem):
+    status, code, title = 401, "unauthenticated", "Not authenticated"
+    detail = "Send one valid credential: Authorization: Bearer <token or key>, or X-API-Key: <key>."
+
+
+class Forbidden(Problem):
+    status, code, title = 403, "forbidden", "Forbidden"
+    detail = "This credential may not do that."
+
+
+class NotFound(Problem):
+    status, code, title = 404, "not_found", "Not found"
+    detail = "There is nothing here."
+
+
+class MethodNotAllowed(Problem):
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+    detail = "This address does not take that method; the Allow header names those it takes."
+
+
+class RequestTimeout(Problem):
+    status, code, title = 408, "request_timeout", "Request timed out"
+    detail = "The request did not arrive in time."
+
+
+class SessionBusy(Problem):
+    status, code, title = 409, "session_busy", "Session busy"
+    detail = "A run is still open in this session; wait for its end or cancel it."
+
+
+class RunCancelled(Problem):
+    status, code, title = 409, "run_cancelled", "Run cancelled"
+    detail = "The run was cancelled before it was complete."
+
+
+class TooLarge(Problem):
+    status, code, title = 413, "too_large", "Body too large"
+    detail = "A request's body may have at most 262,144 bytes."
+
+
+class UnsupportedMediaType(Problem):
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+    detail = "Send application/json in UTF-8 without Content-Encoding."
+
+
+class MisdirectedRequest(Problem):
+    status, code, title = 421, "bad_request", "Misdirected request"
+    detail = "This service does not answer for that host."
+
+
+class Invalid(Problem):
+    status, code, title = 422, "invalid", "Invalid request"
+    detail = "Some fields are not as they should be."
+
+
+class RateLimited(Problem):
+    status, code, title = 429, "rate_limited", "Too many requests"
+    detail = "The rate limit is used up; Retry-After says when to come back."
+
+
+class TooManyStreams(Problem):
+    status, code, title = 429, "too_many_streams", "Too many open runs"
+    detail = "Too many runs are open; wait for one to end or cancel it."
+
+
+class AgentThrottled(Problem):
+    status, code, title = 429, "agent_throttled", "Agent throttled"
+    detail = "The agent has more to do than it may; try again later."
+
+
+class AgentFailed(Problem):
+    status, code, title = 502, "agent_failed", "Agent failed"
+    detail = "The agent failed before its answer was complete."
+
+
+class AgentUnavailable(Problem):
+    status, code, title = 503, "agent_unavailable", "Agent unavailable"
+    detail = "The agent cannot be reached at the moment."
+
+
+class Draining(Problem):
+    status, code, title = 503, "draining", "Draining"
+    detail = "This task is about to stop; send the request again, another task will take it."
+
+
+class Overloaded(Problem):
+    status, code, title = 503, "overloaded", "Overloaded"
+    detail = "The service has more to do than it can; try again shortly."
+
+
+class Interrupted(Problem):
+    status, code, title = 503, "interrupted", "Run interrupted"
+    detail = "The task that ran this stopped without warning; what it had delivered is kept."
+
+
+class AgentTimeout(Problem):
+    status, code, title = 504, "agent_timeout", "Agent timed out"
+    detail = "The agent took longer than it may."
+
+
+def every_problem() -> list[type[Problem]]:
+    """All of the tree, for the docs and OpenAPI."""
+    return [Internal, *(cls for cls in Problem.__subclasses__() if cls is not Internal)]
+
+
+@contextmanager
+def translating(rules: Mapping[type[BaseException], type[Problem]]) -> Iterator[None]:
+    """Turn foreign exceptions into ours at the border; the foreign one stays as the cause."""
+    try:
+        yield
+    except tuple(rules) as error:
+        for foreign, ours in rules.items():
+            if isinstance(error, foreign):
+                raise ours() from error
+        raise

@@ -1,0 +1,302 @@
+"""The vocabulary of a run, and its native JSON both ways.
+
+A run is a numbered list of events; every protocol the service speaks is a view of that list.
+Agents of any dialect are decoded into these nine shapes, once, and nothing behind this module knows
+what an agent sent. An event is rendered to JSON once, when it is numbered (`record`), and that text
+is what every follower, log and cache passes on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from json.encoder import encode_basestring
+from typing import Any, Literal
+
+JSON = Any
+"""What `json.loads` returns."""
+
+RunEnd = Literal["complete", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Always a run's first event. `session_id` is the client's own name for the session."""
+
+    run_id: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Text to append to the answer."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Reasoning text to append."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStart:
+    """A tool call whose arguments are complete; comes before its result."""
+
+    id: str
+    tool: str
+    args: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnd:
+    """A tool's result as text, or its error."""
+
+    id: str
+    tool: str
+    result: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """A frame of the agent's that is none of the others: kept, never dropped."""
+
+    value: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Terminal: the run ended as it should.
+
+    Usage, where known, is `input_tokens`, `output_tokens` and `total_tokens`.
+    """
+
+    status: RunEnd = "complete"
+    usage: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Terminal: the run ended otherwise. `problem` is a problem document (RFC 9457)."""
+
+    problem: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Stands where events `first` to `last`, both inclusive, are no longer kept."""
+
+    first: int
+    last: int
+
+
+Event = Start | Message | Thinking | ToolStart | ToolEnd | Custom | Done | Failed | Gap
+
+
+class Record:
+    """One numbered event with its JSON text; the event itself is decoded only if someone asks."""
+
+    __slots__ = ("_event", "data", "id", "name")
+
+    def __init__(self, id: int, name: str, data: str, event: Event | None = None) -> None:
+        self.id = id
+        self.name = name
+        self.data = data
+        self._event = event
+
+    @property
+    def event(self) -> Event:
+        if self._event is None:
+            self._event = decode(self.name, self.data)
+        return self._event
+
+    @property
+    def terminal(self) -> bool:
+        return self.name == "done" or self.name == "error"
+
+    @property
+    def size(self) -> int:
+        """About what it costs to keep, in bytes."""
+        return len(self.data) + 200
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Record):
+            return NotImplemented
+        return (self.id, self.name, self.data) == (other.id, other.name, other.data)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.name))
+
+    def __repr__(self) -> str:
+        return f"<{self.id} {self.name} {self.data}>"
+
+
+def record(id: int, event: Event) -> Record:
+    """Number an event and render it."""
+    return Record(id, NAMES[type(event)], encode(event), event)
+
+
+def gap(first: int, last: int) -> Record:
+    """The record that stands for lost events; its id is the last, where following goes on."""
+    return record(last, Gap(first, last))
+
+
+NAMES: Mapping[type[Event], str] = {
+    Start: "start",
+    Message: "message",
+    Thinking: "thinking",
+    ToolStart: "tool_start",
+    ToolEnd: "tool_end",
+    Custom: "custom",
+    Done: "done",
+    Failed: "error",
+    Gap: "gap",
+}
+
+
+def encode(event: Event) -> str:
+    """The event's `data:` as JSON text: one line, valid UTF-8, no NaN, whatever the agent sent."""
+    match event:
+        case Message(content) | Thinking(content):
+            return '{"content":' + _portable(encode_basestring(content)) + "}"
+        case Start(run_id, session_id):
+            return dumps({"run_id": run_id, "session_id": session_id})
+        case ToolStart(id, tool, args):
+            return dumps({"id": id, "tool": tool, "args": args})
+        case ToolEnd(id, tool, result, error):
+            outcome = {"result": result} if error is None else {"error": error}
+            return dumps({"id": id, "tool": tool, **outcome})
+        case Custom(value):
+            return dumps({"value": value})
+        case Done(status, usage):
+            fields = {"status": status} if usage is None else {"status": status, "usage": usage}
+            return dumps(fields)
+        case Failed(problem):
+            return dumps(problem)
+        case Gap(first, last):
+            return dumps({"from": first, "to": last})
+
+
+def decode(name: str, data: str) -> Event:
+    """The event that `encode` rendered. Raises `ValueError` for a name that is none of ours."""
+    fields = json.loads(data)
+    make = _DECODERS.get(name)
+    if make is None:
+        raise ValueError(f"unknown event {name!r}")
+    return make(fields)
+
+
+_DECODERS: Mapping[str, Callable[[dict[str, JSON]], Event]] = {
+    "start": lambda f: Start(f["run_id"], f["session_id"]),
+    "message": lambda f: Message(f["content"]),
+    "thinking": lambda f: Thinking(f["content"]),
+    "tool_start": lambda f: ToolStart(f["id"], f["tool"], f["args"]),
+    "tool_end": lambda f: ToolEnd(f["id"], f["tool"], f.get("result"), f.get("error")),
+    "custom": lambda f: Custom(f["value"]),
+    "done": lambda f: Done(f["status"], f.get("usage")),
+    "error": Failed,
+    "gap": lambda f: Gap(f["from"], f["to"]),
+}
+
+
+def dumps(value: JSON) -> str:
+    """Compact JSON on one line that any parser takes: null for NaN and infinity, valid UTF-8."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
+    return _portable(text)
+
+
+def _portable(text: str) -> str:
+    """JSON text that survives UTF-8 and readers that split lines as `str.splitlines` does."""
+    if text.isascii():
+        return text
+    text = well_formed(text)
+    for character, escape in _LINE_ENDS:
+        if character in text:
+            text = text.replace(character, escape)
+    return text
+
+
+_LINE_ENDS = (("\u2028", "\\u2028"), ("\u2029", "\\u2029"), ("\x85", "\\u0085"))
+
+
+def well_formed(text: str) -> str:
+    """The text as UTF-8 can carry it: surrogate pairs joined, lone surrogates become U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _finite(value: JSON) -> JSON:
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case _:
+            return value
+
+
+class Transcript:
+    """A run's answer so far: the events folded into text, tool calls and usage.
+
+    `size` counts what is held, in characters; past `limit` the text is cut and `whole` is false.
+    """
+
+    def __init__(self, limit: int = 8 * 1024 * 1024) -> None:
+        self._text: list[str] = []
+        self._tools: dict[str, dict[str, JSON]] = {}
+        self._limit = limit
+        self.size = 0
+        self.whole = True
+        self.end: Done | Failed | None = None
+
+    def add(self, event: Event) -> None:
+        match event:
+            case Message(content):
+                if self._fits(len(content)):
+                    self._text.append(content)
+            case ToolStart(id, tool, args):
+                if self._fits(len(str(args))):
+                    self._tools[id] = {"id": id, "tool": tool, "args": args}
+            case ToolEnd(id, tool, result, error):
+                if self._fits(len(result or error or "")):
+                    call = self._tools.setdefault(id, {"id": id, "tool": tool, "args": {}})
+                    call.update({"result": result} if error is None else {"error": error})
+            case Done() | Failed():
+                self.end = event
+            case Gap():
+                self.whole = False
+            case _:
+                pass
+
+    def _fits(self, size: int) -> bool:
+        self.size += size
+        if self.size > self._limit:
+            self.whole = False
+        return self.whole
+
+    @property
+    def text(self) -> str:
+        return well_formed("".join(self._text))
+
+    @property
+    def tool_calls(self) -> list[dict[str, JSON]]:
+        return list(self._tools.values())
+
+    @property
+    def usage(self) -> Mapping[str, int] | None:
+        return self.end.usage if isinstance(self.end, Done) else None
