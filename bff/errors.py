@@ -7,6 +7,7 @@ taken from an exception, so nothing private can reach a client. The document is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypedDict
@@ -24,8 +25,8 @@ class FieldError(TypedDict):
 class Problem(Exception):
     """An error that a client is told about.
 
-    `retry_after_seconds` becomes `Retry-After`; `agent_called` adds `X-Should-Retry: false`, since
-    a client that repeats the request would pay the agent twice.
+    `retry_after_seconds` becomes `Retry-After` and the member `retry_after`; `agent_called` becomes
+    `X-Should-Retry: false` and `should_retry`, since who repeats the request pays the agent twice.
     """
 
     status: ClassVar[int] = 500
@@ -64,6 +65,10 @@ class Problem(Exception):
                 "param": self.errors[0]["field"] if self.errors else None,
             },
         }
+        if self.retry_after_seconds is not None:
+            document["retry_after"] = math.ceil(self.retry_after_seconds)
+        if self.agent_called:
+            document["should_retry"] = False
         if self.errors:
             document["errors"] = list(self.errors)
             wrong = "; ".join(f"{error['field']}: {error['message']}" for error in self.errors)

@@ -1,0 +1,257 @@
+"""The run log of one process: plain memory, bounded per run and in all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
+
+from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
+from bff.events import Record, gap
+from bff.runlog import Idempotency, Owner, Run, Status, Superseded
+
+MAX_EVENTS_PER_RUN = 20_000
+MAX_BYTES_PER_RUN = 8 * 1024 * 1024
+MAX_BYTES = 128 * 1024 * 1024
+"""For all runs of the process together."""
+BATCH = 256
+"""Most records a follower is handed at once."""
+
+
+class _Kept:
+    """One run with the events that are kept of it."""
+
+    __slots__ = ("_waiting", "bytes", "followers", "key", "records", "run")
+
+    def __init__(self, run: Run, first: Record) -> None:
+        self.run = run
+        self.records = [first]
+        self.bytes = first.size + len(run.message) + 1000
+        self.followers = 0
+        self.key: tuple[str, str] | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def add(self, records: Sequence[Record]) -> int:
+        size = sum(record.size for record in records)
+        self.records.extend(records)
+        self.bytes += size
+        self.wake()
+        return size
+
+    def drop(self, count: int) -> int:
+        """Forget the oldest records, never the last one; returns the bytes freed."""
+        count = min(count, len(self.records) - 1)
+        freed = sum(record.size for record in self.records[:count])
+        del self.records[:count]
+        self.bytes -= freed
+        return freed
+
+    def after(self, id: int) -> tuple[Record, ...]:
+        first = self.records[0].id
+        if id + 1 < first:
+            return (gap(id + 1, first - 1), *self.records[: BATCH - 1])
+        start = id + 1 - first
+        return tuple(self.records[start : start + BATCH])
+
+    def wake(self) -> None:
+        for waiter in self._waiting:
+            _resolve(waiter)
+
+    async def changed(self, seconds: float) -> None:
+        """Return when something was added, or after `seconds`."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        timer = loop.call_later(seconds, _resolve, waiter)
+        self._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiting.discard(waiter)
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class LocalRunLog:
+    """What `RunLog` asks, in memory.
+
+    Past the bounds the oldest events go first, those of ended runs before those of open ones; a
+    follower who still wanted them is told by a `gap`.
+    """
+
+    def __init__(
+        self,
+        *,
+        retention_seconds: float,
+        max_events_per_run: int = MAX_EVENTS_PER_RUN,
+        max_bytes_per_run: int = MAX_BYTES_PER_RUN,
+        max_bytes: int = MAX_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._retention_seconds = retention_seconds
+        self._max_events_per_run = max_events_per_run
+        self._max_bytes_per_run = max_bytes_per_run
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._runs: dict[tuple[str, str], _Kept] = {}
+        self._ended: OrderedDict[tuple[str, str], _Kept] = OrderedDict()  # oldest end first
+        self._open: dict[str, dict[str, _Kept]] = {}  # owner -> session -> run
+        self._keys: dict[tuple[str, str], tuple[str, str]] = {}  # key -> fingerprint, run id
+        self._bytes = 0
+        self._owner: Owner | None = None
+
+    def __repr__(self) -> str:
+        running = sum(len(runs) for runs in self._open.values())
+        return f"<LocalRunLog {running} running, {len(self._ended)} kept, {self._bytes} bytes>"
+
+    def bind(self, owner: Owner) -> None:
+        self._owner = owner
+
+    async def open(
+        self, run: Run, first: Record, *, idempotency: Idempotency | None, max_open: int
+    ) -> Run:
+        self._sweep()
+        key = (run.owner, idempotency.key) if idempotency else None
+        if idempotency and key in self._keys:
+            fingerprint, run_id = self._keys[key]
+            if fingerprint != idempotency.fingerprint:
+                message = "was used before with another body"
+                raise Invalid(errors=[{"field": "Idempotency-Key", "message": message}])
+            return self._runs[run.owner, run_id].run
+        open_runs = self._open.get(run.owner, {})
+        if run.session_id in open_runs:
+            raise SessionBusy(retry_after_seconds=1)
+        if len(open_runs) >= max_open:
+            raise TooManyStreams(retry_after_seconds=1)
+        kept = _Kept(replace(run, last_event_id=first.id), first)
+        if not self._make_room(kept.bytes):
+            raise Overloaded(retry_after_seconds=5)
+        self._runs[run.owner, run.run_id] = kept
+        self._open.setdefault(run.owner, {})[run.session_id] = kept
+        self._bytes += kept.bytes
+        if idempotency and key:
+            self._keys[key] = (idempotency.fingerprint, run.run_id)
+            kept.key = key
+        return kept.run
+
+    async def append(self, run: Run, records: Sequence[Record]) -> None:
+        kept = self._runs.get((run.owner, run.run_id))
+        if kept is None or kept.run.status != "running":
+            raise Superseded
+        self._add(kept, records)
+
+    async def close(self, run: Run, last: Record, status: Status) -> None:
+        kept = self._runs.get((run.owner, run.run_id))
+        if kept is None or kept.run.status != "running":
+            raise Superseded
+        self._bytes -= len(kept.run.message)
+        kept.bytes -= len(kept.run.message)
+        kept.run = replace(kept.run, status=status, ended_at=self._clock(), message="")
+        self._add(kept, [last])
+        mine = self._open[run.owner]
+        del mine[run.session_id]
+        if not mine:
+            del self._open[run.owner]
+        self._ended[run.owner, run.run_id] = kept
+        self._sweep()
+
+    def _add(self, kept: _Kept, records: Sequence[Record]) -> None:
+        self._bytes += kept.add(records)
+        kept.run = replace(kept.run, last_event_id=records[-1].id)
+        if len(kept.records) > self._max_events_per_run or kept.bytes > self._max_bytes_per_run:
+            # a tenth more than needed, so that this is not done for every event
+            self._bytes -= kept.drop(len(kept.records) - self._max_events_per_run * 9 // 10)
+            while kept.bytes > self._max_bytes_per_run and len(kept.records) > 1:
+                self._bytes -= kept.drop(max(1, len(kept.records) // 10))
+        if self._bytes > self._max_bytes:
+            self._make_room(0)
+
+    async def find(self, owner: str, run_id: str) -> Run | None:
+        kept = self._runs.get((owner, run_id))
+        return None if kept is None or self._over(kept) else kept.run
+
+    async def find_open(self, owner: str, session_id: str) -> Run | None:
+        kept = self._open.get(owner, {}).get(session_id)
+        return kept.run if kept else None
+
+    async def follow(
+        self, run: Run, after: int, *, silence_seconds: float
+    ) -> AsyncGenerator[tuple[Record, ...], None]:
+        kept = self._runs.get((run.owner, run.run_id))
+        if kept is None:
+            return
+        while True:
+            batch = kept.after(after)
+            if batch:
+                yield batch
+                after = batch[-1].id
+                if batch[-1].terminal:
+                    return
+            elif kept.run.status != "running":
+                return
+            else:
+                before = kept.run.last_event_id
+                await kept.changed(silence_seconds)
+                if kept.run.last_event_id == before:
+                    yield ()
+
+    async def request_cancel(self, run: Run) -> None:
+        if self._owner:
+            self._owner.cancel_requested(run.run_id)
+
+    async def join(self, run: Run) -> None:
+        if kept := self._runs.get((run.owner, run.run_id)):
+            kept.followers += 1
+
+    async def leave(self, run: Run) -> bool:
+        kept = self._runs.get((run.owner, run.run_id))
+        if kept is None:
+            return False
+        kept.followers -= 1
+        return kept.followers <= 0
+
+    async def ping(self) -> None:
+        """Memory is always there."""
+
+    def _over(self, kept: _Kept) -> bool:
+        ended_at = kept.run.ended_at
+        return ended_at is not None and ended_at + self._retention_seconds <= self._clock()
+
+    def _sweep(self) -> None:
+        """Forget the runs whose retention is over."""
+        while self._ended:
+            place, kept = next(iter(self._ended.items()))
+            if not self._over(kept):
+                return
+            self._forget(place, kept)
+
+    def _forget(self, place: tuple[str, str], kept: _Kept) -> None:
+        del self._ended[place]
+        del self._runs[place]
+        self._bytes -= kept.bytes
+        if kept.key:
+            del self._keys[kept.key]
+
+    def _make_room(self, wanted: int) -> bool:
+        """Free memory until `wanted` bytes fit; false if even the open runs alone are too much."""
+        too_much = self._bytes + wanted - self._max_bytes
+        for kept in self._ended.values():
+            if too_much <= 0:
+                return True
+            freed = kept.drop(len(kept.records))
+            self._bytes -= freed
+            too_much -= freed
+        while self._ended and self._bytes + wanted > self._max_bytes:
+            place, kept = next(iter(self._ended.items()))
+            self._forget(place, kept)
+        running = (kept for runs in self._open.values() for kept in runs.values())
+        for kept in sorted(running, key=lambda kept: -kept.bytes):
+            if self._bytes + wanted <= self._max_bytes:
+                return True
+            self._bytes -= kept.drop(len(kept.records) // 2)
+        return self._bytes + wanted <= self._max_bytes
