@@ -6,14 +6,22 @@ it lies inside one owner (a principal's digest): there is no call that reaches a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, assert_never
+
+from bff.settings import DynamoHistory, MemoryHistory, Settings, SqliteHistory
 
 Item = TypeVar("Item", covariant=True)
 
 TITLE_CHARACTERS = 80
 """A title is the first message's first characters until the client sets one."""
+CALL_TIMEOUT_SECONDS = 5.0
+"""The longest that any call of a history takes; then it is `Overloaded`."""
+
+Derive = Callable[[str, str], str]
+"""From an owner and a client's session id to the id the agent knows the session by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +67,16 @@ class Page(Generic[Item]):
 
 
 class History(Protocol):
-    """Conversations by owner and session. Unreachable: `Overloaded` is raised, within 5 s."""
+    """Conversations by owner and session. Unreachable: `Overloaded` is raised, within 5 s.
+
+    A caller that is cancelled never leaves half a turn behind.
+    """
 
     async def add(self, owner: str, turn: Turn) -> None:
-        """Write a turn; writing the same run again changes nothing."""
+        """Write a turn; writing the same run again changes nothing.
+
+        The first turn makes the session and its title; a later one never moves it back in time.
+        """
         ...
 
     async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
@@ -75,7 +89,10 @@ class History(Protocol):
     async def messages(
         self, owner: str, session_id: str, *, limit: int, after: str | None = None
     ) -> tuple[Session, Page[StoredMessage]] | None:
-        """A session and its messages, oldest first; None if the owner has no such session."""
+        """A session and its messages, oldest first; None if the owner has no such session.
+
+        A page may be shorter than `limit` although there is a `next`. `after` as above.
+        """
         ...
 
     async def rename(self, owner: str, session_id: str, title: str) -> Session | None:
@@ -83,9 +100,41 @@ class History(Protocol):
         ...
 
     async def delete(self, owner: str, session_id: str) -> bool:
-        """Forget a session; False if the owner has none of that name."""
+        """Forget a session; False if the owner has none of that name.
+
+        It is gone for every reader when this returns, though sweeping up may take longer. The name
+        used again is a new session.
+        """
         ...
 
     async def ping(self) -> None:
         """Return if the history can be used; raise a `Problem` if not."""
         ...
+
+
+@asynccontextmanager
+async def open_history(settings: Settings, *, derive: Derive) -> AsyncIterator[History]:
+    """The history the settings name; leaving it waits for what it still has to write.
+
+    Raises `SettingsError` if `HISTORY` names something that cannot be one.
+    """
+    match settings.history:
+        case SqliteHistory(path):
+            from bff.history.sqlite import open_sqlite
+
+            async with open_sqlite(path) as sqlite:
+                yield sqlite
+        case DynamoHistory(table):
+            from bff.history.dynamodb import open_dynamodb
+
+            async with open_dynamodb(table, region=settings.aws_region) as dynamodb:
+                yield dynamodb
+        case MemoryHistory(memory_id, write):
+            from bff.history.agentcore import open_memory
+
+            async with open_memory(
+                memory_id, region=settings.aws_region, write=write, derive=derive
+            ) as memory:
+                yield memory
+        case never:
+            assert_never(never)
