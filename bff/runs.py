@@ -163,7 +163,7 @@ class Runs:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.log = log
-        self.draining = False
+        self.drain_begun = asyncio.Event()
         self._agent = agent
         self._history = history
         self._watch = watch
@@ -177,6 +177,10 @@ class Runs:
 
     def __repr__(self) -> str:
         return f"<Runs {len(self._live)} running{' draining' if self.draining else ''}>"
+
+    @property
+    def draining(self) -> bool:
+        return self.drain_begun.is_set()
 
     @property
     def open_count(self) -> int:
@@ -309,7 +313,7 @@ class Runs:
 
         What is still open after `timeout_seconds` gets its terminal `draining` error.
         """
-        self.draining = True
+        self.drain_begun.set()
         if tasks := [live.task for live in self._live.values()]:
             await asyncio.wait(tasks, timeout=timeout_seconds)
         for live in list(self._live.values()):

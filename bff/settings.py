@@ -122,6 +122,8 @@ class Settings:
     log_level: str = "INFO"
     log_format: Literal["json", "text", "auto"] = "auto"
     otlp_endpoint: str | None = None
+    made_up_key: str | None = field(default=None, repr=False)
+    """The plain key of `local_credentials`; never read from the environment."""
 
     @property
     def local(self) -> bool:

@@ -1,0 +1,84 @@
+"""The command line: serve, and the few things an operator needs beside it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from dotenv import dotenv_values
+
+from bff import __version__
+from bff.auth import new_key, sign_token
+from bff.local_credentials import with_local_credentials
+from bff.settings import Settings, SettingsError
+
+CONFIGURATION_EXIT_CODE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options, {**_dotenv(), **os.environ})
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return CONFIGURATION_EXIT_CODE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bff",
+        description="A chat API in front of an AWS Bedrock AgentCore agent. Without a command: serve.",
+        epilog="Settings come from the environment or .env; docs/configuration.md lists them.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("serve", help="serve the API on HOST:PORT (the default)")
+    token = commands.add_parser("token", help="print a JWT signed with the first JWT_SECRET")
+    token.add_argument("--sub", required=True, help="the user the token is for")
+    token.add_argument(
+        "--ttl", type=_positive, default=3600, metavar="SECONDS", help="default: 3600"
+    )
+    key = commands.add_parser("key", help="print a new API key and its line for API_KEYS")
+    key.add_argument("name", metavar="NAME")
+    table = commands.add_parser("create-table", help="make the DynamoDB table for local use")
+    table.add_argument("name", metavar="NAME")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 10 * 365 * 86400:
+        raise argparse.ArgumentTypeError("must be from 1 second to ten years")
+    return value
+
+
+def _dotenv() -> Mapping[str, str]:
+    return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+
+
+def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    match options.command:
+        case "key":
+            key, line = new_key(options.name)
+            print(f"key:      {key}\nAPI_KEYS: {line}")
+        case "token":
+            settings = with_local_credentials(Settings.load(environ))
+            print(sign_token(settings, options.sub, ttl_seconds=options.ttl))
+        case "create-table":
+            from bff.history.dynamodb import create_table
+
+            asyncio.run(create_table(options.name, Settings.load(environ)))
+            print(f"table {options.name} is there")
+        case _:
+            from bff.server import serve
+
+            settings = Settings.load(environ)
+            return asyncio.run(serve(with_local_credentials(settings)), debug=settings.debug)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The HTTP face of the service; the keys under which an application and a request keep their parts."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bff.agents import Agent
+from bff.auth import Authenticator, Principal
+from bff.history import History
+from bff.limits import Allowance, Limiter
+from bff.runs import Runs
+from bff.settings import Settings
+from bff.telemetry import Telemetry
+
+SETTINGS = web.AppKey("settings", Settings)
+AGENT = web.AppKey("agent", Agent)
+HISTORY = web.AppKey("history", History)
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+LIMITER = web.AppKey("limiter", Limiter)
+RUNS = web.AppKey("runs", Runs)
+TELEMETRY = web.AppKey("telemetry", Telemetry)
+
+PRINCIPAL = web.RequestKey("principal", Principal)
+REQUEST_ID = web.RequestKey("request_id", str)
+ALLOWANCE = web.RequestKey("allowance", Allowance)

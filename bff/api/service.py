@@ -1,0 +1,88 @@
+"""`/health` and `/ready`: is the process alive, and can it do its work."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from bff.api import AGENT, HISTORY, RUNS
+from bff.errors import Problem
+from bff.events import dumps
+
+CHECK_SECONDS = 2.0
+"""Longest a dependency may take to answer; also how long an answer is believed."""
+
+
+async def health(request: web.Request) -> web.StreamResponse:
+    """200 while the process answers at all: what a load balancer's health check asks."""
+    return web.json_response({"status": "ok"})
+
+
+async def ready(request: web.Request) -> web.StreamResponse:
+    """Each dependency with its state and latency; 503 while draining or without a needed one."""
+    checks = await request.app[READINESS].checks()
+    if request.app[RUNS].draining:
+        status = "draining"
+    elif any(checks[name]["status"] != "ok" for name in ("agent", "history")):
+        status = "unavailable"
+    elif any(check["status"] != "ok" for check in checks.values()):
+        status = "degraded"
+    else:
+        status = "ready"
+    return web.json_response(
+        {"status": status, "checks": checks},
+        status=503 if status in ("draining", "unavailable") else 200,
+        headers={"Cache-Control": "no-store"},
+        dumps=dumps,
+    )
+
+
+class Readiness:
+    """Asks the dependencies, at most once per `CHECK_SECONDS`, however many ask for it."""
+
+    def __init__(self, pings: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+        self._pings = pings
+        self._asked_at = float("-inf")
+        self._answer: asyncio.Task[dict[str, dict[str, Any]]] | None = None
+
+    async def checks(self) -> dict[str, dict[str, Any]]:
+        now = time.monotonic()
+        if self._answer is None or now - self._asked_at > CHECK_SECONDS:
+            self._asked_at = now
+            self._answer = asyncio.create_task(self._ask())
+        return await asyncio.shield(self._answer)
+
+    async def _ask(self) -> dict[str, dict[str, Any]]:
+        answers = await asyncio.gather(*(self._one(ping) for ping in self._pings.values()))
+        return dict(zip(self._pings, answers, strict=True))
+
+    async def _one(self, ping: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await ping()
+        except Problem as problem:
+            status = problem.code
+        except TimeoutError:
+            status = "timeout"
+        else:
+            status = "ok"
+        return {"status": status, "latency_ms": round((time.monotonic() - began) * 1000, 1)}
+
+
+READINESS = web.AppKey("readiness", Readiness)
+
+
+def open_readiness(app: web.Application) -> Readiness:
+    """The checks of an application whose parts are in place."""
+    return Readiness(
+        {
+            "agent": app[AGENT].ping,
+            "history": app[HISTORY].ping,
+            "runs": app[RUNS].log.ping,
+        }
+    )

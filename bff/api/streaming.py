@@ -1,0 +1,127 @@
+"""The one loop that writes a run to a client as Server-Sent Events, whatever the format.
+
+It is also the only place that knows how such a reply may end; ARCHITECTURE.md has the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse
+
+from bff.api import REQUEST_ID, TELEMETRY
+from bff.errors import Internal
+from bff.events import Failed, Record, encode
+from bff.runlog import Run
+from bff.runs import Follower
+from bff.settings import HEARTBEAT_SECONDS, WRITE_TIMEOUT_SECONDS
+
+logger = logging.getLogger(__name__)
+
+COMMENT = b": keep-alive\n\n"
+
+
+class Encoder(Protocol):
+    """One wire format's view of a run. It may keep state: one encoder serves one reply."""
+
+    headers: Mapping[str, str]
+
+    def __call__(self, records: Sequence[Record]) -> bytes:
+        """The records as whole SSE frames; the terminal one closes whatever is open first."""
+        ...
+
+
+class NativeEncoder:
+    """Our own events, as contract and docs/protocol.md have them."""
+
+    headers: Mapping[str, str] = {}
+
+    def __call__(self, records: Sequence[Record]) -> bytes:
+        return "".join(
+            [f"id: {item.id}\nevent: {item.name}\ndata: {item.data}\n\n" for item in records]
+        ).encode()
+
+
+class EventStream(EventSourceResponse):
+    """aiohttp-sse's response, but for four things.
+
+    It answers POST as well, says `no-store`, takes bytes that are frames already, and leaves the
+    heartbeat to the run's follower: a ping task beside a generator cannot be closed safely.
+    """
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__(
+            headers=headers, allow_all_methods=True, send_timeout=WRITE_TIMEOUT_SECONDS
+        )
+        self.headers["Cache-Control"] = "no-store"
+
+    async def _ping(self) -> None:
+        return
+
+    async def send_frames(self, frames: bytes) -> None:
+        """Write whole frames; raises `ConnectionError` if the client is gone or too slow."""
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+                await self.write(frames)
+        except TimeoutError:
+            self._abort_transport()
+            raise SlowClientError from None
+
+
+class SlowClientError(ConnectionError):
+    """The client did not read for `WRITE_TIMEOUT_SECONDS` and was cut; it can resume."""
+
+
+def run_headers(run: Run) -> dict[str, str]:
+    return {"X-Run-Id": run.run_id, "X-Session-Id": run.session_id}
+
+
+async def stream_run(
+    request: web.Request, follower: Follower, encoder: Encoder, *, after: int = 0
+) -> web.StreamResponse:
+    """Answer with the run's events behind `after`, to its end or the client's."""
+    response = EventStream({**run_headers(follower.run), **encoder.headers})
+    now = asyncio.get_running_loop().time
+    async with follower, aclosing(follower.batches(after)) as batches:
+        await response.prepare(request)
+        telemetry = request.app[TELEMETRY]
+        telemetry.stream_opened()
+        try:
+            retry = random.randint(
+                750, 1250
+            )  # jittered, so that a cut does not bring all back at once
+            await response.send_frames(b"%bretry: %d\n\n" % (COMMENT, retry))
+            commented = now()
+            async for batch in batches:
+                frames = encoder(batch) if batch else b""
+                if now() - commented >= HEARTBEAT_SECONDS - 0.5:
+                    frames += COMMENT
+                    commented = now()
+                if frames:
+                    await response.send_frames(frames)
+        except SlowClientError:
+            telemetry.slow_client_cut()
+            raise
+        except ConnectionError:
+            raise
+        except Exception:
+            logger.exception("run %s could not be followed", follower.run.run_id)
+            await response.send_frames(encoder([_failure(request)]))
+        finally:
+            telemetry.stream_closed()
+    await response.write_eof()
+    return response
+
+
+def _failure(request: web.Request) -> Record:
+    """What a client is told when the following itself breaks; id 0, for it is in no log."""
+    problem = Internal(agent_called=True).document(
+        request_id=request[REQUEST_ID], instance=request.path
+    )
+    return Record(0, "error", encode(Failed(problem)))

@@ -1,0 +1,86 @@
+"""The whole machine on one screen: its URLs, what every request passes, the parts behind them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from bff.agents import Agent, open_agent
+from bff.api import AGENT, AUTHENTICATOR, HISTORY, LIMITER, RUNS, SETTINGS, TELEMETRY, chat, runs
+from bff.api.middleware import (
+    authenticate,
+    cross_origin,
+    finish_headers,
+    guard,
+    name_request,
+    problems,
+)
+from bff.api.service import READINESS, health, open_readiness, ready
+from bff.auth import open_authenticator
+from bff.history import History, open_history
+from bff.limits import Limiter, LocalLimiter
+from bff.local import LocalRunLog
+from bff.runlog import RunLog
+from bff.runs import Runs
+from bff.settings import MAX_BODY_BYTES, Settings
+from bff.telemetry import open_telemetry
+
+ROUTES = [
+    web.post("/v1/chat", chat.send_message),
+    web.post("/v1/chat/stream", chat.stream_message),
+    web.get("/v1/runs/{run_id}", runs.show_run),
+    web.get("/v1/runs/{run_id}/events", runs.resume_run),
+    web.post("/v1/runs/{run_id}/cancel", runs.cancel_run),
+    web.get("/health", health),
+    web.get("/ready", ready),
+]
+
+
+def create_app(
+    settings: Settings, *, agent: Agent | None = None, history: History | None = None
+) -> web.Application:
+    """The service; pass `agent` or `history` to run it around parts of your own."""
+    app = web.Application(
+        # outermost first: a request has its id before anything can go wrong with it
+        middlewares=[name_request, problems, cross_origin, guard, authenticate],
+        client_max_size=MAX_BODY_BYTES,
+    )
+    app.add_routes(ROUTES)
+    app[SETTINGS] = settings
+    app.on_response_prepare.append(finish_headers)
+
+    async def resources(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            telemetry = app[TELEMETRY] = await stack.enter_async_context(open_telemetry(settings))
+            app[AUTHENTICATOR] = await stack.enter_async_context(open_authenticator(settings))
+            app[HISTORY] = history or await stack.enter_async_context(open_history(settings))
+            app[AGENT] = agent or await stack.enter_async_context(open_agent(settings))
+            log, app[LIMITER] = await _open_log(settings, stack)
+            app[RUNS] = await stack.enter_async_context(
+                Runs(
+                    agent=app[AGENT],
+                    history=app[HISTORY],
+                    log=log,
+                    watch=telemetry.watch,
+                    max_open_per_owner=settings.max_streams_per_user,
+                    idle_timeout_seconds=settings.agent_idle_timeout_seconds,
+                    stop_agent_on_cancel=settings.agent_cancel == "stop-session",
+                )
+            )
+            app[READINESS] = open_readiness(app)
+            yield
+
+    app.cleanup_ctx.append(resources)
+    return app
+
+
+async def _open_log(settings: Settings, stack: AsyncExitStack) -> tuple[RunLog, Limiter]:
+    """Runs and limits: shared where there is a Valkey, this process's own otherwise."""
+    if settings.redis_url:
+        from bff.shared import open_shared
+
+        return await stack.enter_async_context(open_shared(settings))
+    limiter = LocalLimiter(settings.rate_limit_requests, settings.rate_limit_window_seconds)
+    return LocalRunLog(retention_seconds=settings.run_retention_seconds), limiter

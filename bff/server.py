@@ -1,0 +1,184 @@
+"""Serving an application on a socket: time limits on connections, signals, the drain, the exit.
+
+The steps of stopping are in docs/operations.md; the time limits of aiohttp's own runner are longer
+than a container is given (a SIGTERM would end as a SIGKILL), hence this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import http_parser, web
+from aiohttp.web_protocol import RequestHandler
+
+from bff.api import RUNS
+from bff.app import create_app
+from bff.errors import PROBLEM_JSON, BadRequest, Problem, RequestTimeout
+from bff.events import dumps
+from bff.settings import HEADERS_TIMEOUT_SECONDS, STOP_GRACE_SECONDS, Settings
+
+logger = logging.getLogger(__name__)
+
+IDLE_CONNECTION_SECONDS = 75.0
+"""A kept connection must outlive the load balancer's idle time-out, or it answers 502."""
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until a signal, drain, and return the exit code."""
+    if getattr(http_parser, "HttpRequestParserC", None) is None:
+        logger.critical("aiohttp runs without its C parser; install a wheel, not the sources")
+        return 1
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, number, stopping, hurry)
+    runner = Runner(create_app(settings))
+    try:
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
+            await site.start()
+        except OSError as error:
+            logger.critical("cannot listen on %s:%s: %s", settings.host, settings.port, error)
+            return 1
+        host, port = runner.addresses[0][:2]
+        announce(settings, host, port)
+        await stopping.wait()
+        await drain(runner.app, settings, hurry)
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE_SECONDS):
+                await runner.cleanup()
+    return 0
+
+
+def _on_signal(number: int, stopping: asyncio.Event, hurry: asyncio.Event) -> None:
+    """The first signal drains; a second SIGINT, a person's, ends at once. SIGTERM twice is once."""
+    if number == signal.SIGINT and stopping.is_set():
+        hurry.set()
+    stopping.set()
+
+
+async def drain(app: web.Application, settings: Settings, hurry: asyncio.Event) -> None:
+    """Let open runs end and their clients read the end; new ones are refused meanwhile."""
+    runs = app[RUNS]
+    runs.drain_begun.set()
+    logger.info(
+        "draining: %d open runs, %g s at most", runs.open_count, settings.drain_timeout_seconds
+    )
+    draining = asyncio.create_task(runs.drain(settings.drain_timeout_seconds))
+    hurrying = asyncio.create_task(hurry.wait())
+    await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    if not draining.done():
+        draining.cancel()
+        await runs.drain(0)
+    hurrying.cancel()
+    logger.info("drained")
+
+
+def announce(settings: Settings, host: str, port: int) -> None:
+    """Tell where the service is, and in `local` how to talk to it."""
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    logger.info("listening on %s", address)
+    if not settings.made_up_key:
+        return
+    lines = [
+        "",
+        "Paste this into another terminal:",
+        "",
+        f"  curl -N {address}/v1/chat/stream -H 'X-API-Key: {settings.made_up_key}' \\",
+        "    -H 'Content-Type: application/json' -d '{\"message\": \"What is 15 * 23?\"}'",
+        "",
+    ]
+    if settings.playground:
+        lines += [f"or open {address}/ in a browser.", ""]
+    print("\n".join(lines), flush=True)
+
+
+class Connection(RequestHandler):
+    """aiohttp's connection, but for two things: a head that does not arrive is answered with 408,
+    and what cannot be parsed with a problem document."""
+
+    __slots__ = ("_head_timer",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages or self._current_request is not None or self._upgraded:
+            self._forget_timer()
+        elif self._head_timer is None:
+            self._await_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._forget_timer()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head_timer = self._loop.call_later(HEADERS_TIMEOUT_SECONDS, self._head_is_late)
+
+    def _forget_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.transport is not None and self._current_request is None:
+            body = dumps(RequestTimeout().document(request_id="", instance="")).encode()
+            self.transport.write(
+                b"HTTP/1.1 408 Request Timeout\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
+                b"Connection: close\r\n\r\n%b" % (PROBLEM_JSON.encode(), len(body), body)
+            )
+            self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        problem: Problem = BadRequest()
+        document = problem.document(request_id="", instance="")
+        response = web.Response(
+            status=400, body=dumps(document).encode(), content_type=PROBLEM_JSON
+        )
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> Connection:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """aiohttp's runner with our connections and time limits."""
+
+    def __init__(self, app: web.Application) -> None:
+        super().__init__(
+            app,
+            handler_cancellation=True,  # a handler ends when its client has gone
+            auto_decompress=False,  # 1 MB of gzip would stall everyone for two seconds
+            access_log=None,
+            keepalive_timeout=IDLE_CONNECTION_SECONDS,
+            shutdown_timeout=STOP_GRACE_SECONDS / 2,
+            lingering_time=2,
+        )
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
