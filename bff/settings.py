@@ -8,15 +8,34 @@ lists every variable.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import json
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+
+from bff import variables
+from bff.variables import (
+    EMBEDDED,
+    ApiKey,
+    DynamoHistory,
+    HistorySetting,
+    MemoryHistory,
+    Network,
+    SqliteHistory,
+)
+
+__all__ = [
+    "EMBEDDED",
+    "ApiKey",
+    "DynamoHistory",
+    "HistorySetting",
+    "MemoryHistory",
+    "Network",
+    "Settings",
+    "SettingsError",
+    "SqliteHistory",
+]
 
 T = TypeVar("T")
 
@@ -34,13 +53,12 @@ STOP_GRACE_SECONDS = 4.0
 """From the end of the drain to the exit."""
 DEFAULT_PORT = 8000
 
-EMBEDDED = "embedded:"
-
 DEFAULT_PAYLOAD = (
     '{"prompt":"$message","session_id":"$session_id","actor_id":"$actor_id","stream":true}'
 )
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOCAL_HISTORY = SqliteHistory("data/bff.db")
 
 
 class SettingsError(ValueError):
@@ -49,35 +67,6 @@ class SettingsError(ValueError):
     def __init__(self, variable: str, got: str, takes: str) -> None:
         super().__init__(f"{variable}: got {got}, takes {takes}")
         self.variable = variable
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key's name and the SHA-256 of the key, in hex."""
-
-    name: str
-    digest: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SqliteHistory:
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class DynamoHistory:
-    table: str
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryHistory:
-    """AgentCore Memory. `write` is false where the agent writes the conversation itself."""
-
-    memory_id: str
-    write: bool = True
-
-
-HistorySetting = SqliteHistory | DynamoHistory | MemoryHistory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +103,7 @@ class Settings:
     service_name: str = "agentcore-bff"
     debug: bool = False
     redis_url: str | None = field(default=None, repr=False)
-    history: HistorySetting = SqliteHistory("data/bff.db")
+    history: HistorySetting = LOCAL_HISTORY
     run_retention_seconds: float = 900.0
     drain_timeout_seconds: float = 100.0
     playground: bool = True
@@ -145,49 +134,48 @@ class Settings:
         An empty variable counts as unset, since that is what templates make of a missing value.
         """
         read = _Reader(environ)
-        environment = read("ENVIRONMENT", _name, "local")
+        environment = read("ENVIRONMENT", variables.name, "local")
         local = environment == "local"
-        blocking, streaming = read("AGENT_TIMEOUT", _both_timeouts, (900.0, 3600.0))
+        arn = read("AGENT_RUNTIME_ARN", variables.runtime_arn, None)
+        blocking, streaming = read("AGENT_TIMEOUT", variables.both_timeouts, (900.0, 3600.0))
         settings = cls(
-            host=read("HOST", _host, "127.0.0.1"),
-            port=read("PORT", _whole(0, 65535), DEFAULT_PORT),
+            host=read("HOST", variables.host, "127.0.0.1"),
+            port=read("PORT", variables.whole(0, 65535), DEFAULT_PORT),
             environment=environment,
-            aws_region=read(
-                "AWS_REGION", _matching(r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2"), "us-west-2"
+            aws_region=read("AWS_REGION", variables.region, "us-west-2"),
+            agent_runtime_arn=arn,
+            agent_qualifier=read("AGENT_QUALIFIER", variables.qualifier, "DEFAULT"),
+            agent_url=read(
+                "AGENT_URL", variables.agent_url, EMBEDDED if local and not arn else None
             ),
-            agent_runtime_arn=read("AGENT_RUNTIME_ARN", _runtime_arn, None),
-            agent_qualifier=read(
-                "AGENT_QUALIFIER", _matching(r"[a-zA-Z][a-zA-Z0-9_]{0,47}", "DEFAULT"), "DEFAULT"
-            ),
-            agent_url=read("AGENT_URL", _agent_url, None),
-            agent_payload=read("AGENT_PAYLOAD", _payload, json.loads(DEFAULT_PAYLOAD)),
-            agent_cancel=read("AGENT_CANCEL", _one_of("close", "stop-session"), "close"),
-            agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", _seconds(0.1, 86400), 120.0),
+            agent_payload=read("AGENT_PAYLOAD", variables.payload, json.loads(DEFAULT_PAYLOAD)),
+            agent_cancel=read("AGENT_CANCEL", variables.one_of("close", "stop-session"), "close"),
+            agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", variables.timeout, 120.0),
             agent_blocking_timeout_seconds=blocking,
             agent_streaming_timeout_seconds=streaming,
-            jwt_secrets=read("JWT_SECRET", _secrets, ()),
-            jwt_jwks_url=read("JWT_JWKS_URL", _http_url(https_only=not local), None),
-            jwt_issuer=read("JWT_ISSUER", _visible, None),
-            jwt_audience=read("JWT_AUDIENCE", _visible, None),
-            api_keys=read("API_KEYS", _api_keys(plain=local), ()),
-            rate_limit_requests=read("RATE_LIMIT_REQUESTS", _whole(1, 10_000_000), 100),
-            rate_limit_window_seconds=read("RATE_LIMIT_WINDOW", _whole(1, 86400), 60),
-            max_streams_per_user=read("MAX_STREAMS_PER_USER", _whole(1, 100_000), 10),
-            cors_origins=read("CORS_ORIGINS", _origins, ()),
-            trusted_proxies=read("TRUSTED_PROXIES", _networks, ()),
-            allowed_hosts=read("ALLOWED_HOSTS", _hosts, ()),
-            metrics_allow=read("METRICS_ALLOW", _networks, cls().metrics_allow),
-            service_name=read("SERVICE_NAME", _name, "agentcore-bff"),
-            debug=read("DEBUG", _boolean, False),
-            redis_url=read("REDIS_URL", _redis_url, None, secret=True),
-            history=read("HISTORY", _history, SqliteHistory("data/bff.db")),
-            run_retention_seconds=read("RUN_RETENTION", _seconds(1, 604_800), 900.0),
-            drain_timeout_seconds=read("DRAIN_TIMEOUT", _seconds(0, 3600), 100.0),
-            playground=read("PLAYGROUND", _boolean, local),
-            metrics=read("METRICS", _one_of("prometheus", "emf"), "prometheus"),
-            log_level=read("LOG_LEVEL", _log_level, "INFO"),
-            log_format=read("LOG_FORMAT", _one_of("json", "text"), "auto"),
-            otlp_endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", _http_url(), None),
+            jwt_secrets=read("JWT_SECRET", variables.secrets, ()),
+            jwt_jwks_url=read("JWT_JWKS_URL", variables.http_url(https_only=not local), None),
+            jwt_issuer=read("JWT_ISSUER", variables.visible, None),
+            jwt_audience=read("JWT_AUDIENCE", variables.visible, None),
+            api_keys=read("API_KEYS", variables.api_keys(plain=local), ()),
+            rate_limit_requests=read("RATE_LIMIT_REQUESTS", variables.whole(1, 10_000_000), 100),
+            rate_limit_window_seconds=read("RATE_LIMIT_WINDOW", variables.whole(1, 86400), 60),
+            max_streams_per_user=read("MAX_STREAMS_PER_USER", variables.whole(1, 100_000), 10),
+            cors_origins=read("CORS_ORIGINS", variables.origins, ()),
+            trusted_proxies=read("TRUSTED_PROXIES", variables.networks, ()),
+            allowed_hosts=read("ALLOWED_HOSTS", variables.hosts, ()),
+            metrics_allow=read("METRICS_ALLOW", variables.networks, cls().metrics_allow),
+            service_name=read("SERVICE_NAME", variables.name, "agentcore-bff"),
+            debug=read("DEBUG", variables.boolean, False),
+            redis_url=read("REDIS_URL", variables.redis_url, None),
+            history=read("HISTORY", variables.history, LOCAL_HISTORY),
+            run_retention_seconds=read("RUN_RETENTION", variables.seconds(1, 604_800), 900.0),
+            drain_timeout_seconds=read("DRAIN_TIMEOUT", variables.seconds(0, 3600), 100.0),
+            playground=read("PLAYGROUND", variables.boolean, local),
+            metrics=read("METRICS", variables.one_of("prometheus", "emf"), "prometheus"),
+            log_level=read("LOG_LEVEL", variables.log_level, "INFO"),
+            log_format=read("LOG_FORMAT", variables.one_of("json", "text"), "auto"),
+            otlp_endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", variables.http_url(), None),
         )
         settings._refuse_combinations(environ)
         return settings
@@ -215,25 +203,18 @@ class Settings:
             raise SettingsError("DEBUG", "true", "false outside ENVIRONMENT=local")
 
 
-class _Refused(ValueError):
-    """What a variable takes; the reader adds its name and what it got."""
-
-
 class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
-    def __call__(
-        self, variable: str, parse: Callable[[str], Any], default: T, *, secret: bool = False
-    ) -> Any:
+    def __call__(self, variable: str, parse: Callable[[str], Any], default: T) -> Any:
         text = self._environ.get(variable, "").strip()
         if not text:
             return default
         try:
             return parse(text)
-        except _Refused as refusal:
-            hidden = secret or variable in _SECRETS
-            got = f"{len(text.encode())} bytes" if hidden else _shown(text)
+        except variables.Refused as refusal:
+            got = f"{len(text.encode())} bytes" if variable in _SECRETS else _shown(text)
             raise SettingsError(variable, got, str(refusal)) from None
 
 
@@ -242,253 +223,3 @@ _SECRETS = frozenset({"JWT_SECRET", "API_KEYS", "REDIS_URL"})
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 100 else text[:100] + "…")
-
-
-def _split(text: str) -> Iterator[str]:
-    return (part for part in (piece.strip() for piece in text.split(",")) if part)
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
-            raise _Refused(f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise _Refused(f"seconds from {low:g} to {high:g}")
-        return value
-
-    return parse
-
-
-def _both_timeouts(text: str) -> tuple[float, float]:
-    value = _seconds(0.1, 86400)(text)
-    return value, value
-
-
-def _boolean(text: str) -> bool:
-    match text.lower():
-        case "true" | "1" | "yes" | "on":
-            return True
-        case "false" | "0" | "no" | "off":
-            return False
-        case _:
-            raise _Refused("true or false")
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise _Refused(" or ".join(choices))
-        return text
-
-    return parse
-
-
-def _log_level(text: str) -> str:
-    return _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")(text.upper())
-
-
-def _matching(pattern: str, example: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise _Refused(f"something like {example}")
-        return text
-
-    return parse
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
-        raise _Refused("1 to 64 letters, digits, '.', '_' or '-', a letter or digit first")
-    return text
-
-
-def _host(text: str) -> str:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})", text) or re.fullmatch(
-            r"[0-9.]+", text
-        ):
-            raise _Refused("an IP address or a host name to listen on") from None
-    return text
-
-
-def _visible(text: str) -> str:
-    if not text.isprintable() or " " in text or len(text) > 2048:
-        raise _Refused("text without spaces")
-    return text
-
-
-def _http_url(*, https_only: bool = False) -> Callable[[str], str]:
-    takes = "an https:// address" + ("" if https_only else " or http:// address")
-
-    def parse(text: str) -> str:
-        parts = _url(text, takes)
-        if parts.scheme not in (("https",) if https_only else ("http", "https")):
-            raise _Refused(takes)
-        if not parts.hostname or parts.username or parts.password or parts.fragment:
-            raise _Refused(takes + " without user, password or fragment")
-        return text
-
-    return parse
-
-
-def _url(text: str, takes: str) -> Any:
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise _Refused(takes) from None
-    if re.search(r"[\s\x00-\x1f]", text):
-        raise _Refused(takes)
-    return parts
-
-
-def _agent_url(text: str) -> str:
-    if text == EMBEDDED:
-        return text
-    try:
-        url = _http_url()(text)
-    except _Refused:
-        takes = "embedded: or the http(s):// address of a container that answers POST /invocations"
-        raise _Refused(takes) from None
-    if urlsplit(url).query:
-        raise _Refused("an address without a query")
-    return url.rstrip("/")
-
-
-def _runtime_arn(text: str) -> str:
-    # pattern of agentRuntimeArn in the service's API reference
-    if not re.fullmatch(
-        r"arn:aws(-[a-z-]+)?:bedrock-agentcore:[a-z0-9-]+:[0-9]{12}:"
-        r"runtime/[a-zA-Z][a-zA-Z0-9_]{0,47}-[a-zA-Z0-9]{10}",
-        text,
-    ):
-        raise _Refused(
-            "arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID (ID has 10 characters)"
-        )
-    return text
-
-
-def _payload(text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise _Refused("a JSON object")
-    if "$message" not in json.dumps(value):
-        raise _Refused("a JSON object with the string $message somewhere in it")
-    return value
-
-
-def _secrets(text: str) -> tuple[str, ...]:
-    secrets = tuple(_split(text))
-    if not secrets or any(len(secret.encode()) < 32 for secret in secrets):
-        raise _Refused("secrets of at least 32 bytes each, comma-separated, the first one signs")
-    return secrets
-
-
-def _api_keys(*, plain: bool) -> Callable[[str], tuple[ApiKey, ...]]:
-    takes = "name:sha256-hex, comma-separated" + (
-        " (or name:plain-key)" if plain else "; `python -m bff key NAME` makes one"
-    )
-
-    def parse(text: str) -> tuple[ApiKey, ...]:
-        keys = []
-        for entry in _split(text):
-            name, colon, value = entry.partition(":")
-            if not colon or not value or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-                raise _Refused(takes)
-            if re.fullmatch(r"[0-9a-fA-F]{64}", value):
-                digest = value.lower()
-            elif plain:
-                digest = hashlib.sha256(value.encode()).hexdigest()
-            else:
-                raise _Refused(takes)
-            keys.append(ApiKey(name, digest))
-        names = [key.name for key in keys]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise _Refused(f"each name once, and {twice!r} is there twice")
-        if len({key.digest for key in keys}) < len(keys):
-            raise _Refused("each key once, and two names have the same key")
-        return tuple(keys)
-
-    return parse
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(_split(text))
-    for origin in origins:
-        if origin == "*":
-            raise _Refused("exact origins; * cannot go together with credentials")
-        if not re.fullmatch(
-            r"https?://(\[[0-9a-f:]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?", origin
-        ):
-            raise _Refused(
-                "exact origins such as https://app.example.com, comma-separated, lower case, "
-                "no path and no slash at the end"
-            )
-    return origins
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(part) for part in _split(text))
-    except ValueError:
-        raise _Refused("networks such as 10.0.0.0/16, comma-separated") from None
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = tuple(part.lower() for part in _split(text))
-    for host in hosts:
-        if not re.fullmatch(r"(\[[0-9a-f:]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?", host):
-            raise _Refused("host names such as chat.example.com, comma-separated")
-    return hosts
-
-
-def _redis_url(text: str) -> str:
-    takes = "redis://HOST:PORT, rediss://…, redis+cluster://… or rediss+cluster://…"
-    parts = _url(text, takes)
-    if parts.scheme not in ("redis", "rediss", "redis+cluster", "rediss+cluster"):
-        raise _Refused(takes)
-    if not parts.hostname or parts.fragment:
-        raise _Refused(takes)
-    return text
-
-
-def _history(text: str) -> HistorySetting:
-    takes = "sqlite:///PATH, dynamodb://TABLE or agentcore://MEMORY_ID[?write=false]"
-    if text.startswith("sqlite:///"):
-        path = unquote(text.removeprefix("sqlite:///"))
-        if not path or "\0" in path:
-            raise _Refused(takes)
-        return SqliteHistory(path)
-    parts = _url(text, takes)
-    if parts.path or parts.fragment:
-        raise _Refused(takes)
-    match parts.scheme:
-        case "dynamodb" if re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", parts.netloc) and not parts.query:
-            return DynamoHistory(parts.netloc)
-        case "agentcore" if re.fullmatch(
-            r"[a-zA-Z][a-zA-Z0-9_-]{0,99}-[a-zA-Z0-9]{10}", parts.netloc
-        ):
-            query = parse_qs(parts.query, keep_blank_values=True)
-            write = query.pop("write", ["true"])
-            if query or write not in (["true"], ["false"]):
-                raise _Refused(takes)
-            return MemoryHistory(parts.netloc, write == ["true"])
-        case _:
-            raise _Refused(takes)

@@ -1,0 +1,311 @@
+"""What the text of each variable may be: one small parser a kind of value.
+
+Each returns the value or raises `Refused` with what the variable takes; `bff/settings.py` adds the
+variable's name and what it got.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+EMBEDDED = "embedded:"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key's name and the SHA-256 of the key, in hex."""
+
+    name: str
+    digest: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteHistory:
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoHistory:
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryHistory:
+    """AgentCore Memory. `write` is false where the agent writes the conversation itself."""
+
+    memory_id: str
+    write: bool = True
+
+
+HistorySetting = SqliteHistory | DynamoHistory | MemoryHistory
+
+
+class Refused(ValueError):
+    """What a variable takes."""
+
+
+def _split(text: str) -> Iterator[str]:
+    return (part for part in (piece.strip() for piece in text.split(",")) if part)
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise Refused(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise Refused(f"seconds from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+timeout = seconds(0.1, 86400)
+
+
+def both_timeouts(text: str) -> tuple[float, float]:
+    value = timeout(text)
+    return value, value
+
+
+def boolean(text: str) -> bool:
+    match text.lower():
+        case "true" | "1" | "yes" | "on":
+            return True
+        case "false" | "0" | "no" | "off":
+            return False
+        case _:
+            raise Refused("true or false")
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise Refused(" or ".join(choices))
+        return text
+
+    return parse
+
+
+def log_level(text: str) -> str:
+    return one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")(text.upper())
+
+
+def matching(pattern: str, example: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise Refused(f"something like {example}")
+        return text
+
+    return parse
+
+
+region = matching(r"[a-z]{2}(-[a-z]+)+-[0-9]", "us-west-2")
+qualifier = matching(r"[a-zA-Z][a-zA-Z0-9_]{0,47}", "DEFAULT")
+
+
+def name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise Refused("1 to 64 letters, digits, '.', '_' or '-', a letter or digit first")
+    return text
+
+
+def host(text: str) -> str:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})", text) or re.fullmatch(
+            r"[0-9.]+", text
+        ):
+            raise Refused("an IP address or a host name to listen on") from None
+    return text
+
+
+def visible(text: str) -> str:
+    if not text.isprintable() or " " in text or len(text) > 2048:
+        raise Refused("text without spaces")
+    return text
+
+
+def http_url(*, https_only: bool = False) -> Callable[[str], str]:
+    takes = "an https:// address" + ("" if https_only else " or http:// address")
+
+    def parse(text: str) -> str:
+        parts = _url(text, takes)
+        if parts.scheme not in (("https",) if https_only else ("http", "https")):
+            raise Refused(takes)
+        if not parts.hostname or parts.username or parts.password or parts.fragment:
+            raise Refused(takes + " without user, password or fragment")
+        return text
+
+    return parse
+
+
+def _url(text: str, takes: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise Refused(takes) from None
+    if re.search(r"[\s\x00-\x1f]", text):
+        raise Refused(takes)
+    return parts
+
+
+def agent_url(text: str) -> str:
+    if text == EMBEDDED:
+        return text
+    try:
+        url = http_url()(text)
+    except Refused:
+        takes = "embedded: or the http(s):// address of a container that answers POST /invocations"
+        raise Refused(takes) from None
+    if urlsplit(url).query:
+        raise Refused("an address without a query")
+    return url.rstrip("/")
+
+
+def runtime_arn(text: str) -> str:
+    # pattern of agentRuntimeArn in the service's API reference
+    if not re.fullmatch(
+        r"arn:aws(-[a-z-]+)?:bedrock-agentcore:[a-z0-9-]+:[0-9]{12}:"
+        r"runtime/[a-zA-Z][a-zA-Z0-9_]{0,47}-[a-zA-Z0-9]{10}",
+        text,
+    ):
+        raise Refused(
+            "arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID (ID has 10 characters)"
+        )
+    return text
+
+
+def payload(text: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise Refused("a JSON object")
+    if "$message" not in json.dumps(value):
+        raise Refused("a JSON object with the string $message somewhere in it")
+    return value
+
+
+def secrets(text: str) -> tuple[str, ...]:
+    secrets = tuple(_split(text))
+    if not secrets or any(len(secret.encode()) < 32 for secret in secrets):
+        raise Refused("secrets of at least 32 bytes each, comma-separated, the first one signs")
+    return secrets
+
+
+def api_keys(*, plain: bool) -> Callable[[str], tuple[ApiKey, ...]]:
+    takes = "name:sha256-hex, comma-separated" + (
+        " (or name:plain-key)" if plain else "; `python -m bff key NAME` makes one"
+    )
+
+    def parse(text: str) -> tuple[ApiKey, ...]:
+        keys = []
+        for entry in _split(text):
+            name, colon, value = entry.partition(":")
+            if not colon or not value or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+                raise Refused(takes)
+            if re.fullmatch(r"[0-9a-fA-F]{64}", value):
+                digest = value.lower()
+            elif plain:
+                digest = hashlib.sha256(value.encode()).hexdigest()
+            else:
+                raise Refused(takes)
+            keys.append(ApiKey(name, digest))
+        names = [key.name for key in keys]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise Refused(f"each name once, and {twice!r} is there twice")
+        if len({key.digest for key in keys}) < len(keys):
+            raise Refused("each key once, and two names have the same key")
+        return tuple(keys)
+
+    return parse
+
+
+def origins(text: str) -> tuple[str, ...]:
+    origins = tuple(_split(text))
+    for origin in origins:
+        if origin == "*":
+            raise Refused("exact origins; * cannot go together with credentials")
+        if not re.fullmatch(
+            r"https?://(\[[0-9a-f:]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?", origin
+        ):
+            raise Refused(
+                "exact origins such as https://app.example.com, comma-separated, lower case, "
+                "no path and no slash at the end"
+            )
+    return origins
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part) for part in _split(text))
+    except ValueError:
+        raise Refused("networks such as 10.0.0.0/16, comma-separated") from None
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(part.lower() for part in _split(text))
+    for host in hosts:
+        if not re.fullmatch(r"(\[[0-9a-f:]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?", host):
+            raise Refused("host names such as chat.example.com, comma-separated")
+    return hosts
+
+
+def redis_url(text: str) -> str:
+    takes = "redis://HOST:PORT, rediss://…, redis+cluster://… or rediss+cluster://…"
+    parts = _url(text, takes)
+    if parts.scheme not in ("redis", "rediss", "redis+cluster", "rediss+cluster"):
+        raise Refused(takes)
+    if not parts.hostname or parts.fragment:
+        raise Refused(takes)
+    return text
+
+
+def history(text: str) -> HistorySetting:
+    takes = "sqlite:///PATH, dynamodb://TABLE or agentcore://MEMORY_ID[?write=false]"
+    if text.startswith("sqlite:///"):
+        path = unquote(text.removeprefix("sqlite:///"))
+        if not path or "\0" in path:
+            raise Refused(takes)
+        return SqliteHistory(path)
+    parts = _url(text, takes)
+    if parts.path or parts.fragment:
+        raise Refused(takes)
+    match parts.scheme:
+        case "dynamodb" if re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", parts.netloc) and not parts.query:
+            return DynamoHistory(parts.netloc)
+        case "agentcore" if re.fullmatch(
+            r"[a-zA-Z][a-zA-Z0-9_-]{0,99}-[a-zA-Z0-9]{10}", parts.netloc
+        ):
+            query = parse_qs(parts.query, keep_blank_values=True)
+            write = query.pop("write", ["true"])
+            if query or write not in (["true"], ["false"]):
+                raise Refused(takes)
+            return MemoryHistory(parts.netloc, write == ["true"])
+        case _:
+            raise Refused(takes)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pytest
+
+from bff.settings import EMBEDDED, MemoryHistory, Settings, SettingsError, SqliteHistory
+
+ARN = "arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/my_agent-abcdefghij"
+SECRET = "s" * 32
+PRODUCTION = {
+    "ENVIRONMENT": "prod",
+    "AGENT_RUNTIME_ARN": ARN,
+    "JWT_SECRET": SECRET,
+    "HISTORY": "dynamodb://conversations",
+}
+
+
+def test_nothing_set__is_a_local_service_with_the_embedded_agent() -> None:
+    settings = Settings.load({})
+
+    assert settings.local
+    assert settings.agent_url == EMBEDDED
+    assert settings.history == SqliteHistory("data/bff.db")
+    assert settings.playground
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+
+
+def test_empty_variables__count_as_unset() -> None:
+    assert Settings.load({"PORT": "", "AGENT_URL": " "}) == Settings.load({})
+
+
+def test_production__takes_what_is_complete() -> None:
+    settings = Settings.load(PRODUCTION)
+
+    assert not settings.playground
+    assert settings.agent_region == "eu-west-1"
+
+
+def test_one_agent_timeout__sets_both() -> None:
+    settings = Settings.load({"AGENT_TIMEOUT": "30"})
+
+    assert settings.agent_blocking_timeout_seconds == 30
+    assert settings.agent_streaming_timeout_seconds == 30
+
+
+def test_rotation__keeps_the_order_of_the_secrets() -> None:
+    settings = Settings.load({"JWT_SECRET": f"{'n' * 32},{'o' * 32}"})
+
+    assert settings.jwt_secrets == ("n" * 32, "o" * 32)
+
+
+def test_memory_history__can_be_read_only() -> None:
+    settings = Settings.load({"HISTORY": "agentcore://chat-abcdefghij?write=false"})
+
+    assert settings.history == MemoryHistory("chat-abcdefghij", write=False)
+
+
+def test_repr__holds_no_secret() -> None:
+    text = repr(
+        Settings.load(
+            {
+                "JWT_SECRET": "canary-secret-canary-secret-canary",
+                "API_KEYS": "app:canary-key",
+                "REDIS_URL": "redis://user:canary-password@cache:6379",
+            }
+        )
+    )
+
+    assert "canary" not in text
+
+
+REFUSED = [
+    ({"PORT": "http"}, "PORT: got 'http', takes a whole number from 0 to 65535"),
+    ({"PORT": "65536"}, "PORT: got '65536', takes a whole number"),
+    ({"PORT": "٣"}, "PORT: got '٣', takes a whole number"),
+    ({"HOST": "not a host"}, "HOST: got 'not a host'"),
+    ({"HOST": "1.2.3"}, "HOST: got '1.2.3'"),
+    ({"ENVIRONMENT": "a b"}, "ENVIRONMENT: got 'a b'"),
+    ({"AWS_REGION": "Oregon"}, "AWS_REGION: got 'Oregon', takes something like us-west-2"),
+    ({"AGENT_RUNTIME_ARN": "my-agent"}, "AGENT_RUNTIME_ARN: got 'my-agent', takes arn:aws:"),
+    ({"AGENT_RUNTIME_ARN": ARN, "AGENT_URL": EMBEDDED}, "one of the two, not both"),
+    ({"AGENT_QUALIFIER": "a-b"}, "AGENT_QUALIFIER: got 'a-b'"),
+    ({"AGENT_URL": "localhost:8080"}, "AGENT_URL: got 'localhost:8080', takes embedded: or"),
+    ({"AGENT_URL": "http://u:p@host"}, "AGENT_URL"),
+    ({"AGENT_URL": "http://host:99999"}, "AGENT_URL"),
+    ({"AGENT_PAYLOAD": "[]"}, "AGENT_PAYLOAD: got '[]', takes a JSON object"),
+    ({"AGENT_PAYLOAD": "{}"}, "takes a JSON object with the string $message"),
+    ({"AGENT_CANCEL": "kill"}, "AGENT_CANCEL: got 'kill', takes close or stop-session"),
+    ({"AGENT_TIMEOUT": "0"}, "AGENT_TIMEOUT: got '0', takes seconds from 0.1 to 86400"),
+    ({"AGENT_IDLE_TIMEOUT": "nan"}, "AGENT_IDLE_TIMEOUT: got 'nan'"),
+    ({"JWT_SECRET": "short"}, "JWT_SECRET: got 5 bytes, takes secrets of at least 32 bytes"),
+    ({"JWT_SECRET": f"{SECRET},short"}, "JWT_SECRET: got 38 bytes"),
+    ({"JWT_JWKS_URL": "file:///etc/passwd"}, "JWT_JWKS_URL: got 'file:///etc/passwd'"),
+    ({"API_KEYS": "nameonly"}, "API_KEYS: got 8 bytes, takes name:sha256-hex"),
+    ({"API_KEYS": "a:x,a:y"}, "each name once, and 'a' is there twice"),
+    ({"API_KEYS": "a:x,b:x"}, "each key once"),
+    ({"RATE_LIMIT_REQUESTS": "0"}, "RATE_LIMIT_REQUESTS: got '0'"),
+    ({"RATE_LIMIT_WINDOW": "1m"}, "RATE_LIMIT_WINDOW: got '1m'"),
+    ({"MAX_STREAMS_PER_USER": "-1"}, "MAX_STREAMS_PER_USER: got '-1'"),
+    ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS: got '*', takes exact origins"),
+    ({"CORS_ORIGINS": "https://a.example/"}, "no slash at the end"),
+    ({"CORS_ORIGINS": "null"}, "CORS_ORIGINS: got 'null'"),
+    ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES: got '10.0.0.1/8', takes networks"),
+    ({"ALLOWED_HOSTS": "https://a"}, "ALLOWED_HOSTS: got 'https://a', takes host names"),
+    ({"METRICS_ALLOW": "everyone"}, "METRICS_ALLOW: got 'everyone'"),
+    ({"DEBUG": "maybe"}, "DEBUG: got 'maybe', takes true or false"),
+    ({"REDIS_URL": "http://cache"}, "REDIS_URL: got 12 bytes, takes redis://"),
+    ({"HISTORY": "postgres://x"}, "HISTORY: got 'postgres://x', takes sqlite:///PATH"),
+    ({"HISTORY": "agentcore://chat-abcdefghij?write=no"}, "HISTORY"),
+    ({"RUN_RETENTION": "forever"}, "RUN_RETENTION: got 'forever', takes seconds"),
+    ({"DRAIN_TIMEOUT": "-1"}, "DRAIN_TIMEOUT: got '-1'"),
+    ({"METRICS": "statsd"}, "METRICS: got 'statsd', takes prometheus or emf"),
+    ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: got 'loud', takes DEBUG or INFO"),
+    ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: got 'xml', takes json or text"),
+    ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ({"ENVIRONMENT": "prod"}, "AGENT_RUNTIME_ARN: got nothing in ENVIRONMENT=prod"),
+    ({**PRODUCTION, "JWT_SECRET": ""}, "JWT_SECRET: got nothing in ENVIRONMENT=prod"),
+    ({**PRODUCTION, "HISTORY": ""}, "HISTORY: got nothing in ENVIRONMENT=prod"),
+    ({**PRODUCTION, "DEBUG": "true"}, "DEBUG: got true, takes false outside"),
+    ({**PRODUCTION, "API_KEYS": "app:plain"}, "`python -m bff key NAME` makes one"),
+    ({**PRODUCTION, "JWT_JWKS_URL": "http://idp/keys"}, "takes an https:// address"),
+]
+
+
+@pytest.mark.parametrize(("environ", "line"), REFUSED, ids=lambda value: str(value)[:60])
+def test_a_wrong_setting__is_refused_in_one_line(environ: dict[str, str], line: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(environ)
+
+    assert line in str(refused.value)
+    assert "\n" not in str(refused.value)
