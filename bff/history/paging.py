@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from bff.events import well_formed
@@ -59,18 +59,14 @@ def read_position(text: str, *kinds: type) -> Any:
     return tuple(parts)
 
 
-def message_position(turn: Turn, index: int) -> str:
-    return position(float(turn.asked_at), turn.run_id, index)
-
-
 def read_message_position(after: str | None) -> tuple[float, str, int]:
-    """When its turn was asked, the turn's run, and which of its messages; starts before all."""
+    """A group's time and id and which of its messages; with nothing to go on from, before all."""
     if after is None:
         return (-math.inf, "", 0)
-    asked_at, run_id, index = read_position(after, float, str, int)
-    if index not in (0, 1):
+    at, id, index = read_position(after, float, str, int)
+    if index < 0:
         raise ValueError("not a position")
-    return asked_at, run_id, index
+    return at, id, index
 
 
 def messages_of(turn: Turn) -> tuple[StoredMessage, StoredMessage]:
@@ -82,24 +78,32 @@ def messages_of(turn: Turn) -> tuple[StoredMessage, StoredMessage]:
     )
 
 
-def page_of_messages(
-    turns: Iterable[Turn], *, limit: int, after: str | None
-) -> Page[StoredMessage]:
-    """A page from turns that are in order and begin with the one `after` names, if it is there.
+class MessagePage:
+    """A page in the making: groups of messages are offered in order until it is full.
 
-    No more turns are taken than the page needs.
+    A group (a turn, say) has a time and an id, which order it among the others.
     """
-    start = read_message_position(after)
-    items: list[StoredMessage] = []
-    characters = 0
-    last = None
-    for turn in turns:
-        for index, message in enumerate(messages_of(turn)):
-            if (turn.asked_at, turn.run_id, index) <= start:
+
+    def __init__(self, *, limit: int, after: str | None) -> None:
+        self._limit = limit
+        self._start = read_message_position(after)
+        self._items: list[StoredMessage] = []
+        self._characters = 0
+        self._last: str | None = None
+        self._more = False
+
+    def offer(self, at: float, id: str, messages: Sequence[StoredMessage]) -> bool:
+        """Take what fits; false if the page is full and there is more."""
+        for index, message in enumerate(messages):
+            if (at, id, index) <= self._start:
                 continue
-            if last is not None and (len(items) == limit or characters > PAGE_CHARACTERS):
-                return Page(items, last)
-            items.append(message)
-            characters += len(message.content) + len(str(message.tool_calls))
-            last = message_position(turn, index)
-    return Page(items)
+            if len(self._items) == self._limit or self._characters > PAGE_CHARACTERS:
+                self._more = True
+                return False
+            self._items.append(message)
+            self._characters += len(message.content) + len(str(message.tool_calls))
+            self._last = position(float(at), id, index)
+        return True
+
+    def page(self) -> Page[StoredMessage]:
+        return Page(self._items, self._last if self._more else None)

@@ -24,8 +24,9 @@ from bff.errors import Overloaded
 from bff.events import dumps, well_formed
 from bff.history import CALL_TIMEOUT_SECONDS, Page, Session, StoredMessage, Turn
 from bff.history.paging import (
+    MessagePage,
     first_title,
-    page_of_messages,
+    messages_of,
     position,
     read_message_position,
     read_position,
@@ -162,10 +163,12 @@ class SqliteHistory:
                     " ORDER BY asked_at, run_id",
                     *(owner, session_id, asked_at, run_id),
                 )
-                turns = map(_turn, rows)
-                page = page_of_messages(turns, limit=limit, after=after)
+                page = MessagePage(limit=limit, after=after)
+                for turn in map(_turn, rows):
+                    if not page.offer(turn.asked_at, turn.run_id, messages_of(turn)):
+                        break
                 rows.close()
-                return session, page
+                return session, page.page()
 
         return await self._call(work)
 

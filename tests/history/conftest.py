@@ -1,13 +1,17 @@
 """Histories to ask, each with a real store behind it, and conversations to put into them."""
 
 import hashlib
-from collections.abc import AsyncIterator
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from bff.history import History, Turn, open_history
-from bff.settings import Settings, SqliteHistory
+from bff.history.dynamodb import create_table
+from bff.settings import DynamoHistory, Settings, SqliteHistory
 
 ALICE = hashlib.sha256(b"alice").hexdigest()
 BOB = hashlib.sha256(b"bob").hexdigest()
@@ -51,7 +55,40 @@ async def sqlite_history(tmp_path: Path) -> AsyncIterator[History]:
         yield history
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "dynamodb"])
 def history(request: pytest.FixtureRequest) -> History:
     found: History = request.getfixturevalue(f"{request.param}_history")
     return found
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[str]:
+    """The address of a moto server, which keeps the wire of DynamoDB and of Memory's events."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws_environ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that no AWS would take, and no look at what the machine has."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+
+
+@pytest.fixture
+async def dynamodb_history(
+    aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[History]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", aws)
+    table = f"bff-{uuid.uuid4().hex[:8]}"
+    settings = Settings(history=DynamoHistory(table))
+    assert await create_table(table, region=settings.aws_region)
+    async with open_history(settings, derive=derive) as history:
+        yield history

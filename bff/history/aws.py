@@ -1,0 +1,117 @@
+"""What the histories in AWS share: a client made once, errors in our words, work that is owned."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import aioboto3
+import aiohttp
+from aiobotocore.config import AioConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bff.errors import Overloaded, Problem
+from bff.history import CALL_TIMEOUT_SECONDS
+
+T = TypeVar("T")
+
+POOL = 50
+"""Connections per client; what comes on top waits, within its call's time."""
+BACKGROUND_GRACE_SECONDS = 2.0
+"""How long a stop waits for sweeping; what is left is taken up by whoever finds it."""
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_client(service: str, *, region: str) -> AsyncIterator[Any]:
+    """A client that repeats a throttled or broken call twice and never waits long for one.
+
+    Every call of a history may be repeated: writes carry a token or a condition.
+    """
+    config = AioConfig(
+        connect_timeout=1.5,
+        read_timeout=3,
+        max_pool_connections=POOL,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
+    session = aioboto3.Session(region_name=region)
+    async with session.client(service, config=config) as client:
+        yield client
+
+
+@contextmanager
+def translating_aws(what: str) -> Iterator[None]:
+    """Any failure of AWS becomes `Overloaded`; the log says which, for the operator."""
+    try:
+        yield
+    except ClientError as error:
+        _log.error("%s: AWS refused %s: %s", what, error.operation_name, code_of(error))
+        raise Overloaded() from error
+    except (BotoCoreError, aiohttp.ClientError, OSError) as error:
+        _log.error("%s: AWS cannot be reached: %s", what, type(error).__name__)
+        raise Overloaded() from error
+
+
+def code_of(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+class Work:
+    """Tasks with an owner: calls that go on when their caller leaves, and sweeping behind them."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._sweeps: dict[Hashable, asyncio.Task[None]] = {}
+
+    def __repr__(self) -> str:
+        return f"{len(self._calls)} calls, {len(self._sweeps)} sweeps"
+
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work that goes on to its end, or its time limit, without its caller too."""
+
+        async def bounded() -> T:
+            try:
+                async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                    with translating_aws(self._what):
+                        return await work
+            except TimeoutError as error:
+                _log.error("%s: no answer within %s s", self._what, CALL_TIMEOUT_SECONDS)
+                raise Overloaded() from error
+
+        task = asyncio.create_task(bounded())
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
+
+    def sweep(self, key: Hashable, work: Coroutine[Any, Any, None]) -> None:
+        """Do something in the background, unless the same is already being done."""
+        if key in self._sweeps:
+            work.close()
+            return
+
+        async def logged() -> None:
+            try:
+                with translating_aws(self._what):
+                    await work
+            except Problem:
+                _log.warning("%s: sweeping stopped; it goes on at the next look", self._what)
+            finally:
+                del self._sweeps[key]
+
+        self._sweeps[key] = asyncio.create_task(logged())
+
+    async def close(self) -> None:
+        """Wait for calls, which have a time limit, and a little for sweeping."""
+        while self._calls:
+            await asyncio.wait(self._calls)
+        if self._sweeps:
+            await asyncio.wait(self._sweeps.values(), timeout=BACKGROUND_GRACE_SECONDS)
+        for task in (left := list(self._sweeps.values())):
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
