@@ -102,12 +102,12 @@ class LocalRunLog:
         self._ended: OrderedDict[tuple[str, str], _Kept] = OrderedDict()  # oldest end first
         self._open: dict[str, dict[str, _Kept]] = {}  # owner -> session -> run
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}  # key -> fingerprint, run id
-        self._bytes = 0
+        self.bytes = 0
         self._owner: Owner | None = None
 
     def __repr__(self) -> str:
         running = sum(len(runs) for runs in self._open.values())
-        return f"<LocalRunLog {running} running, {len(self._ended)} kept, {self._bytes} bytes>"
+        return f"<LocalRunLog {running} running, {len(self._ended)} kept, {self.bytes} bytes>"
 
     def bind(self, owner: Owner) -> None:
         self._owner = owner
@@ -133,7 +133,7 @@ class LocalRunLog:
             raise Overloaded(retry_after_seconds=5)
         self._runs[run.owner, run.run_id] = kept
         self._open.setdefault(run.owner, {})[run.session_id] = kept
-        self._bytes += kept.bytes
+        self.bytes += kept.bytes
         if idempotency and key:
             self._keys[key] = (idempotency.fingerprint, run.run_id)
             kept.key = key
@@ -149,7 +149,7 @@ class LocalRunLog:
         kept = self._runs.get((run.owner, run.run_id))
         if kept is None or kept.run.status != "running":
             raise Superseded
-        self._bytes -= len(kept.run.message)
+        self.bytes -= len(kept.run.message)
         kept.bytes -= len(kept.run.message)
         kept.run = replace(kept.run, status=status, ended_at=self._clock(), message="")
         self._add(kept, [last])
@@ -161,14 +161,14 @@ class LocalRunLog:
         self._sweep()
 
     def _add(self, kept: _Kept, records: Sequence[Record]) -> None:
-        self._bytes += kept.add(records)
+        self.bytes += kept.add(records)
         kept.run = replace(kept.run, last_event_id=records[-1].id)
         if len(kept.records) > self._max_events_per_run or kept.bytes > self._max_bytes_per_run:
             # a tenth more than needed, so that this is not done for every event
-            self._bytes -= kept.drop(len(kept.records) - self._max_events_per_run * 9 // 10)
+            self.bytes -= kept.drop(len(kept.records) - self._max_events_per_run * 9 // 10)
             while kept.bytes > self._max_bytes_per_run and len(kept.records) > 1:
-                self._bytes -= kept.drop(max(1, len(kept.records) // 10))
-        if self._bytes > self._max_bytes:
+                self.bytes -= kept.drop(max(1, len(kept.records) // 10))
+        if self.bytes > self._max_bytes:
             self._make_room(0)
 
     async def find(self, owner: str, run_id: str) -> Run | None:
@@ -233,25 +233,25 @@ class LocalRunLog:
     def _forget(self, place: tuple[str, str], kept: _Kept) -> None:
         del self._ended[place]
         del self._runs[place]
-        self._bytes -= kept.bytes
+        self.bytes -= kept.bytes
         if kept.key:
             del self._keys[kept.key]
 
     def _make_room(self, wanted: int) -> bool:
         """Free memory until `wanted` bytes fit; false if even the open runs alone are too much."""
-        too_much = self._bytes + wanted - self._max_bytes
+        too_much = self.bytes + wanted - self._max_bytes
         for kept in self._ended.values():
             if too_much <= 0:
                 return True
             freed = kept.drop(len(kept.records))
-            self._bytes -= freed
+            self.bytes -= freed
             too_much -= freed
-        while self._ended and self._bytes + wanted > self._max_bytes:
+        while self._ended and self.bytes + wanted > self._max_bytes:
             place, kept = next(iter(self._ended.items()))
             self._forget(place, kept)
         running = (kept for runs in self._open.values() for kept in runs.values())
         for kept in sorted(running, key=lambda kept: -kept.bytes):
-            if self._bytes + wanted <= self._max_bytes:
+            if self.bytes + wanted <= self._max_bytes:
                 return True
-            self._bytes -= kept.drop(len(kept.records) // 2)
-        return self._bytes + wanted <= self._max_bytes
+            self.bytes -= kept.drop(len(kept.records) // 2)
+        return self.bytes + wanted <= self._max_bytes

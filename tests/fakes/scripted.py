@@ -1,0 +1,95 @@
+"""An agent that does what a test tells it, and remembers how often it was called."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from bff.agents import Prompt
+from bff.events import Done, Event, Message
+from bff.history import Page, Session, StoredMessage, Turn
+from bff.runlog import Status
+
+Step = Sequence[Event] | asyncio.Event | Exception
+"""A batch to yield, something to wait for, or an error to raise."""
+
+HELLO: Sequence[Step] = ([Message("Hel")], [Message("lo")], [Done()])
+
+
+@dataclass
+class ScriptedAgent:
+    steps: Sequence[Step] = HELLO
+    calls: list[Prompt] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    closed: int = 0
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
+        self.calls.append(prompt)
+        try:
+            for step in self.steps:
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                elif isinstance(step, Exception):
+                    raise step
+                else:
+                    yield step
+        finally:
+            self.closed += 1
+
+    async def stop(self, session_id: str) -> None:
+        self.stopped.append(session_id)
+
+    async def ping(self) -> None:
+        pass
+
+
+@dataclass
+class ListHistory:
+    """A history that only remembers; `broken` makes every write fail."""
+
+    turns: list[Turn] = field(default_factory=list)
+    broken: bool = False
+
+    async def add(self, owner: str, turn: Turn) -> None:
+        if self.broken:
+            raise OSError("disk full")
+        self.turns.append(turn)
+
+    async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
+        return Page([])
+
+    async def messages(
+        self, owner: str, session_id: str, *, limit: int, after: str | None = None
+    ) -> tuple[Session, Page[StoredMessage]] | None:
+        return None
+
+    async def rename(self, owner: str, session_id: str, title: str) -> Session | None:
+        return None
+
+    async def delete(self, owner: str, session_id: str) -> bool:
+        return False
+
+    async def ping(self) -> None:
+        pass
+
+
+@dataclass
+class Notes:
+    """A watch that writes down how runs ended."""
+
+    started: int = 0
+    ended: list[tuple[Status, str | None]] = field(default_factory=list)
+    history_failures: int = 0
+
+    def run_started(self) -> None:
+        self.started += 1
+
+    def run_spoke(self, seconds: float) -> None:
+        pass
+
+    def run_ended(self, status: Status, code: str | None, seconds: float) -> None:
+        self.ended.append((status, code))
+
+    def history_failed(self) -> None:
+        self.history_failures += 1
