@@ -19,12 +19,14 @@ from bff.api import RUNS
 from bff.app import create_app
 from bff.errors import PROBLEM_JSON, BadRequest, Problem, RequestTimeout
 from bff.events import dumps
-from bff.settings import HEADERS_TIMEOUT_SECONDS, STOP_GRACE_SECONDS, Settings
+from bff.settings import (
+    HEADERS_TIMEOUT_SECONDS,
+    IDLE_CONNECTION_SECONDS,
+    STOP_GRACE_SECONDS,
+    Settings,
+)
 
 logger = logging.getLogger(__name__)
-
-IDLE_CONNECTION_SECONDS = 75.0
-"""A kept connection must outlive the load balancer's idle time-out, or it answers 502."""
 
 
 async def serve(settings: Settings) -> int:

@@ -49,6 +49,9 @@ WRITE_TIMEOUT_SECONDS = 25.0
 """For one write to a client; a slower reader is cut and can resume."""
 MAX_BODY_BYTES = 256 * 1024
 MAX_MESSAGE_CHARACTERS = 32_000
+IDLE_CONNECTION_SECONDS = 930.0
+"""A kept connection must outlive the load balancer's idle time-out, or a request meets its end and
+gets 502; that one must outlive a blocking answer, which is silent until it is whole."""
 STOP_GRACE_SECONDS = 4.0
 """From the end of the drain to the exit."""
 DEFAULT_PORT = 8000
