@@ -18,7 +18,7 @@ from bff.api.middleware import (
     problems,
 )
 from bff.api.service import READINESS, health, open_readiness, ready
-from bff.auth import open_authenticator
+from bff.auth import agent_session_id, open_authenticator
 from bff.history import History, open_history
 from bff.limits import Limiter, LocalLimiter
 from bff.local import LocalRunLog
@@ -55,7 +55,9 @@ def create_app(
         async with AsyncExitStack() as stack:
             telemetry = app[TELEMETRY] = await stack.enter_async_context(open_telemetry(settings))
             app[AUTHENTICATOR] = await stack.enter_async_context(open_authenticator(settings))
-            app[HISTORY] = history or await stack.enter_async_context(open_history(settings))
+            app[HISTORY] = history or await stack.enter_async_context(
+                open_history(settings, derive=agent_session_id)
+            )
             app[AGENT] = agent or await stack.enter_async_context(open_agent(settings))
             log, app[LIMITER] = await _open_log(settings, stack)
             app[RUNS] = await stack.enter_async_context(
