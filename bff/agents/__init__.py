@@ -6,11 +6,13 @@ and the embedded one that needs nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from bff.events import Event
+from bff.settings import EMBEDDED, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +52,23 @@ class Agent(Protocol):
     async def ping(self) -> None:
         """Return if the agent can be reached, else raise a `Problem`. Never calls its model."""
         ...
+
+
+@asynccontextmanager
+async def open_agent(settings: Settings) -> AsyncIterator[Agent]:
+    """The agent the settings name; its connections are closed at the end."""
+    match settings:
+        case Settings(agent_runtime_arn=str()):
+            from bff.agents.agentcore import open_agentcore
+
+            async with open_agentcore(settings) as runtime:
+                yield runtime
+        case Settings(agent_url=str(url)) if url != EMBEDDED:
+            from bff.agents.container import open_container
+
+            async with open_container(url, settings.agent_payload) as container:
+                yield container
+        case _:
+            from bff.agents.embedded import EmbeddedAgent
+
+            yield EmbeddedAgent()

@@ -1,0 +1,67 @@
+"""Any container that keeps the AgentCore contract, called directly: `AGENT_URL`.
+
+The contract (https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/runtime-http-protocol-contract.html)
+is `POST /invocations` and `GET /ping`. A connection serves one call: a kept one that the container
+closes just then looks like an agent that died while answering, and we never try twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from bff.agents import Prompt, upstream
+from bff.events import Event
+
+
+class ContainerAgent:
+    """An agent at an address."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, payload: Mapping[str, Any]
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._payload = payload
+
+    def __repr__(self) -> str:
+        return f"<ContainerAgent {self._url}>"
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
+        request = upstream.Request(
+            f"{self._url}/invocations",
+            upstream.payload(self._payload, prompt),
+            {**upstream.headers(prompt), upstream.REQUEST_HEADER: prompt.run_id},
+        )
+
+        async def prepare() -> upstream.Request:
+            return request
+
+        async with aclosing(upstream.stream(self._session, prepare, self._advise)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def stop(self, session_id: str) -> None:
+        """The contract has no way to end a session."""
+
+    async def ping(self) -> None:
+        await upstream.ping(self._session, f"{self._url}/ping")
+
+    def _advise(self, status: int) -> str:
+        where = f"AGENT_URL={self._url}"
+        match status:
+            case 404 | 405:
+                return f"{where} has no POST /invocations; is it an AgentCore container?"
+            case 401 | 402 | 403:
+                return f"{where} refuses us; a container wants no credentials, a proxy may"
+        return upstream.advise(status) or f"see the log of the container at {where}"
+
+
+@asynccontextmanager
+async def open_container(url: str, payload: Mapping[str, Any]) -> AsyncIterator[ContainerAgent]:
+    """The agent with a client of its own, made once."""
+    async with upstream.open_session(keep_connections=False) as session:
+        yield ContainerAgent(session, url, payload)

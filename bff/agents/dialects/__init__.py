@@ -1,0 +1,251 @@
+"""Frames to events, whatever framework the agent was written in.
+
+Which dialect a frame is in is judged frame by frame, since agents mix them. Everything here is
+pure: `Decoder` takes bytes and gives events, so a test may cut the bytes anywhere.
+docs/agents.md has the table of what becomes what.
+"""
+
+from __future__ import annotations
+
+from bff.agents.dialects import agui, langchain, plain, strands
+from bff.agents.dialects.answer import Answer, InBandError
+from bff.agents.frames import TEXT, Frame, FrameError, open_frames
+from bff.events import JSON, Done, Event
+
+_DEEPEST = 8
+"""Envelopes around envelopes around one event."""
+
+
+class Decoder:
+    """One answer's bytes to its events.
+
+    `failure` is set once the agent has failed, in words for the operator; what was decoded before
+    that has been returned, and nothing follows.
+    """
+
+    def __init__(self, content_type: str) -> None:
+        self._frames = open_frames(content_type)
+        self._answer = Answer()
+        self.failure: str | None = None
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that these bytes complete."""
+        if self.failure is None:
+            try:
+                for frame in self._frames.feed(chunk):
+                    read(self._answer, frame)
+            except (FrameError, InBandError) as error:
+                self.failure = str(error)
+        return self._answer.take()
+
+    def end(self) -> list[Event]:
+        """The last events: `Done` closes them unless there is a `failure`."""
+        answer = self._answer
+        if self.failure is None:
+            try:
+                for frame in self._frames.end():
+                    read(answer, frame)
+                answer.end()
+            except (FrameError, InBandError) as error:
+                self.failure = str(error)
+        if self.failure is None and answer.unfinished:
+            self.failure = "its stream ended after RUN_STARTED without RUN_FINISHED"
+        if self.failure is None and not answer.has_content:
+            self.failure = "its answer has no content" + (
+                f", only {answer.junk} Python objects printed as strings; yield what JSON can hold"
+                if answer.junk
+                else ""
+            )
+        if self.failure is None:
+            answer.out.append(Done("complete", answer.usage()))
+        return answer.take()
+
+
+def read(answer: Answer, frame: Frame, depth: int = 0) -> None:
+    """Write one frame into the answer. Raises `InBandError`, `FrameError`."""
+    name, value = frame
+    match value:
+        case str():
+            _read_string(answer, name, value, depth)
+        case dict():
+            _read_object(answer, name, value, depth)
+        case list():
+            _read_list(answer, value, depth)
+        case None:
+            pass
+        case _:
+            answer.custom(value)
+
+
+def _read_string(answer: Answer, name: str | None, text: str, depth: int) -> None:
+    if name is TEXT:
+        answer.text.delta(text, TEXT)
+        return
+    inner = plain.inner_events(text) if depth < _DEEPEST else None
+    if inner is not None:
+        for frame in inner:
+            read(answer, frame, depth + 1)
+        return
+    if plain.is_junk(text):
+        answer.junk += 1
+        return
+    match plain.role(name, {}):
+        case "error":
+            raise InBandError("an error event in its stream")
+        case "thinking":
+            answer.thinking.plain(text, "thinking")
+        case "silent":
+            pass
+        case "end":
+            answer.text.whole(text, "end")
+        case _ if text != "[DONE]":
+            answer.text.plain(text, name or "string")
+
+
+def _read_list(answer: Answer, items: list[JSON], depth: int) -> None:
+    match items:
+        case [dict(message), dict(metadata)] if "type" not in metadata and langchain.is_message(
+            langchain.unwrapped(message)
+        ):
+            langchain.read_mode(answer, "messages", items)
+        case [str(mode), value] if mode in langchain.MODES:
+            langchain.read_mode(answer, mode, value)
+        case [list(namespace), str(mode), value] if mode in langchain.MODES and _names(namespace):
+            langchain.read_mode(answer, mode, value)
+        case [list(namespace), value] if _names(namespace) and isinstance(value, dict | list):
+            read(answer, Frame(None, value), depth + 1)
+        case _ if langchain.are_messages(items) and not any(map(strands.is_message, items)):
+            langchain.read_messages(answer, items, "update")
+        case _:
+            text = plain.text_of(items)
+            if text is None:
+                answer.custom(items)
+            else:
+                answer.text.plain(text, "list")
+
+
+def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth: int) -> None:
+    kind = frame.get("type")
+    if kind is not None:
+        message = langchain.unwrapped(frame)
+        if langchain.is_message(message):
+            langchain.read_message(answer, message, "update")
+            return
+        if isinstance(kind, str):
+            if kind in agui.TYPES:
+                agui.read(answer, frame)
+                return
+            if kind in langchain.MODES and "data" in frame:
+                langchain.read_mode(answer, kind, frame["data"])
+                return
+    match frame:
+        case {"event": dict(event)}:
+            if strands.is_converse(event):
+                strands.read_converse(answer, event)
+            elif depth < _DEEPEST:
+                read(answer, Frame(None, event), depth + 1)
+            else:
+                answer.custom(frame)
+            return
+        case {"event": str(event), "data": _}:
+            if event.startswith("on_"):
+                langchain.read_astream_event(answer, event, frame)
+                return
+            if depth < _DEEPEST:
+                read(answer, Frame(event, frame["data"]), depth + 1)
+                return
+    if strands.is_converse(frame):
+        strands.read_converse(answer, frame)
+        return
+    role = plain.role(name, frame)
+    if role is not None and plain.read_named(answer, role, frame):
+        return
+    wrong = plain.is_error(frame)
+    if wrong is not None:
+        raise InBandError(wrong)
+    if strands.MARKS & frame.keys() and "data" not in frame:
+        strands.read_strands(answer, frame)
+        return
+    if langchain.is_update(frame):
+        for node, update in frame.items():
+            langchain.read_update(answer, node, update)
+        return
+    if langchain.are_messages(frame.get("messages")) or frame.get("messages") == []:
+        langchain.read_state(answer, frame)
+        return
+    _read_text(answer, name, frame, depth)
+
+
+def _read_text(answer: Answer, name: str | None, frame: dict[str, JSON], depth: int) -> None:
+    """An object with its text, or a richer object, under one of the usual keys."""
+    for key in ("message", "result", "output", "response", "content", "data"):
+        value: JSON = frame.get(key)
+        if strands.is_message(value):
+            strands.read_message(answer, value, key)
+            answer.use_total(frame.get("usage"))
+            return
+        if strands.is_result(value):
+            strands.read_result(answer, value)
+            return
+        if isinstance(value, dict) and depth < _DEEPEST and plain.text_of(value) is None and value:
+            read(answer, Frame(name, value), depth + 1)
+            return
+        if langchain.are_messages(value):
+            langchain.read_messages(answer, value, "update")
+            return
+    if strands.is_message(frame):
+        strands.read_message(answer, frame, "message")
+        return
+    if _read_choices(answer, frame):
+        return
+    key_found = plain.text_key(frame)
+    if frame.get("role", "assistant") not in ("assistant", "ai"):
+        return  # somebody else's words
+    if key_found is None:
+        if not _empty(frame):
+            answer.custom(frame)
+        return
+    text = plain.text_of(frame[key_found]) or ""
+    if plain.is_junk(text):
+        answer.junk += 1
+        return
+    if key_found == "data" and isinstance(frame["data"], str):
+        answer.text.mirrored(text, "strands", "converse")
+    elif text:
+        answer.text.plain(text, key_found)
+    answer.use_total(frame.get("usage") or frame.get("usage_metadata"))
+    rest = plain.beside(frame, key_found)
+    if rest:
+        answer.custom(rest)
+
+
+def _read_choices(answer: Answer, frame: dict[str, JSON]) -> bool:
+    """OpenAI's chat completions, whole or in chunks."""
+    match frame.get("choices"):
+        case [{"delta": dict(delta)}, *_]:
+            chunk = {"content": delta.get("content"), "type": "AIMessageChunk", "id": None}
+            calls = delta.get("tool_calls") or []
+            chunk["tool_call_chunks"] = [
+                {"id": c.get("id"), "index": c.get("index"), **(c.get("function") or {})}
+                | {"args": (c.get("function") or {}).get("arguments")}
+                for c in calls
+                if isinstance(c, dict)
+            ]
+            langchain.read_message(answer, chunk, "update")
+        case [{"message": dict(message)}, *_]:
+            langchain.read_messages(answer, [{**message, "role": "assistant"}], "update")
+        case []:
+            pass
+        case _:
+            return False
+    answer.use_total(frame.get("usage"))
+    return True
+
+
+def _empty(frame: dict[str, JSON]) -> bool:
+    """Whether an object says nothing: an empty text, or a text that is null."""
+    return any(key in frame and frame[key] in ("", None, [], {}) for key in plain.TEXT_KEYS)
+
+
+def _names(namespace: list[JSON]) -> bool:
+    return all(isinstance(name, str) for name in namespace)

@@ -1,0 +1,112 @@
+"""What one run's answer has come to so far; every dialect writes into it.
+
+It holds the memory that saying things once needs: text, reasoning, tool calls, usage. The dialects
+themselves remember nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bff.agents.dialects.speech import Speech
+from bff.agents.dialects.tools import Tools
+from bff.events import JSON, Custom, Event, Message, Thinking
+
+
+class InBandError(Exception):
+    """The agent said in its answer that it failed; the text is for the operator."""
+
+
+class Answer:
+    """Events waiting to be handed on in `out`, and what must be remembered to say nothing twice."""
+
+    def __init__(self) -> None:
+        self.out: list[Event] = []
+        self.text = Speech(self.out, Message)
+        self.thinking = Speech(self.out, Thinking)
+        self.tools = Tools(self.out, self.pause)
+        self.customs = 0
+        self.junk = 0
+        """Frames that were Python's print of an object: never told, counted for the log."""
+        self.unfinished = False
+        """An AG-UI run was announced and has not ended."""
+        self.role = "assistant"
+        """Whose message the agent is streaming, in dialects that say it only at its start."""
+        self.message = 0
+        """Which one, counted: blocks of a message are known by an index within it."""
+        self._usage: dict[str, dict[str, int]] = {}
+
+    @property
+    def has_content(self) -> bool:
+        return self.text.heard or self.tools.told or self.customs > 0
+
+    def custom(self, value: JSON) -> None:
+        self.customs += 1
+        self.out.append(Custom(value))
+
+    def pause(self) -> None:
+        """The next text is another piece than the last."""
+        self.text.pause()
+        self.thinking.pause()
+
+    def end(self) -> None:
+        self.tools.settle()
+        self.thinking.end()
+        self.text.end()
+
+    def take(self) -> list[Event]:
+        """What is ready, once."""
+        events = self.out[:]
+        self.out.clear()
+        return events
+
+    def use(self, usage: JSON, *, key: str, add: bool = False) -> None:
+        """Note the tokens one model call used; `key` names the call, told again it is replaced."""
+        counts = _counts(usage)
+        if not counts:
+            return
+        if add and key in self._usage:
+            old = self._usage[key]
+            counts = {name: old.get(name, 0) + counts.get(name, 0) for name in {**old, **counts}}
+        self._usage[key] = counts
+
+    def use_total(self, usage: JSON) -> None:
+        """Note the tokens of the whole run, whatever was noted before."""
+        counts = _counts(usage)
+        if counts:
+            self._usage = {"": counts}
+
+    def usage(self) -> Mapping[str, int] | None:
+        if not self._usage:
+            return None
+        total: dict[str, int] = {}
+        for counts in self._usage.values():
+            for name, count in counts.items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+
+_USAGE_NAMES = {
+    "input_tokens": "input_tokens",
+    "inputTokens": "input_tokens",
+    "prompt_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "outputTokens": "output_tokens",
+    "completion_tokens": "output_tokens",
+    "total_tokens": "total_tokens",
+    "totalTokens": "total_tokens",
+}
+
+
+def _counts(usage: JSON) -> dict[str, int]:
+    if not isinstance(usage, dict):
+        return {}
+    counts = {
+        ours: usage[theirs]
+        for theirs, ours in _USAGE_NAMES.items()
+        if type(usage.get(theirs)) is int and usage[theirs] >= 0
+    }
+    if counts and "total_tokens" not in counts:
+        counts["total_tokens"] = sum(counts.values())
+    ordered = ("input_tokens", "output_tokens", "total_tokens")
+    return {name: counts.get(name, 0) for name in ordered} if counts else {}

@@ -1,0 +1,183 @@
+"""Bedrock Converse events, and Strands, which wraps them and then says the same in its own words.
+
+Strands' raw stream has each token twice, as `{"event": {"contentBlockDelta": …}}` and as
+`{"data": …}`, then the message, then the result. Shapes:
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html and
+https://strandsagents.com/latest/documentation/docs/user-guide/concepts/streaming/.
+"""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+from bff.agents.dialects.answer import Answer, InBandError
+from bff.agents.dialects.tools import as_text
+from bff.events import JSON
+
+CONVERSE = frozenset(
+    {
+        "messageStart",
+        "contentBlockStart",
+        "contentBlockDelta",
+        "contentBlockStop",
+        "messageStop",
+        "metadata",
+    }
+)
+_EXCEPTIONS = frozenset(
+    {
+        "internalServerException",
+        "modelStreamErrorException",
+        "validationException",
+        "throttlingException",
+        "serviceUnavailableException",
+        "modelTimeoutException",
+    }
+)
+LIFECYCLE = frozenset(
+    {
+        "init_event_loop",
+        "start",
+        "start_event_loop",
+        "complete",
+        "event_loop_throttled_delay",
+        "reasoning_signature",
+        "reasoningRedactedContent",
+    }
+)
+MARKS = LIFECYCLE | {
+    "current_tool_use",
+    "reasoningText",
+    "force_stop",
+    "tool_stream_event",
+    "tool_cancel_event",
+    "tool_interrupt_event",
+    "citation",
+    "structured_output",
+}
+
+
+def is_converse(frame: dict[str, JSON]) -> bool:
+    """A Converse event is one key, and its value an object."""
+    if len(frame) != 1:
+        return False
+    ((name, value),) = frame.items()
+    return (name in CONVERSE or name in _EXCEPTIONS) and isinstance(value, dict)
+
+
+def read_converse(answer: Answer, frame: dict[str, JSON]) -> None:
+    """One event of ConverseStream."""
+    ((name, value),) = frame.items()
+    match name, value:
+        case ("contentBlockDelta", {"delta": dict(delta), **rest}):
+            _read_delta(answer, delta, rest.get("contentBlockIndex", 0))
+        case ("contentBlockStart", {"start": {"toolUse": dict(tool)}, **rest}):
+            place = ("converse", rest.get("contentBlockIndex", 0))
+            answer.tools.piece("converse", place, tool.get("toolUseId"), tool.get("name"), "")
+        case ("contentBlockStop", _):
+            answer.tools.complete(("converse", value.get("contentBlockIndex", 0)))
+        case ("messageStart" | "messageStop", _):
+            answer.pause()
+        case ("metadata", {"usage": usage}):
+            answer.message += 1
+            answer.use(usage, key=f"call {answer.message}")
+        case (_, _) if name in _EXCEPTIONS:
+            raise InBandError(f"{name} in its stream")
+
+
+def _read_delta(answer: Answer, delta: dict[str, JSON], index: JSON) -> None:
+    match delta:
+        case {"text": str(text)}:
+            answer.text.mirrored(text, "converse", "strands")
+        case {"toolUse": {"input": str(piece)}}:
+            answer.tools.piece("converse", ("converse", index), None, None, piece)
+        case {"reasoningContent": {"text": str(text)}}:
+            answer.thinking.mirrored(text, "converse", "strands")
+        case {"reasoningContent": _}:
+            pass  # a signature, or what the provider redacted
+        case _:
+            answer.custom(delta)
+
+
+def read_strands(answer: Answer, frame: dict[str, JSON]) -> None:
+    """One of Strands' own events but `message` and `result`."""
+    match frame:
+        case {"force_stop": True}:
+            raise InBandError("force_stop in its stream")
+        case {"reasoningText": str(text)}:
+            answer.thinking.mirrored(text, "strands", "converse")
+        case {"current_tool_use": {"toolUseId": str(id), "name": str(name), **rest}}:
+            _read_tool_use(answer, id, name, rest.get("input"), frame.get("delta"))
+        case {"tool_cancel_event": {"tool_use": {"toolUseId": str(id)}, "message": str(text)}}:
+            answer.tools.result(id, None, None, text)
+        case _ if not frame.keys() & LIFECYCLE and "current_tool_use" not in frame:
+            answer.custom(frame)
+
+
+def _read_tool_use(answer: Answer, id: str, name: str, so_far: JSON, delta: JSON) -> None:
+    match so_far, delta:
+        case dict(), _ if so_far:
+            answer.tools.whole("strands", id, name, so_far)
+        case str(), _ if so_far:
+            answer.tools.so_far("strands", id, name, so_far)
+        case _, {"toolUse": {"input": str(piece)}}:
+            answer.tools.piece("strands", ("strands", id), id, name, piece)
+        case _:
+            answer.tools.piece("strands", ("strands", id), id, name, "")
+
+
+def is_message(value: JSON) -> TypeGuard[dict[str, JSON]]:
+    """A Converse message: a role and blocks that have no `type`."""
+    match value:
+        case {"role": "user" | "assistant", "content": list(blocks)}:
+            return all(isinstance(block, dict) and "type" not in block for block in blocks)
+    return False
+
+
+def read_message(answer: Answer, message: dict[str, JSON], source: str) -> None:
+    """A whole message: what the model said and called, or the results it was given."""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    mine = message["role"] == "assistant"
+    for block in message["content"]:
+        match block:
+            case {"text": str(text)}:
+                texts.append(text)
+            case {"reasoningContent": {"reasoningText": {"text": str(text)}}}:
+                thoughts.append(text)
+            case {"reasoningContent": _} | {"cachePoint": _}:
+                pass
+            case {"toolUse": {"toolUseId": str(id), "name": str(name), "input": args}}:
+                _say(answer, texts, thoughts, source, mine)
+                answer.tools.whole("message", id, name, args)
+            case {"toolResult": {"toolUseId": str(id), **result}}:
+                text = as_text(result.get("content"))
+                failed = result.get("status") == "error"
+                answer.tools.result(id, None, None if failed else text, text if failed else None)
+            case _ if mine:
+                answer.custom(block)
+    _say(answer, texts, thoughts, source, mine)
+
+
+def _say(answer: Answer, texts: list[str], thoughts: list[str], source: str, mine: bool) -> None:
+    """Say what came before a tool call, so that the order stays; a user's words are not said."""
+    if mine and thoughts:
+        answer.thinking.whole("".join(thoughts), source)
+    if mine and texts:
+        answer.text.whole("".join(texts), source)
+    texts.clear()
+    thoughts.clear()
+
+
+def read_result(answer: Answer, result: dict[str, JSON]) -> None:
+    """Strands' AgentResult: the last message once more, and the tokens of the whole run."""
+    message = result.get("message")
+    if is_message(message):
+        read_message(answer, message, "result")
+    metrics = result.get("metrics")
+    if isinstance(metrics, dict):
+        answer.use_total(metrics.get("accumulated_usage"))
+
+
+def is_result(value: JSON) -> TypeGuard[dict[str, JSON]]:
+    return isinstance(value, dict) and "stop_reason" in value
