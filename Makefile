@@ -1,0 +1,105 @@
+# What people and CI type. `make` alone explains itself.
+# Every environment is made here and marked by a stamp, so that a second call does nothing again.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
+
+# Agents and clients that cannot share an environment with ours get one of their own in .envs/.
+LANGGRAPH := $(patsubst %,.envs/langgraph/.ready,$(wildcard examples/langgraph_agent/requirements.txt))
+CLIENTS := $(patsubst tests/clients/requirements-%.txt,.envs/%/.ready,$(wildcard tests/clients/requirements-*.txt))
+NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/node/package-lock.json))
+
+.PHONY: help run install test check format bench lock image token clean
+
+help: ## show this
+	@echo "usage: make TARGET [PYTHON=python3.12] [ARGS=...]"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "Settings are environment variables or lines of .env: see docs/configuration.md."
+
+run: $(VENV)/.run ## start on http://127.0.0.1:8000, with what that needs and nothing else (ARGS: see python -m bff --help)
+	@exec $(PY) -m bff $(ARGS)
+
+install: $(VENV)/.all ## make .venv with everything: tests, tools, AWS, Redis, Pulumi
+
+test: $(VENV)/.all $(LANGGRAPH) $(CLIENTS) $(NODE) ## make what the tests need and run them all (ARGS="-k name -x")
+	@$(PY) -m pytest $(ARGS)
+
+check: $(VENV)/.all ## lint, format and types, as CI checks them
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(VENV)/.all ## format, and fix what can be fixed without thinking
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: $(VENV)/.all ## measure what the README claims (ARGS: see python -m benchmarks --help)
+	@$(PY) -m benchmarks $(ARGS)
+
+lock: $(VENV)/.all ## write requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	$(LOCK) $(ARGS) --all-extras --group dev --output-file requirements/all.txt
+	$(LOCK) --constraints requirements/all.txt --output-file requirements/run.txt
+	$(LOCK) --constraints requirements/all.txt --extra aws --extra shared --extra traces --output-file requirements/image.txt
+
+# One list for every platform and Python we take, with hashes, without any index's address.
+LOCK = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --no-header
+
+image: ## build the container image agentcore-bff (docker, else podman)
+	@builder=$$(command -v docker || command -v podman) || \
+		{ echo "neither docker nor podman is installed: one of them builds the image" >&2; exit 1; }; \
+	set -x; "$$builder" build -t agentcore-bff $(ARGS) .
+
+token: $(VENV)/.run ## print a JWT signed with JWT_SECRET (ARGS="--sub alice")
+	@$(PY) -m bff token $(ARGS)
+
+clean: ## remove the environments and caches (data/ stays)
+	rm -rf $(VENV) .envs .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/clients/node/node_modules
+
+# .venv: what `make run` made is completed in place by `make install` and `make test`.
+
+$(PY):
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: Python 3.11 or newer is needed (make PYTHON=/path/to/python3)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("$(PYTHON) is Python %d.%d: 3.11 or newer is needed (make PYTHON=python3.12, say)" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) comes without venv: install it (Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt $(PY)
+	@echo "Installing requirements/run.txt into $(VENV), once ..."
+	@$(PY) $(PIP_INSTALL) --require-hashes -r requirements/run.txt
+	@touch $@
+
+$(VENV)/.all: requirements/all.txt pyproject.toml $(PY)
+	@echo "Installing requirements/all.txt into $(VENV), once; this takes a minute or two ..."
+	@$(PY) $(PIP_INSTALL) --require-hashes -r requirements/all.txt
+	@$(PY) $(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.run
+
+# Environments of the tests. One that cannot be made is no failure: its tests say that they skip.
+
+.envs/langgraph/.ready: examples/langgraph_agent/requirements.txt $(VENV)/.all
+	@$(ENVIRONMENT)
+
+.envs/%/.ready: tests/clients/requirements-%.txt $(VENV)/.all
+	@$(ENVIRONMENT)
+
+ENVIRONMENT = echo "Installing $< into $(@D), once ..."; \
+	$(PY) -m venv --clear $(@D) && $(@D)/bin/python $(PIP_INSTALL) -r $< && touch $@ || \
+	{ rm -rf $(@D); echo "skipped: $< could not be installed, so tests that need it skip; 'make $@' shows why"; }
+
+tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
+	@if ! command -v npm >/dev/null; then \
+		echo "skipped: npm is not installed, so tests with JavaScript clients skip; install Node.js 20 or newer (Debian: apt-get install nodejs npm)"; \
+	else \
+		echo "Installing tests/clients/node, once ..."; \
+		(cd tests/clients/node && npm ci --no-audit --no-fund --loglevel=error) && touch $@ || \
+		echo "skipped: npm ci failed, so tests with JavaScript clients skip; 'make $@' shows why"; \
+	fi
