@@ -1,0 +1,144 @@
+"""AgentCore Runtime: InvokeAgentRuntime, signed by hand on our own connections.
+
+aioboto3 finds the credentials, keeps them fresh, resolves the endpoint and stops sessions. The call
+itself is one POST whose answer is passed on as it comes; making it through the generated client
+costs several times the CPU and hides time-outs and pool (docs/decisions/invoke-signed-by-hand.md).
+Wire: https://docs.aws.amazon.com/bedrock-agentcore/latest/APIReference/API_InvokeAgentRuntime.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aioboto3
+import aiohttp
+from aiobotocore.config import AioConfig
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from bff.agents import Prompt, upstream
+from bff.errors import AgentUnavailable
+from bff.events import Event
+from bff.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "bedrock-agentcore"
+_CONFIG = AioConfig(
+    connect_timeout=upstream.CONNECT_SECONDS,
+    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": 3},  # StopRuntimeSession is idempotent
+)
+
+
+class AgentCoreAgent:
+    """A runtime of AgentCore, by its ARN."""
+
+    def __init__(
+        self, settings: Settings, session: Any, client: Any, http: aiohttp.ClientSession
+    ) -> None:
+        self._settings = settings
+        self._arn = settings.agent_runtime_arn or ""
+        self._session = session
+        self._client = client
+        self._http = http
+        self._endpoint: str = client.meta.endpoint_url.rstrip("/")
+        path = f"/runtimes/{quote(self._arn, safe='')}/invocations"
+        self._url = f"{self._endpoint}{path}?qualifier={quote(settings.agent_qualifier, safe='')}"
+
+    def __repr__(self) -> str:
+        return f"<AgentCoreAgent {self._arn} {self._settings.agent_qualifier}>"
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
+        body = upstream.payload(self._settings.agent_payload, prompt)
+        headers = upstream.headers(prompt)
+
+        async def prepare() -> upstream.Request:
+            return upstream.Request(self._url, body, await self._signed(body, headers))
+
+        async with aclosing(upstream.stream(self._http, prepare, self._advise)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def stop(self, session_id: str) -> None:
+        try:
+            await self._client.stop_runtime_session(
+                agentRuntimeArn=self._arn,
+                qualifier=self._settings.agent_qualifier,
+                runtimeSessionId=session_id,
+            )
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return
+            logger.error("StopRuntimeSession answered %d: %s", status, self._advise(status))
+            raise AgentUnavailable from error
+        except (BotoCoreError, aiohttp.ClientError, OSError) as error:
+            logger.error("StopRuntimeSession failed: %s", type(error).__name__)
+            raise AgentUnavailable from error
+
+    async def ping(self) -> None:
+        """Credentials can be had and the endpoint takes a connection; no call is free of cost."""
+        await self._frozen()
+        where = urlsplit(self._endpoint)
+        secure = where.scheme == "https"
+        port = where.port or (443 if secure else 80)
+        try:
+            async with asyncio.timeout(upstream.CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(where.hostname, port, ssl=secure or None)
+        except OSError as error:
+            raise AgentUnavailable from error
+        writer.transport.abort()
+
+    async def _frozen(self) -> Any:
+        """Credentials as they are now; refreshed by their provider when they are about to end."""
+        try:
+            credentials = await self._session.get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            return await credentials.get_frozen_credentials()
+        except (BotoCoreError, aiohttp.ClientError, OSError) as error:
+            logger.error("no AWS credentials: %s; check the task role", type(error).__name__)
+            raise AgentUnavailable from error
+
+    async def _signed(self, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+        request = AWSRequest("POST", self._url, headers=headers, data=body)
+        signer = SigV4Auth(await self._frozen(), SERVICE, self._settings.agent_region)
+        signer.add_auth(request)
+        return dict(request.headers.items())
+
+    def _advise(self, status: int) -> str:
+        arn, qualifier = self._arn, self._settings.agent_qualifier
+        match status:
+            case 401 | 403:
+                return (
+                    f"allow bedrock-agentcore:InvokeAgentRuntime (and StopRuntimeSession) to this "
+                    f"task's role on both {arn} and {arn}/runtime-endpoint/{qualifier}; a runtime "
+                    f"with a JWT authorizer cannot be called with a role"
+                )
+            case 404:
+                return f"no {arn} with an endpoint {qualifier}: AGENT_RUNTIME_ARN, AGENT_QUALIFIER?"
+            case 402:
+                return f"a service quota is used up, see Service Quotas, Bedrock AgentCore ({arn})"
+            case 409:
+                return f"the session stayed busy with another call ({arn})"
+            case 424:
+                return f"the agent's code failed, see its log group in CloudWatch ({arn})"
+        return upstream.advise(status) or f"a failure inside AgentCore while calling {arn}"
+
+
+@asynccontextmanager
+async def open_agentcore(settings: Settings) -> AsyncIterator[AgentCoreAgent]:
+    """The agent with clients of its own, made once: making one blocks the loop for 300 ms."""
+    session = aioboto3.Session(region_name=settings.agent_region)
+    async with (
+        session.client(SERVICE, config=_CONFIG) as client,
+        upstream.open_session(keep_connections=True) as http,
+    ):
+        yield AgentCoreAgent(settings, session, client, http)
