@@ -11,7 +11,8 @@ from moto.server import ThreadedMotoServer
 
 from bff.history import History, Turn, open_history
 from bff.history.dynamodb import create_table
-from bff.settings import DynamoHistory, Settings, SqliteHistory
+from bff.settings import DynamoHistory, MemoryHistory, Settings, SqliteHistory
+from tests.fakes.memory import MEMORY_ID, FakeMemory
 
 ALICE = hashlib.sha256(b"alice").hexdigest()
 BOB = hashlib.sha256(b"bob").hexdigest()
@@ -55,7 +56,7 @@ async def sqlite_history(tmp_path: Path) -> AsyncIterator[History]:
         yield history
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
+@pytest.fixture(params=["sqlite", "dynamodb", "newest_first", "oldest_first", "moto_memory"])
 def history(request: pytest.FixtureRequest) -> History:
     found: History = request.getfixturevalue(f"{request.param}_history")
     return found
@@ -91,4 +92,39 @@ async def dynamodb_history(
     settings = Settings(history=DynamoHistory(table))
     assert await create_table(table, region=settings.aws_region)
     async with open_history(settings, derive=derive) as history:
+        yield history
+
+
+async def open_fake(fake: FakeMemory, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[History]:
+    async with fake.serve() as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", address)
+        settings = Settings(history=MemoryHistory(MEMORY_ID))
+        async with open_history(settings, derive=derive) as history:
+            yield history
+
+
+@pytest.fixture
+async def newest_first_history(
+    aws_environ: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[History]:
+    async for history in open_fake(FakeMemory(order="newest"), monkeypatch):
+        yield history
+
+
+@pytest.fixture
+async def oldest_first_history(
+    aws_environ: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[History]:
+    fake = FakeMemory(order="oldest", page=3, empty_pages=True)
+    async for history in open_fake(fake, monkeypatch):
+        yield history
+
+
+@pytest.fixture
+async def moto_memory_history(
+    aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[History]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", aws)
+    memory_id = f"memory-{uuid.uuid4().hex[:10]}"
+    async with open_history(Settings(history=MemoryHistory(memory_id)), derive=derive) as history:
         yield history
