@@ -70,8 +70,9 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         case "create-table":
             from bff.history.dynamodb import create_table
 
-            asyncio.run(create_table(options.name, Settings.load(environ)))
-            print(f"table {options.name} is there")
+            region = Settings.load(environ).aws_region
+            made = asyncio.run(create_table(options.name, region=region))
+            print(f"table {options.name} {'made' if made else 'was there already'}")
         case _:
             from bff.server import serve
 

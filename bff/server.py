@@ -105,10 +105,11 @@ class Connection(RequestHandler):
     """aiohttp's connection, but for two things: a head that does not arrive is answered with 408,
     and what cannot be parsed with a problem document."""
 
-    __slots__ = ("_head_timer",)
+    __slots__ = ("_head_seconds", "_head_timer")
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._head_seconds = head_seconds
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -127,7 +128,7 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
-        self._head_timer = self._loop.call_later(HEADERS_TIMEOUT_SECONDS, self._head_is_late)
+        self._head_timer = self._loop.call_later(self._head_seconds, self._head_is_late)
 
     def _forget_timer(self) -> None:
         if self._head_timer is not None:
@@ -170,9 +171,12 @@ class _Server(web.Server):
 class Runner(web.AppRunner):
     """aiohttp's runner with our connections and time limits."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(
+        self, app: web.Application, *, head_seconds: float = HEADERS_TIMEOUT_SECONDS
+    ) -> None:
         super().__init__(
             app,
+            head_seconds=head_seconds,
             handler_cancellation=True,  # a handler ends when its client has gone
             auto_decompress=False,  # 1 MB of gzip would stall everyone for two seconds
             access_log=None,
@@ -183,4 +187,9 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
+        return _Server(
+            made.request_handler,
+            request_factory=made.request_factory,
+            handler_cancellation=made.handler_cancellation,
+            **made._kwargs,
+        )
