@@ -161,9 +161,9 @@ async def _answered(
                 allow_redirects=False,
             )
         except aiohttp.ClientConnectorError as error:  # raised only before anything was sent
-            logger.error("agent unreachable at %s: %s", request.url, type(error).__name__)
             pause = next(waits, None)
             if pause is None:
+                logger.error("agent unreachable at %s: %s", request.url, type(error).__name__)
                 raise AgentUnavailable from error
         except aiohttp.ConnectionTimeoutError as error:
             logger.error("agent unreachable at %s: no connection in time", request.url)

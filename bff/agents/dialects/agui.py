@@ -64,7 +64,7 @@ def read(answer: Answer, frame: dict[str, JSON]) -> None:
     if kind in _SILENT:
         return
     if kind in _KEPT:
-        answer.custom(frame)
+        _keep(answer, kind, frame)
         return
     message = _get(frame, "messageId", "message_id")
     delta = _get(frame, "delta", "delta") or ""
@@ -91,6 +91,15 @@ def read(answer: Answer, frame: dict[str, JSON]) -> None:
             read_messages(answer, messages if isinstance(messages, list) else [], "snapshot")
         case _:
             _read_tool(answer, kind, frame, delta)
+
+
+def _keep(answer: Answer, kind: str, frame: dict[str, JSON]) -> None:
+    """Events for the client's own use: kept without the framework's event they were made of."""
+    match frame.get("event"):
+        case {"event": str(name)} if kind == "RAW" and name.startswith("on_"):
+            return  # LangGraph's bookkeeping; what it says comes as AG-UI events too
+    kept = {name: value for name, value in frame.items() if name not in ("rawEvent", "raw_event")}
+    answer.custom(kept, content=kind not in ("STATE_SNAPSHOT", "STATE_DELTA"))
 
 
 def _read_tool(answer: Answer, kind: str, frame: dict[str, JSON], delta: str) -> None:

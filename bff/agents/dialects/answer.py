@@ -40,8 +40,9 @@ class Answer:
     def has_content(self) -> bool:
         return self.text.heard or self.tools.told or self.customs > 0
 
-    def custom(self, value: JSON) -> None:
-        self.customs += 1
+    def custom(self, value: JSON, *, content: bool = True) -> None:
+        """Keep what is none of the others; an agent's state alone is no content."""
+        self.customs += content
         self.out.append(Custom(value))
 
     def pause(self) -> None:
