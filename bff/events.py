@@ -116,6 +116,11 @@ class Record:
         return self._event
 
     @property
+    def content(self) -> str:
+        """The content of a `message` or `thinking`, still as JSON text, for formats that quote it."""
+        return self.data[len('{"content":') : -1]
+
+    @property
     def terminal(self) -> bool:
         return self.name == "done" or self.name == "error"
 

@@ -16,7 +16,7 @@ from bff.runlog import Run
 
 async def show_run(request: web.Request) -> web.StreamResponse:
     """The run's state."""
-    return _state(await _find(request))
+    return run_state(await _find(request))
 
 
 async def resume_run(request: web.Request) -> web.StreamResponse:
@@ -31,14 +31,15 @@ async def resume_run(request: web.Request) -> web.StreamResponse:
 
 async def cancel_run(request: web.Request) -> web.StreamResponse:
     """Stop the run and answer with what became of it; a run that has ended stays as it is."""
-    return _state(await request.app[RUNS].cancel(await _find(request)))
+    return run_state(await request.app[RUNS].cancel(await _find(request)))
 
 
 async def _find(request: web.Request) -> Run:
     return await request.app[RUNS].find(request[PRINCIPAL].id, request.match_info["run_id"])
 
 
-def _state(run: Run) -> web.Response:
+def run_state(run: Run) -> web.Response:
+    """What is known of a run, as JSON."""
     body = {
         "run_id": run.run_id,
         "session_id": run.session_id,

@@ -31,6 +31,8 @@ class Encoder(Protocol):
     """One wire format's view of a run. It may keep state: one encoder serves one reply."""
 
     headers: Mapping[str, str]
+    reconnects: bool
+    """Whether clients resume by themselves. Others must not get `retry:`: openai's take it for data."""
 
     def __call__(self, records: Sequence[Record]) -> bytes:
         """The records as whole SSE frames; the terminal one closes whatever is open first."""
@@ -41,6 +43,7 @@ class NativeEncoder:
     """Our own events, as contract and docs/protocol.md have them."""
 
     headers: Mapping[str, str] = {}
+    reconnects = True
 
     def __call__(self, records: Sequence[Record]) -> bytes:
         return "".join(
@@ -93,10 +96,7 @@ async def stream_run(
         telemetry = request.app[TELEMETRY]
         telemetry.stream_opened()
         try:
-            retry = random.randint(
-                750, 1250
-            )  # jittered, so that a cut does not bring all back at once
-            await response.send_frames(b"%bretry: %d\n\n" % (COMMENT, retry))
+            await response.send_frames(COMMENT + (_retry() if encoder.reconnects else b""))
             commented = now()
             async for batch in batches:
                 frames = encoder(batch) if batch else b""
@@ -117,6 +117,11 @@ async def stream_run(
             telemetry.stream_closed()
     await response.write_eof()
     return response
+
+
+def _retry() -> bytes:
+    """After how many ms to reconnect: jittered, so that a cut does not bring all back at once."""
+    return b"retry: %d\n\n" % random.randint(750, 1250)
 
 
 def _failure(request: web.Request) -> Record:
