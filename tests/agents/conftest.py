@@ -1,0 +1,94 @@
+"""Agents to ask, each with what it talks to: nothing, a container, AgentCore's front door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from bff.agents import Agent, Prompt, open_agent
+from bff.events import Custom, Event, Message, Thinking, ToolEnd, ToolStart
+from bff.settings import Settings
+from tests.fakes.agentcore_wire import ACCESS_KEY, ARN, SECRET_KEY, TOKEN, AgentCoreWire
+from tests.fakes.container import EmbeddedContainer
+
+SESSION = "s" * 40
+
+
+def prompt(message: str = "Hello", **fields: object) -> Prompt:
+    return Prompt(message, SESSION, "actor", "run-1", **fields)  # type: ignore[arg-type]
+
+
+async def collect(agent: Agent, message: str = "Hello") -> list[Event]:
+    return [event async for batch in agent.stream(prompt(message)) for event in batch]
+
+
+def text(events: list[Event]) -> str:
+    return "".join(event.content for event in events if isinstance(event, Message))
+
+
+def thinking(events: list[Event]) -> str:
+    return "".join(event.content for event in events if isinstance(event, Thinking))
+
+
+def tools(events: list[Event]) -> list[Event]:
+    return [event for event in events if isinstance(event, ToolStart | ToolEnd)]
+
+
+def customs(events: list[Event]) -> list[object]:
+    return [event.value for event in events if isinstance(event, Custom)]
+
+
+OpenWire = Callable[[str], AbstractAsyncContextManager[tuple[Agent, AgentCoreWire]]]
+
+
+@pytest.fixture
+def open_wire(monkeypatch: pytest.MonkeyPatch) -> OpenWire:
+    """Opens AgentCore's front door before a container, and the agent that goes through it."""
+
+    @asynccontextmanager
+    async def opened(
+        container_url: str, payload: str | None = None
+    ) -> AsyncIterator[tuple[Agent, AgentCoreWire]]:
+        async with AgentCoreWire(container_url).serve() as wire:
+            for name, value in {
+                "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+                "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+                "AWS_SESSION_TOKEN": TOKEN,
+                "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": wire.url,
+            }.items():
+                monkeypatch.setenv(name, value)
+            extra = {"agent_payload": json.loads(payload)} if payload else {}
+            settings = Settings(agent_runtime_arn=ARN, **extra)
+            async with open_agent(settings) as agent:
+                yield agent, wire
+
+    return opened
+
+
+@dataclass
+class World:
+    """An agent that answers as the embedded one does, wherever it runs."""
+
+    agent: Agent
+    container: EmbeddedContainer | None
+    wire: AgentCoreWire | None
+
+
+@pytest.fixture(params=["embedded", "container", "agentcore"])
+async def world(request: pytest.FixtureRequest, open_wire: OpenWire) -> AsyncIterator[World]:
+    if request.param == "embedded":
+        async with open_agent(Settings(agent_url="embedded:")) as agent:
+            yield World(agent, None, None)
+        return
+    async with EmbeddedContainer().serve() as container:
+        if request.param == "container":
+            async with open_agent(Settings(agent_url=container.url)) as agent:
+                yield World(agent, container, None)
+        else:
+            async with open_wire(container.url) as (agent, wire):
+                yield World(agent, container, wire)
+                assert wire.wrong == []
