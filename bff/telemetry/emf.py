@@ -1,0 +1,140 @@
+"""Metrics for CloudWatch: a line of embedded metric format now and then, on standard output.
+
+CloudWatch Logs takes the metrics out of such lines itself, so no agent and no API call is needed:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+The stack's alarms and its scaling read these names; docs/metrics.md lists them.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+NAMESPACE = "AgentCoreBFF"
+DIMENSION = "Service"
+INTERVAL_SECONDS = 30.0
+"""Two points in each of CloudWatch's minutes; every line is paid for by its size."""
+SAMPLES = 100
+"""A metric may have at most this many values in one line; more are thinned out evenly."""
+
+AGENT_ERRORS = frozenset({"agent_failed", "agent_unavailable", "agent_timeout", "internal"})
+
+UNITS: Mapping[str, str] = {
+    "OpenStreams": "Count",
+    "OpenWebSockets": "Count",
+    "OpenRuns": "Count",
+    "Runs": "Count",
+    "RunErrors": "Count",
+    "AgentThrottled": "Count",
+    "RateLimited": "Count",
+    "Requests": "Count",
+    "ServerErrors": "Count",
+    "HistoryFailures": "Count",
+    "SlowClients": "Count",
+    "LogLinesDropped": "Count",
+    "LoopLag": "Milliseconds",
+    "TimeToFirstEvent": "Milliseconds",
+    "RequestLatency": "Milliseconds",
+}
+
+logger = logging.getLogger("bff.emf")
+
+
+class EmbeddedMetrics:
+    """Collects one interval's timings and turns a registry's state into documents."""
+
+    def __init__(self, service: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._service = service
+        self._clock = clock
+        self._timings: dict[str, list[float]] = defaultdict(list)
+        self._seen: dict[str, int] = defaultdict(int)
+        self._totals: dict[str, float] = {}
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Keep a timing; past `SAMPLES` of them each has the same chance to stay."""
+        kept = self._timings[name]
+        self._seen[name] += 1
+        if len(kept) < SAMPLES:
+            kept.append(round(seconds * 1000, 1))
+        elif (place := random.randrange(self._seen[name])) < SAMPLES:
+            kept[place] = round(seconds * 1000, 1)
+
+    def document(self, registry: CollectorRegistry) -> dict[str, Any]:
+        """What happened since the last call, as one document; gauges are there even at zero."""
+        gauges, totals = _read(registry)
+        values: dict[str, float | list[float]] = dict(gauges)
+        for name, total in totals.items():
+            values[name] = total - self._totals.get(name, 0.0)
+        self._totals = totals
+        values |= self._timings
+        self._timings.clear()
+        self._seen.clear()
+        return {
+            "_aws": {
+                "Timestamp": int(self._clock() * 1000),
+                "CloudWatchMetrics": [
+                    {
+                        "Namespace": NAMESPACE,
+                        "Dimensions": [[DIMENSION]],
+                        "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
+                    }
+                ],
+            },
+            DIMENSION: self._service,
+            **values,
+        }
+
+    def write(self, registry: CollectorRegistry) -> None:
+        """Put a document among the log lines, whatever `LOG_LEVEL` says."""
+        logger.setLevel(logging.INFO)
+        logger.info("metrics", extra={"document": self.document(registry)})
+
+
+def _read(registry: CollectorRegistry) -> tuple[dict[str, float], dict[str, float]]:
+    """Gauges as they are and counters since the start, by CloudWatch's names."""
+    gauges: dict[str, float] = {}
+    totals = dict.fromkeys(
+        (
+            *("Runs", "RunErrors", "AgentThrottled", "RateLimited", "Requests", "ServerErrors"),
+            *("HistoryFailures", "SlowClients", "LogLinesDropped"),
+        ),
+        0.0,
+    )
+    for family in registry.collect():
+        for sample in family.samples:
+            match sample.name, sample.labels:
+                case "bff_open_streams", _:
+                    gauges["OpenStreams"] = sample.value
+                case "bff_open_websockets", _:
+                    gauges["OpenWebSockets"] = sample.value
+                case "bff_open_runs", _:
+                    gauges["OpenRuns"] = sample.value
+                case "bff_loop_lag_seconds", _:
+                    gauges["LoopLag"] = round(sample.value * 1000, 1)
+                case "bff_runs_total", {"code": code}:
+                    totals["Runs"] += sample.value
+                    if code in AGENT_ERRORS:
+                        totals["RunErrors"] += sample.value
+                    elif code == "agent_throttled":
+                        totals["AgentThrottled"] += sample.value
+                case "bff_problems_total", {"code": "rate_limited"}:
+                    totals["RateLimited"] += sample.value
+                case "bff_requests_total", {"status": status}:
+                    totals["Requests"] += sample.value
+                    if status.startswith("5"):
+                        totals["ServerErrors"] += sample.value
+                case "bff_history_failures_total", _:
+                    totals["HistoryFailures"] += sample.value
+                case "bff_slow_clients_total", _:
+                    totals["SlowClients"] += sample.value
+                case "bff_log_lines_dropped_total", _:
+                    totals["LogLinesDropped"] += sample.value
+                case _:
+                    pass
+    return gauges, totals

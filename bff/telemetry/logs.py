@@ -1,0 +1,301 @@
+"""Logs: one JSON line a record on standard output, written by a thread of its own.
+
+A service whose log reader stalls must not stall with it: lines wait in a bounded queue, and what
+does not fit is dropped and counted. Nothing private gets in either: an exception is logged as its
+type and where it happened, but its words only where they cannot be a client's or an agent's, and
+whatever looks like a credential is struck out as a last line of defence.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import re
+import select
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from bff.errors import Problem
+from bff.settings import Settings
+
+current_request: ContextVar[str] = ContextVar("current_request", default="")
+"""The id of the request that this task works for; runs inherit it from the request they began."""
+
+QUEUE_LINES = 10_000
+"""Lines that may wait for a reader that stalls; some 5 MB."""
+CLOSE_SECONDS = 1.0
+"""How long the exit waits for lines to be written."""
+MESSAGE_CHARACTERS = 4_000
+EXCEPTION_CHARACTERS = 8_000
+"""Container runtimes cut lines at 16 KiB, and half a line is no JSON."""
+
+
+class LineWriter:
+    """Writes lines to a file descriptor from a thread; never blocks who calls `write`."""
+
+    def __init__(self, descriptor: int, *, queue_lines: int = QUEUE_LINES) -> None:
+        self._descriptor = descriptor
+        self._lines: queue.Queue[str | None] = queue.Queue(queue_lines)
+        self._lost = 0
+        self._lock = threading.Lock()
+        # A daemon, and on the bare descriptor: a thread that is stuck in a buffered file's lock
+        # would make the interpreter abort at exit.
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were not written."""
+        return self._lost
+
+    def write(self, line: str) -> None:
+        """Queue what is to stand on a line of its own."""
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._lose(1)
+
+    def close(self, timeout_seconds: float = CLOSE_SECONDS) -> None:
+        """Write what is queued, as far as that goes in the time."""
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            self._lines.put(None, timeout=timeout_seconds)
+        except queue.Full:
+            return
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            lines, more = [line], True
+            while more and len(lines) < 100:
+                try:
+                    following = self._lines.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    more = False
+                else:
+                    lines.append(following)
+            self._write_all(lines)
+            if not more:
+                return
+
+    def _write_all(self, lines: list[str]) -> None:
+        data = memoryview("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # somebody made our standard output non-blocking
+                select.select([], [self._descriptor], [], 1.0)
+            except OSError:
+                self._lose(len(lines))
+                return
+
+    def _lose(self, lines: int) -> None:
+        with self._lock:
+            self._lost += lines
+
+
+class LineHandler(logging.Handler):
+    """Renders a record where it is made, since it may change later, and queues the line."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self.writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.writer.write(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object on one line, in ASCII."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        if (document := getattr(record, "document", None)) is not None:
+            return json.dumps(document, separators=(",", ":"))
+        line: dict[str, Any] = {
+            "ts": timestamp(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": message(record),
+            "service": self._service,
+        }
+        line |= context(record)
+        if record.exc_info and record.exc_info[1]:
+            line["exception"] = describe(record.exc_info[1])
+        return json.dumps(line, separators=(",", ":"), default=repr)
+
+
+class TextFormatter(logging.Formatter):
+    """For people at a terminal. A record's first line is never indented, all others are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if (document := getattr(record, "document", None)) is not None:
+            return json.dumps(document, separators=(",", ":"))
+        clock = timestamp(record.created)[11:23]
+        fields = "".join(f"  {name}={value}" for name, value in context(record).items())
+        text = f"{clock} {record.levelname:<8} {record.name}  {message(record)}{fields}"
+        lines = [text]
+        if record.exc_info and record.exc_info[1]:
+            lines += describe(record.exc_info[1]).split("\n")
+        return "\n    ".join(_visible(line) for line in lines)
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03d}Z"
+
+
+def message(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    if record.name == "asyncio":
+        # The loop's own reports quote a task's result or exception, and so perhaps a message.
+        text = re.split(r"\n| (?:result|exception)=", text, maxsplit=1)[0]
+    return cut(redact(text), MESSAGE_CHARACTERS)
+
+
+def context(record: logging.LogRecord) -> dict[str, Any]:
+    """What a record says besides its message: request, run, and the fields given with it."""
+    found: dict[str, Any] = {}
+    if request_id := current_request.get():
+        found["request_id"] = request_id
+    if run_id := getattr(record, "run_id", None):
+        found["run_id"] = run_id
+    for name, value in getattr(record, "fields", {}).items():
+        found[name] = redact(value) if isinstance(value, str) else value
+    return found
+
+
+def describe(error: BaseException) -> str:
+    """The exception, its causes and where each happened; words only where `_words` finds them."""
+    parts: list[str] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        kind = type(current)
+        name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+        frames = [
+            f"  {frame.filename}:{frame.lineno} in {frame.name}"
+            for frame in traceback.extract_tb(current.__traceback__, limit=-20)
+        ]
+        words = _words(current)
+        parts.append("\n".join([f"{name}: {words}" if words else name, *frames]))
+        following = current.__cause__
+        if following is None and not current.__suppress_context__:
+            following = current.__context__
+        if following is None and isinstance(current, BaseExceptionGroup):
+            following = current.exceptions[0]
+        current = following
+    return cut(redact("\ncaused by ".join(parts)), EXCEPTION_CHARACTERS)
+
+
+def _words(error: BaseException) -> str:
+    """What of an exception's text is sure to be the interpreter's, the system's or ours."""
+    if isinstance(error, Problem):
+        return error.code
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"[Errno {error.errno}] {error.strerror}"
+    if type(error) in (AttributeError, ImportError, ModuleNotFoundError, NameError, TypeError):
+        return str(error)
+    response = getattr(error, "response", None)  # botocore's ClientError
+    if isinstance(response, dict) and isinstance(response.get("Error"), dict):
+        return str(response["Error"].get("Code", ""))[:100]
+    return ""
+
+
+_CREDENTIALS = re.compile(
+    r"""(?ix)
+    \b (?: authorization | x-api-key | api[_-]?key | token | secret | password | cookie ) ["']?
+        \s* [:=] \s* ["']? (?: (?: bearer | basic ) \s+ )? (?! \[redacted\] ) [^\s"',;)}\]]+
+    | \b bearer \s+ [^\s"',;]+
+    | \b ey[A-Za-z0-9_-]{8,} \. [A-Za-z0-9_-]{4,} \. [A-Za-z0-9_-]*
+    | \b bff_ [A-Za-z0-9_-]{20,}
+    | (?<= :// ) [^\s/@"']+ @
+    """
+)
+
+
+def redact(text: str) -> str:
+    """The text without what looks like a credential. Nothing of ours logs one: this is a net."""
+    return _CREDENTIALS.sub("[redacted]", text)
+
+
+def cut(text: str, characters: int) -> str:
+    if len(text) <= characters:
+        return text
+    return f"{text[:characters]}… ({len(text) - characters} more characters)"
+
+
+def _visible(text: str) -> str:
+    """The text with control characters and foreign line ends as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+_writers: set[LineWriter] = set()
+_dropped_before = 0
+
+
+def lines_dropped() -> int:
+    """Log lines this process has lost so far."""
+    return _dropped_before + sum(writer.dropped for writer in _writers)
+
+
+@contextmanager
+def open_logs(settings: Settings, *, descriptor: int | None = None) -> Iterator[None]:
+    """Send all of the process's logs to standard output; leaving it puts back what was there.
+
+    `LOG_LEVEL` is for our own loggers. Libraries say nothing below INFO, whatever it is: some would
+    print requests with credentials and messages.
+    """
+    global _dropped_before
+    if descriptor is None:
+        descriptor = _stdout()
+    text = settings.log_format == "text" or (
+        settings.log_format == "auto" and os.isatty(descriptor)
+    )
+    handler = LineHandler(LineWriter(descriptor))
+    handler.setFormatter(TextFormatter() if text else JsonFormatter(settings.service_name))
+    level = logging.DEBUG if settings.debug else logging.getLevelNamesMapping()[settings.log_level]
+    ours, root = logging.getLogger("bff"), logging.getLogger()
+    before = root.level, ours.level, list(root.handlers)
+    root.handlers = [handler]
+    root.setLevel(max(level, logging.INFO))
+    ours.setLevel(level)
+    logging.captureWarnings(True)
+    _writers.add(handler.writer)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root_level, our_level, root.handlers = before
+        root.setLevel(root_level)
+        ours.setLevel(our_level)
+        handler.writer.close()
+        _writers.discard(handler.writer)
+        _dropped_before += handler.writer.dropped
+
+
+def _stdout() -> int:
+    try:
+        return sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # closed, or replaced by something in memory
+        return 1
