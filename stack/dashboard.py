@@ -1,0 +1,183 @@
+"""The page to open when something is wrong: first whether people are served, then why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from stack.metrics import (
+    AGENT_FAILURES,
+    AGENT_THROTTLES,
+    FIRST_EVENT_SECONDS,
+    NAMESPACE,
+    OPEN_STREAMS,
+    REQUEST_SECONDS,
+)
+
+HALF, HEIGHT = 12, 6
+"""The page is 24 wide."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DashboardArgs:
+    name: str
+    region: str
+    balancer_label: pulumi.Input[str]
+    target_label: pulumi.Input[str]
+    log_group: pulumi.Input[str]
+    alarm_arns: Mapping[str, pulumi.Input[str]]
+    streams_per_task: int
+
+
+class Dashboard(pulumi.ComponentResource):
+    """`url` opens it in the console."""
+
+    def __init__(
+        self, name: str, args: DashboardArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("bff:stack:Dashboard", name, None, opts)
+        self._region = args.region
+        dashboard = aws.cloudwatch.Dashboard(
+            name,
+            dashboard_name=args.name,
+            dashboard_body=pulumi.Output.json_dumps({"widgets": self._widgets(args)}),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.url = pulumi.Output.concat(
+            f"https://{args.region}.console.aws.amazon.com/cloudwatch/home?region={args.region}"
+            "#dashboards/dashboard/",
+            dashboard.dashboard_name,
+        )
+        self.register_outputs({"url": self.url})
+
+    def _widgets(self, args: DashboardArgs) -> list[dict[str, Any]]:
+        balancer = ["LoadBalancer", args.balancer_label]
+        targets = ["TargetGroup", args.target_label, *balancer]
+        service = ["ClusterName", args.name, "ServiceName", args.name]
+        own = ["Service", args.name]
+        elb, ecs, insights = "AWS/ApplicationELB", "AWS/ECS", "ECS/ContainerInsights"
+        charts = [
+            self._chart(
+                "Requests and refusals a minute",
+                "Sum",
+                [
+                    [elb, "RequestCount", *balancer],
+                    [elb, "HTTPCode_Target_4XX_Count", *balancer],
+                    [elb, "HTTPCode_Target_5XX_Count", *balancer],
+                    [elb, "HTTPCode_ELB_5XX_Count", *balancer],
+                    [elb, "RejectedConnectionCount", *balancer],
+                ],
+            ),
+            self._chart(
+                "Open streams per task",
+                "Average",
+                [
+                    [NAMESPACE, OPEN_STREAMS, *own],
+                    [NAMESPACE, OPEN_STREAMS, *own, {"stat": "Maximum", "label": "fullest task"}],
+                ],
+                mark=(args.streams_per_task, "scales out"),
+            ),
+            self._chart(
+                "Seconds to the agent's first event",
+                "p50",
+                [
+                    [NAMESPACE, FIRST_EVENT_SECONDS, *own],
+                    [NAMESPACE, FIRST_EVENT_SECONDS, *own, {"stat": "p90"}],
+                    [NAMESPACE, FIRST_EVENT_SECONDS, *own, {"stat": "p99"}],
+                ],
+            ),
+            self._chart(
+                "Seconds of requests that wait for no agent",
+                "Average",
+                [
+                    [NAMESPACE, REQUEST_SECONDS, *own],
+                    [NAMESPACE, REQUEST_SECONDS, *own, {"stat": "p99"}],
+                ],
+                mark=(2, "alarm"),
+            ),
+            self._chart(
+                "The agent's failures and refusals",
+                "Sum",
+                [[NAMESPACE, AGENT_FAILURES, *own], [NAMESPACE, AGENT_THROTTLES, *own]],
+            ),
+            self._chart(
+                "Tasks",
+                "Average",
+                [
+                    [insights, "DesiredTaskCount", *service],
+                    [insights, "RunningTaskCount", *service],
+                    [elb, "HealthyHostCount", *targets],
+                    [elb, "UnHealthyHostCount", *targets],
+                ],
+            ),
+            self._chart(
+                "CPU and memory, %",
+                "Average",
+                [[ecs, "CPUUtilization", *service], [ecs, "MemoryUtilization", *service]],
+                mark=(90, "alarm"),
+            ),
+            self._log(args.log_group),
+        ]
+        placed = [
+            {
+                "x": place % 2 * HALF,
+                "y": 2 + place // 2 * HEIGHT,
+                "width": HALF,
+                "height": HEIGHT,
+                **chart,
+            }
+            for place, chart in enumerate(charts)
+        ]
+        return [self._alarms(list(args.alarm_arns.values())), *placed]
+
+    def _alarms(self, arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+        return {
+            "type": "alarm",
+            "x": 0,
+            "y": 0,
+            "width": 2 * HALF,
+            "height": 2,
+            "properties": {"title": "Alarms", "alarms": arns},
+        }
+
+    def _chart(
+        self,
+        title: str,
+        stat: str,
+        metrics: list[list[Any]],
+        *,
+        mark: tuple[float, str] | None = None,
+    ) -> dict[str, Any]:
+        properties: dict[str, Any] = {
+            "title": title,
+            "region": self._region,
+            "view": "timeSeries",
+            "period": 60,
+            "stat": stat,
+            "metrics": metrics,
+            "yAxis": {"left": {"min": 0}},
+        }
+        if mark:
+            properties["annotations"] = {"horizontal": [{"value": mark[0], "label": mark[1]}]}
+        return {"type": "metric", "properties": properties}
+
+    def _log(self, group: pulumi.Input[str]) -> dict[str, Any]:
+        query = pulumi.Output.concat(
+            "SOURCE '",
+            group,
+            "' | fields @timestamp, @message | filter level in ['ERROR', 'CRITICAL']"
+            " | sort @timestamp desc | limit 20",
+        )
+        return {
+            "type": "log",
+            "properties": {
+                "title": "Last errors",
+                "region": self._region,
+                "view": "table",
+                "query": query,
+            },
+        }
