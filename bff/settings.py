@@ -140,6 +140,7 @@ class Settings:
         environment = read("ENVIRONMENT", variables.name, "local")
         local = environment == "local"
         arn = read("AGENT_RUNTIME_ARN", variables.runtime_arn, None)
+        debug = read("DEBUG", variables.boolean, False)
         blocking, streaming = read("AGENT_TIMEOUT", variables.both_timeouts, (900.0, 3600.0))
         settings = cls(
             host=read("HOST", variables.host, "127.0.0.1"),
@@ -169,14 +170,14 @@ class Settings:
             allowed_hosts=read("ALLOWED_HOSTS", variables.hosts, ()),
             metrics_allow=read("METRICS_ALLOW", variables.networks, cls().metrics_allow),
             service_name=read("SERVICE_NAME", variables.name, "agentcore-bff"),
-            debug=read("DEBUG", variables.boolean, False),
+            debug=debug,
             redis_url=read("REDIS_URL", variables.redis_url, None),
             history=read("HISTORY", variables.history, LOCAL_HISTORY),
             run_retention_seconds=read("RUN_RETENTION", variables.seconds(1, 604_800), 900.0),
             drain_timeout_seconds=read("DRAIN_TIMEOUT", variables.seconds(0, 3600), 100.0),
             playground=read("PLAYGROUND", variables.boolean, local),
             metrics=read("METRICS", variables.one_of("prometheus", "emf"), "prometheus"),
-            log_level=read("LOG_LEVEL", variables.log_level, "INFO"),
+            log_level="DEBUG" if debug else read("LOG_LEVEL", variables.log_level, "INFO"),
             log_format=read("LOG_FORMAT", variables.one_of("json", "text"), "auto"),
             otlp_endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", variables.http_url(), None),
         )

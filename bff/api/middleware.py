@@ -208,6 +208,7 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     headers = response.headers
     headers["X-Request-Id"] = request.get(REQUEST_ID, "")
     headers["X-Content-Type-Options"] = "nosniff"
+    headers.pop("Server", None)  # names our versions to whoever looks for a hole in them
     if allowance := request.get(ALLOWANCE):
         headers["X-RateLimit-Limit"] = str(allowance.limit)
         headers["X-RateLimit-Remaining"] = str(allowance.remaining)

@@ -32,7 +32,7 @@ class Encoder(Protocol):
 
     headers: Mapping[str, str]
     reconnects: bool
-    """Whether clients resume by themselves. Others must not get `retry:`: openai's take it for data."""
+    """Whether clients resume by themselves; openai's would take `retry:` for data."""
 
     def __call__(self, records: Sequence[Record]) -> bytes:
         """The records as whole SSE frames; the terminal one closes whatever is open first."""
@@ -58,10 +58,10 @@ class EventStream(EventSourceResponse):
     heartbeat to the run's follower: a ping task beside a generator cannot be closed safely.
     """
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        super().__init__(
-            headers=headers, allow_all_methods=True, send_timeout=WRITE_TIMEOUT_SECONDS
-        )
+    def __init__(
+        self, headers: Mapping[str, str], *, write_seconds: float = WRITE_TIMEOUT_SECONDS
+    ) -> None:
+        super().__init__(headers=headers, allow_all_methods=True, send_timeout=write_seconds)
         self.headers["Cache-Control"] = "no-store"
 
     async def _ping(self) -> None:
@@ -70,7 +70,7 @@ class EventStream(EventSourceResponse):
     async def send_frames(self, frames: bytes) -> None:
         """Write whole frames; raises `ConnectionError` if the client is gone or too slow."""
         try:
-            async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._send_timeout):
                 await self.write(frames)
         except TimeoutError:
             self._abort_transport()
@@ -105,11 +105,10 @@ async def stream_run(
                     commented = now()
                 if frames:
                     await response.send_frames(frames)
-        except SlowClientError:
-            telemetry.slow_client_cut()
-            raise
-        except ConnectionError:
-            raise
+        except ConnectionError as error:  # the client has gone; the run goes on without it
+            if isinstance(error, SlowClientError):
+                telemetry.slow_client_cut()
+            return response
         except Exception:
             logger.exception("run %s could not be followed", follower.run.run_id)
             await response.send_frames(encoder([_failure(request)]))
