@@ -1,0 +1,107 @@
+"""The names of everything the service keeps in Redis or Valkey.
+
+A name is `bff:{07}:run:<owner>:<run id>`: what kind of thing it is, and whose. In cluster mode the
+braces decide the node. Every key of an owner has the braces of the owner's partition, so one script
+can decide about key, session, slots and run in one step; there are 64 partitions, so that the
+owners spread over any number of nodes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+PARTITIONS = 64
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+def part(text: str) -> str:
+    """Text as one part of a key's name. No two texts give the same part.
+
+    What could be mistaken for a separator, a hash tag or a pattern is replaced by its SHA-256, with
+    a mark that no plain text has.
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    return "~" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def partition(owner: str) -> int:
+    """The partition in which everything of an owner lives."""
+    return hashlib.sha256(part(owner).encode()).digest()[0] % PARTITIONS
+
+
+def epoch_key(partition: int) -> str:
+    """Holds a random text until the partition's keys are lost."""
+    return f"bff:{{{partition:02d}}}:epoch"
+
+
+def leases_key(partition: int) -> str:
+    """A sorted set: each open run (`owner:run id`) with the server's time its lease ends at."""
+    return f"bff:{{{partition:02d}}}:leases"
+
+
+TASKS_KEY = "bff:{tasks}:alive"
+"""A sorted set: each task with the server's time it counts as alive until."""
+
+
+def channel(task: str) -> str:
+    """Where a task hears of cancels, lost runs and the runs it follows."""
+    return f"bff:task:{task}"
+
+
+def idempotency_key(owner: str, key: str) -> str:
+    return f"bff:{{{partition(owner):02d}}}:key:{part(owner)}:{part(key)}"
+
+
+def rate_keys(caller: str) -> tuple[str, str]:
+    """A caller's admitted requests, and the beginning of the next entry."""
+    place, name = f"bff:{{{partition(caller):02d}}}", part(caller)
+    return f"{place}:rate:{name}", f"{place}:part:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunKeys:
+    """The names of one run's things."""
+
+    partition: int
+    member: str
+    """`owner:run id`, as leases and messages name the run."""
+
+    @property
+    def owner(self) -> str:
+        return self.member.partition(":")[0]
+
+    @property
+    def epoch(self) -> str:
+        return epoch_key(self.partition)
+
+    @property
+    def leases(self) -> str:
+        return leases_key(self.partition)
+
+    @property
+    def open(self) -> str:
+        """A hash: the owner's sessions with an open run, each with the run's member."""
+        return f"bff:{{{self.partition:02d}}}:open:{self.owner}"
+
+    @property
+    def run(self) -> str:
+        """A hash: what is known of the run."""
+        return f"bff:{{{self.partition:02d}}}:run:{self.member}"
+
+    @property
+    def log(self) -> str:
+        """A list: the run's last events; the run's hash says the last one's id."""
+        return f"bff:{{{self.partition:02d}}}:log:{self.member}"
+
+    @property
+    def followers(self) -> str:
+        """A hash: each task with followers, and the server's time it counts until."""
+        return f"bff:{{{self.partition:02d}}}:followers:{self.member}"
+
+
+def run_keys(owner: str, run_id: str) -> RunKeys:
+    return RunKeys(partition(owner), f"{part(owner)}:{part(run_id)}")

@@ -1,0 +1,270 @@
+"""The one way to the Redis or Valkey server, and what happens when it is slow or gone.
+
+Calls are scripts. Whatever is ready at the same time travels as one pipeline, on a few connections
+("lanes") however many requests there are. A pipeline that fails or takes longer than `CALL_SECONDS`
+opens the breaker: from then on every call fails at once, so nobody waits for a server that is not
+there, while a prober looks for it twice a second.
+
+redis-py's own time-outs and retries are off: together they make a request hang for seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from bff.shared.scripts import Script
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CALL_SECONDS = 0.15
+"""For one pipeline. With the limiter's wait a request loses less than 250 ms to a dead server."""
+CONNECT_SECONDS = 1.0
+"""For a first connection (TLS, the cluster's map); nobody's request waits for it."""
+PROBE_SECONDS = 0.4
+"""Between two looks for a server that is gone."""
+MOST_CALLS = 128
+"""In one pipeline."""
+
+
+class Unreachable(Exception):
+    """The server did not answer in time, or not as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    script: Script
+    keys: tuple[str, ...]
+    args: tuple[str | int, ...] = ()
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result, or `TimeoutError`.
+
+    A process that was itself held up for longer than that reads its replies before it judges: the
+    server had answered, we had not looked.
+    """
+    now = asyncio.get_running_loop().time
+    task = asyncio.ensure_future(work)
+    deadline = now() + seconds
+    try:
+        while not (await asyncio.wait({task}, timeout=deadline - now()))[0]:
+            late = now() - deadline
+            if late < 0.02:
+                raise TimeoutError
+            deadline = now() + min(late, seconds)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            with suppress(asyncio.CancelledError, RedisError, OSError):
+                await task
+
+
+def connect(url: str) -> Any:
+    """A client for `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`."""
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "driver_info": None,
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": None,
+    }
+    scheme = urlsplit(url).scheme
+    if scheme.endswith("+cluster"):
+        url = url.replace("+cluster", "", 1)
+        return RedisCluster.from_url(url, require_full_coverage=False, **options)
+    return Redis.from_url(url, **options)
+
+
+class Server:
+    """The server, behind its breaker. `up` says whether calls are worth making."""
+
+    def __init__(self, url: str, *, probe: Callable[[], Sequence[Call]]) -> None:
+        self.up = False
+        self.on_up: list[Callable[[Sequence[Any]], None]] = []
+        """Told with the probe's replies, before anybody else's call is let through."""
+        self.on_down: list[Callable[[], None]] = []
+        self._client = connect(url)
+        self._name = urlsplit(url).hostname or "?"
+        self._cluster = isinstance(self._client, RedisCluster)
+        self._probe = probe
+        self._steady_since = time.monotonic()
+        self._down = asyncio.Event()
+        self._down.set()
+
+    def __repr__(self) -> str:
+        return f"<Server {self._name} {'up' if self.up else 'down'}>"
+
+    @property
+    def client(self) -> Any:
+        return self._client
+
+    @property
+    def cluster(self) -> bool:
+        return self._cluster
+
+    @property
+    def steady_seconds(self) -> float:
+        """For how long nothing has gone wrong between the server and this process."""
+        return time.monotonic() - self._steady_since if self.up else 0.0
+
+    def unsteady(self) -> None:
+        """Something has gone wrong that no call has noticed."""
+        self._steady_since = time.monotonic()
+
+    async def pipeline(
+        self, calls: Sequence[Call], *, seconds: float = CALL_SECONDS
+    ) -> Sequence[Any]:
+        """Run the calls in one round trip. Raises `Unreachable`; some of them may have run."""
+        if not self.up:
+            raise Unreachable
+        try:
+            return await within(seconds, self._send(calls))
+        except (RedisError, OSError, TimeoutError) as error:
+            self.failed(error)
+            raise Unreachable from error
+
+    async def _send(self, calls: Sequence[Call]) -> Sequence[Any]:
+        replies = await self._execute([_evalsha(call) for call in calls])
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:  # a server that was restarted, or a node that is new
+            again = await self._execute([_eval(calls[i]) for i in unknown])
+            for i, reply in zip(unknown, again, strict=True):
+                replies[i] = reply
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    async def _execute(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
+        pipe = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        replies: list[Any] = await pipe.execute(raise_on_error=False)
+        return replies
+
+    def failed(self, error: BaseException) -> None:
+        """Open the breaker."""
+        self.unsteady()
+        if not self.up:
+            return
+        self.up = False
+        logger.warning(
+            "%s does not answer (%s: %.200s); runs and limits are this task's own meanwhile",
+            self._name,
+            type(error).__name__,
+            error,
+        )
+        self._down.set()
+        for tell in self.on_down:
+            tell()
+
+    async def look(self, *, seconds: float) -> bool:
+        """Try the server once; true if it is there (again)."""
+        try:
+            if self._cluster and not self.up:
+                await self._client.aclose()  # the map of the cluster may be what is wrong
+            replies = await within(seconds, self._send(self._probe()))
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.debug("%s is not there: %s", self._name, type(error).__name__)
+            return False
+        self.unsteady()
+        self.up = True
+        for tell in self.on_up:
+            tell(replies)
+        return True
+
+    async def watch(self) -> None:
+        """Look for the server whenever it is gone, until cancelled."""
+        while True:
+            await self._down.wait()
+            self._down.clear()
+            first = True
+            while not self.up and not await self.look(seconds=CONNECT_SECONDS):
+                first = False
+                await asyncio.sleep(PROBE_SECONDS)
+            if not first:
+                logger.warning("%s answers again", self._name)
+
+    async def aclose(self) -> None:
+        with suppress(RedisError, OSError):
+            await self._client.aclose()
+
+
+def _evalsha(call: Call) -> tuple[str | int, ...]:
+    return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+
+
+def _eval(call: Call) -> tuple[str | int, ...]:
+    return ("EVAL", call.script.text, len(call.keys), *call.keys, *call.args)
+
+
+class Lane:
+    """One connection's worth of calls: what is ready while a pipeline is out goes with the next."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
+        self._ready = asyncio.Event()
+
+    def send(self, call: Call) -> asyncio.Future[Any]:
+        """The reply to come, or `Unreachable`."""
+        if not self._server.up:
+            raise Unreachable
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((call, future))
+        self._ready.set()
+        return future
+
+    async def run(self, call: Call) -> Any:
+        return await self.send(call)
+
+    async def work(self) -> None:
+        """Send what is ready, until cancelled."""
+        while True:
+            await self._ready.wait()
+            batch = [self._waiting.popleft() for _ in range(min(MOST_CALLS, len(self._waiting)))]
+            if not self._waiting:
+                self._ready.clear()
+            try:
+                replies = await self._server.pipeline([call for call, _ in batch])
+            except Unreachable as error:
+                batch.extend(self._waiting)
+                self._waiting.clear()
+                self._ready.clear()
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                        future.exception()  # its caller may have left
+            else:
+                for (_, future), reply in zip(batch, replies, strict=True):
+                    if not future.done():
+                        future.set_result(reply)
+
+
+@asynccontextmanager
+async def running(*work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Keep the loops going for as long as the block lasts."""
+    tasks = [asyncio.ensure_future(loop()) for loop in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,30 @@
+"""How long things hold that the tasks agree on through the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """A dead owner's run is ended within `lease + tick`, and `grace` if the judge is new itself."""
+
+    lease_seconds: float = 3.0
+    """A run whose owner has not been heard of for so long is nobody's."""
+    renew_seconds: float = 1.0
+    tick_seconds: float = 0.5
+    """Between two looks at followed runs that are silent."""
+    sweep_seconds: float = 2.0
+    """Between two looks for dead runs that nobody asks for."""
+    grace_seconds: float = 2.0
+    """Owners have so long to come forward after the server was away, or lost its keys."""
+    alive_seconds: float = 5.0
+    """A task that was not heard of for so long has no share of the limits."""
+    watch_seconds: float = 30.0
+    """A task that followed a run is sent its events for so long without asking again."""
+
+    def milliseconds(self, seconds: float) -> int:
+        return int(seconds * 1000)
+
+
+TIMING = Timing()
