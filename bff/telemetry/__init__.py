@@ -145,7 +145,7 @@ class Telemetry:
 
 @asynccontextmanager
 async def open_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
-    """Metrics and traces as the settings want them; leaving it sends what is left, within 2 s.
+    """Metrics and traces as the settings want them; leaving it sends what is left, within a second.
 
     Raises `SettingsError` if traces are wanted and their packages are not there.
     """

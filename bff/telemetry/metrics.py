@@ -15,6 +15,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -23,6 +24,8 @@ from prometheus_client.registry import Collector
 from bff import __version__
 from bff.runlog import Status
 from bff.telemetry.logs import lines_dropped
+
+disable_created_metrics()  # a second series for every counter, which nobody reads
 
 METHODS = frozenset({"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"})
 

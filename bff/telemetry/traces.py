@@ -32,7 +32,7 @@ TRACEPARENT_CHARACTERS = 128
 TRACESTATE_CHARACTERS = 512
 BAGGAGE_CHARACTERS = 8192
 """What AgentCore Runtime takes in each of the headers."""
-FLUSH_SECONDS = 2.0
+FLUSH_SECONDS = 1.0
 """How long the exit waits for the last spans."""
 EXPORT_SECONDS = 5.0
 
