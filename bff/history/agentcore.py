@@ -19,16 +19,14 @@ from contextlib import asynccontextmanager
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bff.events import well_formed
-from bff.history import Derive, Page, Session, StoredMessage, Turn
+from bff.history import CALL_TIMEOUT_SECONDS, Derive, Page, Session, StoredMessage, Turn
 from bff.history.agentcore_client import Memory, MemoryNotes, Sleep
 from bff.history.agentcore_events import Event, Group, conversation, lean, stamp, turn_events
 from bff.history.agentcore_notes import Entry, LocalNotes, Note, NoteKind, Notes, fold
-from bff.history.aws import Work, code_of, open_client
+from bff.history.aws import CHECK_SECONDS, Work, code_of, open_client
 from bff.history.paging import MessagePage, first_title, position, read_position
 from bff.settings import SettingsError
 
-CHECK_SECONDS = 1.5
-"""How long a start waits to look at the memory."""
 NOTES_TO_TIDY = 20
 """Notes that no longer matter are removed when there are so many."""
 CLOCK_SKEW_MILLISECONDS = 1000
@@ -44,24 +42,25 @@ async def open_memory(
     region: str,
     write: bool,
     derive: Derive,
+    call_timeout_seconds: float = CALL_TIMEOUT_SECONDS,
     clock: Callable[[], float] = time.monotonic,
     sleep: Sleep = asyncio.sleep,
 ) -> AsyncIterator[AgentCoreHistory]:
     """Raises `SettingsError` if there is no such memory. `clock` and `sleep` pace the sweeping."""
     async with open_client("bedrock-agentcore", region=region) as client:
         memory = Memory(memory_id, client, clock=clock, sleep=sleep)
-        await _check(memory)
-        work = Work(f"agentcore://{memory_id}")
+        await _check(memory, min(CHECK_SECONDS, call_timeout_seconds))
+        work = Work(f"agentcore://{memory_id}", call_timeout_seconds)
         try:
             yield AgentCoreHistory(memory, work, write=write, derive=derive)
         finally:
             await work.close()
 
 
-async def _check(memory: Memory) -> None:
+async def _check(memory: Memory, timeout: float) -> None:
     """Refuse a memory that is not there; one that cannot be asked may still come up."""
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
+        async with asyncio.timeout(timeout):
             await memory.ping()
     except ClientError as error:
         if code_of(error) == "ResourceNotFoundException":

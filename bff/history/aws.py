@@ -14,10 +14,11 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bff.errors import Overloaded, Problem
-from bff.history import CALL_TIMEOUT_SECONDS
 
 T = TypeVar("T")
 
+CHECK_SECONDS = 1.5
+"""How long a start waits to look at what it is to use."""
 POOL = 50
 """Connections per client; what comes on top waits, within its call's time."""
 BACKGROUND_GRACE_SECONDS = 2.0
@@ -63,8 +64,9 @@ def code_of(error: ClientError) -> str:
 class Work:
     """Tasks with an owner: calls that go on when their caller leaves, and sweeping behind them."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, call_timeout_seconds: float) -> None:
         self._what = what
+        self._call_timeout_seconds = call_timeout_seconds
         self._calls: set[asyncio.Task[Any]] = set()
         self._sweeps: dict[Hashable, asyncio.Task[None]] = {}
 
@@ -76,11 +78,11 @@ class Work:
 
         async def bounded() -> T:
             try:
-                async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                async with asyncio.timeout(self._call_timeout_seconds):
                     with translating_aws(self._what):
                         return await work
             except TimeoutError as error:
-                _log.error("%s: no answer within %s s", self._what, CALL_TIMEOUT_SECONDS)
+                _log.error("%s: no answer in time", self._what)
                 raise Overloaded() from error
 
         task = asyncio.create_task(bounded())

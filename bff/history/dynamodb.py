@@ -19,8 +19,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bff.events import well_formed
-from bff.history import Page, Session, StoredMessage, Turn
-from bff.history.aws import Work, code_of, open_client
+from bff.history import CALL_TIMEOUT_SECONDS, Page, Session, StoredMessage, Turn
+from bff.history.aws import CHECK_SECONDS, Work, code_of, open_client
 from bff.history.dynamodb_items import (
     INDEX,
     TABLE,
@@ -52,8 +52,6 @@ BATCH = 25
 """Items that BatchWriteItem takes at once."""
 PARTS_AT_ONCE = 2
 """So that a request stays under 1 MiB, from where on aiohttp warns of a blocked loop."""
-CHECK_SECONDS = 1.5
-"""How long a start waits to look at the table."""
 
 _UPDATED = re.compile(r"[0-9]{20}#[A-Za-z0-9_-]{1,100}")
 
@@ -61,11 +59,13 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_dynamodb(table: str, *, region: str) -> AsyncIterator[DynamoHistory]:
+async def open_dynamodb(
+    table: str, *, region: str, call_timeout_seconds: float = CALL_TIMEOUT_SECONDS
+) -> AsyncIterator[DynamoHistory]:
     """Raises `SettingsError` if there is no such table, or one of another shape."""
     async with open_client("dynamodb", region=region) as client:
-        await _check(client, table)
-        work = Work(f"dynamodb://{table}")
+        await _check(client, table, min(CHECK_SECONDS, call_timeout_seconds))
+        work = Work(f"dynamodb://{table}", call_timeout_seconds)
         try:
             yield DynamoHistory(table, client, work)
         finally:
@@ -89,11 +89,11 @@ async def create_table(table: str, *, region: str) -> bool:
         return True
 
 
-async def _check(client: Any, table: str) -> None:
+async def _check(client: Any, table: str, timeout: float) -> None:
     """Refuse a table that cannot serve; one that cannot be asked about may still come up."""
     takes = f"a table that `python -m bff create-table {table}` or the stack made"
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
+        async with asyncio.timeout(timeout):
             found = (await client.describe_table(TableName=table))["Table"]
     except client.exceptions.ResourceNotFoundException:
         raise SettingsError("HISTORY", f"dynamodb://{table} (no such table)", takes) from None

@@ -71,11 +71,19 @@ _SCHEMA = (
     "CREATE INDEX turns_by_time ON turns (owner, session_id, asked_at, run_id)",
 )
 
+SESSIONS_QUERY = (
+    "SELECT session_id, title, created_at, updated_at FROM sessions"
+    " WHERE owner = ? AND (updated_at, session_id) < (?, ?)"
+    " ORDER BY updated_at DESC, session_id DESC LIMIT ?"
+)
+
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_sqlite(path: str) -> AsyncIterator[SqliteHistory]:
+async def open_sqlite(
+    path: str, *, call_timeout_seconds: float = CALL_TIMEOUT_SECONDS
+) -> AsyncIterator[SqliteHistory]:
     """Open the file, making it and its directories if need be; leaving waits for what is queued.
 
     Raises `SettingsError` if the file cannot be written or is not ours.
@@ -84,7 +92,7 @@ async def open_sqlite(path: str) -> AsyncIterator[SqliteHistory]:
     try:
         connection = await asyncio.wrap_future(thread.submit(_open, path))
         try:
-            yield SqliteHistory(path, connection, thread)
+            yield SqliteHistory(path, connection, thread, call_timeout_seconds)
         finally:
             await asyncio.shield(asyncio.wrap_future(thread.submit(connection.close)))
     finally:
@@ -95,9 +103,14 @@ class SqliteHistory:
     """A `History` in one file. Only its thread touches the connection."""
 
     def __init__(
-        self, path: str, connection: sqlite3.Connection, thread: ThreadPoolExecutor
+        self,
+        path: str,
+        connection: sqlite3.Connection,
+        thread: ThreadPoolExecutor,
+        call_timeout_seconds: float,
     ) -> None:
         self._path = path
+        self._call_timeout_seconds = call_timeout_seconds
         self._connection = connection
         self._thread = thread
         self._waiting = 0
@@ -133,9 +146,7 @@ class SqliteHistory:
 
         def work() -> Page[Session]:
             rows = self._connection.execute(
-                "SELECT session_id, title, created_at, updated_at FROM sessions"
-                " WHERE owner = ? AND (updated_at, session_id) < (?, ?)"
-                " ORDER BY updated_at DESC, session_id DESC LIMIT ?",
+                SESSIONS_QUERY,
                 (owner, *before, limit + 1),
             ).fetchall()
             found = [Session(*row) for row in rows[:limit]]
@@ -206,7 +217,7 @@ class SqliteHistory:
         waiting = asyncio.wrap_future(future)
         waiting.add_done_callback(self._done)
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._call_timeout_seconds):
                 return await asyncio.shield(waiting)
         except sqlite3.ProgrammingError:
             raise

@@ -1,18 +1,24 @@
 """Histories to ask, each with a real store behind it, and conversations to put into them."""
 
+import asyncio
 import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from botocore.loaders import create_loader
 from moto.server import ThreadedMotoServer
 
 from bff.history import History, Turn, open_history
+from bff.history.agentcore import AgentCoreHistory, open_memory
 from bff.history.dynamodb import create_table
-from bff.settings import DynamoHistory, MemoryHistory, Settings, SqliteHistory
+from bff.settings import DynamoHistory, Settings, SqliteHistory
 from tests.fakes.memory import MEMORY_ID, FakeMemory
+
+LOADER = create_loader()
 
 ALICE = hashlib.sha256(b"alice").hexdigest()
 BOB = hashlib.sha256(b"bob").hexdigest()
@@ -81,6 +87,8 @@ def aws_environ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    # reading the service models takes 50 ms a client: once for all tests is enough
+    monkeypatch.setattr("botocore.session.create_loader", lambda path: LOADER)
 
 
 @pytest.fixture
@@ -95,28 +103,56 @@ async def dynamodb_history(
         yield history
 
 
-async def open_fake(fake: FakeMemory, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[History]:
-    async with fake.serve() as address:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", address)
-        settings = Settings(history=MemoryHistory(MEMORY_ID))
-        async with open_history(settings, derive=derive) as history:
-            yield history
+class VirtualTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        wake = self.now + seconds
+        await asyncio.sleep(0)
+        self.now = max(self.now, wake)
 
 
-@pytest.fixture
-async def newest_first_history(
-    aws_environ: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[History]:
-    async for history in open_fake(FakeMemory(order="newest"), monkeypatch):
+@asynccontextmanager
+async def memory_history(
+    memory_id: str = MEMORY_ID, *, write: bool = True, time: VirtualTime | None = None
+) -> AsyncIterator[AgentCoreHistory]:
+    """A history of the memory that the environment leads to; its pace costs no time."""
+    time = time or VirtualTime()
+    async with open_memory(
+        memory_id,
+        region="us-west-2",
+        write=write,
+        derive=derive,
+        clock=time.clock,
+        sleep=time.sleep,
+    ) as history:
         yield history
 
 
 @pytest.fixture
-async def oldest_first_history(
-    aws_environ: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[History]:
-    fake = FakeMemory(order="oldest", page=3, empty_pages=True)
-    async for history in open_fake(fake, monkeypatch):
+async def memory(aws_environ: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeMemory]:
+    fake = FakeMemory()
+    async with fake.serve() as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", address)
+        yield fake
+
+
+@pytest.fixture
+async def newest_first_history(memory: FakeMemory) -> AsyncIterator[History]:
+    async with memory_history() as history:
+        yield history
+
+
+@pytest.fixture
+async def oldest_first_history(memory: FakeMemory) -> AsyncIterator[History]:
+    memory.order, memory.page, memory.empty_pages = "oldest", 3, True
+    async with memory_history() as history:
         yield history
 
 
@@ -125,6 +161,5 @@ async def moto_memory_history(
     aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[History]:
     monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", aws)
-    memory_id = f"memory-{uuid.uuid4().hex[:10]}"
-    async with open_history(Settings(history=MemoryHistory(memory_id)), derive=derive) as history:
+    async with memory_history(f"memory-{uuid.uuid4().hex[:10]}") as history:
         yield history

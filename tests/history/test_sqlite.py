@@ -1,0 +1,347 @@
+import asyncio
+import os
+import signal
+import sqlite3
+import stat
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bff.errors import Overloaded
+from bff.history import sqlite
+from bff.history.sqlite import APPLICATION_ID, SCHEMA_VERSION, SqliteHistory, open_sqlite
+from bff.settings import SettingsError
+from tests.history.conftest import ALICE, TURN, turn
+
+WRITER = textwrap.dedent(
+    """
+    import asyncio, sys
+    from bff.history.sqlite import open_sqlite
+    from tests.history.conftest import ALICE, turn
+
+    async def write(path, name):
+        async with open_sqlite(path) as history:
+            for n in range(100_000):
+                await history.add(ALICE, turn(n, session_id=name))
+                print(n, flush=True)
+                if n + 1 == int(sys.argv[3]):
+                    return
+
+    asyncio.run(write(*sys.argv[1:3]))
+    """
+)
+
+
+async def start_writer(path: Path, name: str, turns: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WRITER, str(path), name, str(turns)),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+async def refusal(path: Path | str) -> str:
+    with pytest.raises(SettingsError, match=r"^HISTORY: got .+, takes .+$") as caught:
+        async with open_sqlite(str(path)):
+            pass
+    assert caught.value.variable == "HISTORY"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_a_process_killed_while_it_writes__leaves_every_turn_it_had_confirmed(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bff.db"
+    process = await start_writer(path, "killed", 100_000)
+    assert process.stdout is not None
+    for _ in range(50):
+        await process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    rest = await process.stdout.read()
+    confirmed = 50 + rest.count(b"\n")
+    assert await process.wait() == -signal.SIGKILL
+
+    async with open_sqlite(str(path)) as history:
+        found = await history.messages(ALICE, "killed", limit=1_000_000)
+        assert found is not None
+        runs = [message.run_id for message in found[1].items]
+        expected = [turn(n, session_id="killed").run_id for n in range(len(runs) // 2)]
+        assert runs == [run for run in expected for _ in range(2)]
+        assert confirmed <= len(expected) <= confirmed + 1
+        await history.add(ALICE, turn(999, session_id="killed"))
+
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+async def test_a_transaction_cut_off_in_the_middle__leaves_nothing_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    async with open_sqlite(str(path)) as history:
+        await history.add(ALICE, TURN)
+    script = """
+        import os, signal, sqlite3, sys
+        connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM turns")
+        connection.execute("UPDATE sessions SET title = hex(zeroblob(1000000))")
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", textwrap.dedent(script), str(path)
+    )
+    assert await process.wait() == -signal.SIGKILL
+
+    async with open_sqlite(str(path)) as history:
+        found = await history.messages(ALICE, "chat", limit=10)
+
+    assert found is not None
+    assert found[0].title == TURN.message
+    assert [message.content for message in found[1].items] == [TURN.message, TURN.answer]
+
+
+async def test_several_processes__make_and_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "bff.db"
+    names = ["one", "two", "three"]
+    processes = [await start_writer(path, name, 40) for name in names]
+
+    for process in processes:
+        await process.communicate()
+        assert process.returncode == 0
+
+    async with open_sqlite(str(path)) as history:
+        for name in names:
+            found = await history.messages(ALICE, name, limit=1000)
+            assert found is not None
+            assert len(found[1].items) == 80
+
+
+def modes_in(directory: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()}
+
+
+async def test_the_file__is_marked_private_and_write_ahead(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    async with open_sqlite(str(path)) as history:
+        await history.add(ALICE, TURN)
+        modes = modes_in(tmp_path)
+    connection = sqlite3.connect(path)
+    pragmas = {
+        name: connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("application_id", "user_version", "journal_mode")
+    }
+    connection.close()
+
+    assert set(modes.values()) == {0o600}
+    assert "bff.db-wal" in modes
+    assert pragmas == {
+        "application_id": APPLICATION_ID,
+        "user_version": SCHEMA_VERSION,
+        "journal_mode": "wal",
+    }
+
+
+async def test_an_empty_file__becomes_ours(tmp_path: Path) -> None:
+    (tmp_path / "bff.db").touch()
+
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+        await history.add(ALICE, TURN)
+
+
+async def test_memory__is_a_history_that_ends_with_the_process() -> None:
+    async with open_sqlite(":memory:") as history:
+        await history.add(ALICE, TURN)
+        assert await history.messages(ALICE, "chat", limit=10) is not None
+
+
+async def test_a_directory__is_refused(tmp_path: Path) -> None:
+    assert "directory" in (await refusal(tmp_path)).lower()
+
+
+async def test_a_path_below_a_file__is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+
+    assert await refusal(tmp_path / "file" / "bff.db")
+
+
+async def test_a_path_that_cannot_be_made__is_refused() -> None:
+    assert await refusal("/proc/bff/bff.db")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+async def test_a_file_that_cannot_be_written__is_refused(tmp_path: Path) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")):
+        pass
+    (tmp_path / "bff.db").chmod(0o400)
+
+    assert "denied" in (await refusal(tmp_path / "bff.db")).lower()
+
+
+async def test_a_file_that_is_no_database__is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, " * 100)
+
+    assert "not a database" in await refusal(path)
+    assert path.read_text() == "not a database, " * 100
+
+
+async def test_another_programs_database__is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE sessions (mine)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+
+    assert "another program" in await refusal(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_later_versions_file__is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    async with open_sqlite(str(path)):
+        pass
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    connection.close()
+
+    assert f"schema {SCHEMA_VERSION + 1}" in await refusal(path)
+
+
+async def test_a_file_locked_at_start__is_refused(tmp_path: Path) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")):
+        pass
+    other = lock(tmp_path / "bff.db")
+    try:
+        assert "locked" in await refusal(tmp_path / "bff.db")
+    finally:
+        other.close()
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    """What another process does that does not let go."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    return connection
+
+
+async def test_a_locked_file__is_overloaded_for_writers_and_fine_for_readers(
+    tmp_path: Path,
+) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+        await history.add(ALICE, TURN)
+        other = lock(tmp_path / "bff.db")
+        try:
+            assert await history.messages(ALICE, "chat", limit=10) is not None
+            with pytest.raises(Overloaded):
+                await history.add(ALICE, turn(2))
+        finally:
+            other.close()
+        await history.add(ALICE, turn(2))
+
+        found = await history.messages(ALICE, "chat", limit=10)
+        assert found is not None
+        assert len(found[1].items) == 4
+
+
+async def test_a_damaged_file__is_overloaded_not_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    async with open_sqlite(str(path)) as history:
+        for n in range(300):
+            await history.add(ALICE, turn(n))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+
+    async with open_sqlite(str(path)) as history:
+        with pytest.raises(Overloaded):
+            await history.messages(ALICE, "chat", limit=10)
+
+
+class Gate:
+    """Holds the history's thread until it is opened."""
+
+    def __init__(self, thread: ThreadPoolExecutor) -> None:
+        self._open = threading.Event()
+        thread.submit(self._open.wait)
+        self.open: Callable[[], None] = self._open.set
+
+
+async def test_a_slow_disk__does_not_hold_up_the_loop_nor_lose_what_was_cancelled(
+    tmp_path: Path,
+) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+        gate = Gate(history._thread)
+        task = asyncio.create_task(history.add(ALICE, TURN))
+        await asyncio.sleep(0)  # the loop goes on although the thread does not
+        assert repr(history).endswith("1 waiting>")
+
+        task.cancel()
+        assert await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        gate.open()
+
+        found = await history.messages(ALICE, "chat", limit=10)
+        assert found is not None
+        assert len(found[1].items) == 2
+
+
+async def test_closing__waits_for_what_was_begun(tmp_path: Path) -> None:
+    path = str(tmp_path / "bff.db")
+    async with open_sqlite(path) as history:
+        gate = Gate(history._thread)
+        tasks = [asyncio.create_task(history.add(ALICE, turn(n))) for n in range(20)]
+        await asyncio.sleep(0)
+        for task in tasks[:10]:
+            task.cancel()
+        gate.open()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    async with open_sqlite(path) as history:
+        found = await history.messages(ALICE, "chat", limit=100)
+    assert found is not None
+    assert len(found[1].items) == 40
+
+
+async def test_too_many_calls_waiting__are_overloaded_at_once(tmp_path: Path) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+        gate = Gate(history._thread)
+        tasks = [asyncio.create_task(history.ping()) for _ in range(sqlite.MAX_WAITING)]
+        await asyncio.sleep(0)
+
+        with pytest.raises(Overloaded):
+            await history.ping()
+
+        gate.open()
+        await asyncio.gather(*tasks)
+        await history.ping()
+
+
+async def test_a_call_that_takes_too_long__is_overloaded(tmp_path: Path) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db"), call_timeout_seconds=0.01) as history:
+        gate = Gate(history._thread)
+        with pytest.raises(Overloaded):
+            await history.ping()
+        gate.open()
+
+
+async def test_the_list__is_read_from_an_index(tmp_path: Path) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+        plan = await history._call(
+            lambda: history._connection.execute(
+                "EXPLAIN QUERY PLAN " + sqlite.SESSIONS_QUERY, ("o", 1.0, "s", 10)
+            ).fetchall()
+        )
+        steps = " ".join(step[-1] for step in plan)
+
+    assert "sessions_by_use" in steps
+    assert "TEMP B-TREE" not in steps
+    assert isinstance(history, SqliteHistory)
