@@ -8,7 +8,19 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from bff.agents import Agent, open_agent
-from bff.api import AGENT, AUTHENTICATOR, HISTORY, LIMITER, RUNS, SETTINGS, TELEMETRY, chat, runs
+from bff.api import (
+    AGENT,
+    AUTHENTICATOR,
+    HISTORY,
+    LIMITER,
+    RUNS,
+    SETTINGS,
+    TELEMETRY,
+    chat,
+    runs,
+    sessions,
+    websocket,
+)
 from bff.api.middleware import (
     authenticate,
     cross_origin,
@@ -18,6 +30,7 @@ from bff.api.middleware import (
     problems,
 )
 from bff.api.service import READINESS, health, open_readiness, ready
+from bff.api.websocket import SOCKETS, open_sockets
 from bff.auth import agent_session_id, open_authenticator
 from bff.history import History, open_history
 from bff.limits import Limiter, LocalLimiter
@@ -33,6 +46,11 @@ ROUTES = [
     web.get("/v1/runs/{run_id}", runs.show_run),
     web.get("/v1/runs/{run_id}/events", runs.resume_run),
     web.post("/v1/runs/{run_id}/cancel", runs.cancel_run),
+    web.get("/v1/ws/chat", websocket.chat),
+    web.get("/v1/sessions", sessions.list_sessions),
+    web.get("/v1/sessions/{session_id}", sessions.show_session),
+    web.patch("/v1/sessions/{session_id}", sessions.rename_session),
+    web.delete("/v1/sessions/{session_id}", sessions.delete_session),
     web.get("/health", health),
     web.get("/ready", ready),
 ]
@@ -44,7 +62,7 @@ def create_app(
     """The service; pass `agent` or `history` to run it around parts of your own."""
     app = web.Application(
         # outermost first: a request has its id before anything can go wrong with it
-        middlewares=[name_request, problems, cross_origin, guard, authenticate],
+        middlewares=[name_request, problems, guard, cross_origin, authenticate],
         client_max_size=MAX_BODY_BYTES,
     )
     app.add_routes(ROUTES)
@@ -71,6 +89,7 @@ def create_app(
                     stop_agent_on_cancel=settings.agent_cancel == "stop-session",
                 )
             )
+            app[SOCKETS] = await stack.enter_async_context(open_sockets(app[RUNS]))
             app[READINESS] = open_readiness(app)
             yield
 

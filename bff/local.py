@@ -20,10 +20,52 @@ BATCH = 256
 """Most records a follower is handed at once."""
 
 
+class _Listener:
+    """One follower's waits for more. One timer serves many waits: a timer an event would cost more
+    than all else that is done for it."""
+
+    __slots__ = ("_deadline", "_loop", "_seconds", "_timer", "_waiter")
+
+    def __init__(self, silence_seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = silence_seconds
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Return when something was added, or after the silence."""
+        self._deadline = self._loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._ring)
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._ring)
+        else:
+            self.wake()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 class _Kept:
     """One run with the events that are kept of it."""
 
-    __slots__ = ("_waiting", "bytes", "followers", "key", "records", "run")
+    __slots__ = ("bytes", "followers", "key", "last_id", "listeners", "records", "run")
 
     def __init__(self, run: Run, first: Record) -> None:
         self.run = run
@@ -31,13 +73,19 @@ class _Kept:
         self.bytes = first.size + len(run.message) + 1000
         self.followers = 0
         self.key: tuple[str, str] | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
+        self.last_id = first.id
+        self.listeners: set[_Listener] = set()
+
+    def state(self) -> Run:
+        return replace(self.run, last_event_id=self.last_id)
 
     def add(self, records: Sequence[Record]) -> int:
         size = sum(record.size for record in records)
         self.records.extend(records)
         self.bytes += size
-        self.wake()
+        self.last_id = records[-1].id
+        for listener in self.listeners:
+            listener.wake()
         return size
 
     def drop(self, count: int) -> int:
@@ -54,27 +102,6 @@ class _Kept:
             return (gap(id + 1, first - 1), *self.records[: BATCH - 1])
         start = id + 1 - first
         return tuple(self.records[start : start + BATCH])
-
-    def wake(self) -> None:
-        for waiter in self._waiting:
-            _resolve(waiter)
-
-    async def changed(self, seconds: float) -> None:
-        """Return when something was added, or after `seconds`."""
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        timer = loop.call_later(seconds, _resolve, waiter)
-        self._waiting.add(waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiting.discard(waiter)
-
-
-def _resolve(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 class LocalRunLog:
@@ -173,11 +200,14 @@ class LocalRunLog:
 
     async def find(self, owner: str, run_id: str) -> Run | None:
         kept = self._runs.get((owner, run_id))
-        return None if kept is None or self._over(kept) else kept.run
+        return None if kept is None or self._over(kept) else kept.state()
 
     async def find_open(self, owner: str, session_id: str) -> Run | None:
         kept = self._open.get(owner, {}).get(session_id)
-        return kept.run if kept else None
+        return kept.state() if kept else None
+
+    async def open_runs(self, owner: str) -> Sequence[Run]:
+        return [kept.state() for kept in self._open.get(owner, {}).values()]
 
     async def follow(
         self, run: Run, after: int, *, silence_seconds: float
@@ -185,20 +215,26 @@ class LocalRunLog:
         kept = self._runs.get((run.owner, run.run_id))
         if kept is None:
             return
-        while True:
-            batch = kept.after(after)
-            if batch:
-                yield batch
-                after = batch[-1].id
-                if batch[-1].terminal:
+        listener = _Listener(silence_seconds)
+        kept.listeners.add(listener)
+        try:
+            while True:
+                batch = kept.after(after)
+                if batch:
+                    yield batch
+                    after = batch[-1].id
+                    if batch[-1].terminal:
+                        return
+                elif kept.run.status != "running":
                     return
-            elif kept.run.status != "running":
-                return
-            else:
-                before = kept.run.last_event_id
-                await kept.changed(silence_seconds)
-                if kept.run.last_event_id == before:
-                    yield ()
+                else:
+                    before = kept.last_id
+                    await listener.wait()
+                    if kept.last_id == before:
+                        yield ()
+        finally:
+            kept.listeners.discard(listener)
+            listener.close()
 
     async def request_cancel(self, run: Run) -> None:
         if self._owner:

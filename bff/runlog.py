@@ -99,6 +99,10 @@ class RunLog(Protocol):
         """The run that is open in a session."""
         ...
 
+    async def open_runs(self, owner: str) -> Sequence[Run]:
+        """All of the owner's open runs, on whichever task; those that are known, while degraded."""
+        ...
+
     def follow(
         self, run: Run, after: int, *, silence_seconds: float
     ) -> AsyncGenerator[tuple[Record, ...], None]:

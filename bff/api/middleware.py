@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import re
@@ -12,6 +11,8 @@ from uuid import uuid4
 from aiohttp import web
 
 from bff.api import ALLOWANCE, AUTHENTICATOR, LIMITER, PRINCIPAL, REQUEST_ID, SETTINGS
+from bff.api.addresses import Address, client_address, limited_as
+from bff.api.websocket import SOCKET_ROUTE, bearer_protocols
 from bff.errors import (
     PROBLEM_JSON,
     BadRequest,
@@ -23,11 +24,9 @@ from bff.errors import (
     Problem,
     RateLimited,
     TooLarge,
-    Unauthenticated,
     UnsupportedMediaType,
 )
 from bff.events import dumps
-from bff.settings import Network
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +35,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 EXPOSED_HEADERS = (
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, "
     "X-Run-Id, X-Session-Id, X-Request-Id, X-Should-Retry"
+)
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, X-On-Behalf-Of, "
+    "X-Request-Id"
 )
 FREE = frozenset(
     {
@@ -76,7 +79,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem_response(request, MethodNotAllowed(headers={"Allow": allowed}))
     except web.HTTPRequestEntityTooLarge:
         return problem_response(request, TooLarge())
-    except (ConnectionError, web.HTTPException):
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return problem_response(request, BadRequest())  # a handshake or an Expect of aiohttp's own
+    except ConnectionError:
         raise
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
@@ -94,6 +101,8 @@ def problem_response(request: web.Request, problem: Problem) -> web.Response:
         headers=problem.headers,
     )
     response.headers["Cache-Control"] = "no-store"
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     if problem.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_seconds)))
     if problem.agent_called:
@@ -103,26 +112,38 @@ def problem_response(request: web.Request, problem: Problem) -> web.Response:
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what no route of ours takes: foreign hosts, encoded bodies, credentials in the query."""
-    settings = request.app[SETTINGS]
-    if settings.allowed_hosts and request.path != "/health":
-        host = request.headers.get("Host", "").lower()
-        if host not in settings.allowed_hosts and host.rpartition(":")[0] not in (
-            settings.allowed_hosts
-        ):
-            raise MisdirectedRequest
+    """Refuse what no route takes: foreign hosts, encoded bodies, credentials in the query."""
+    if request.path != "/health" and not _is_ours(request):
+        raise MisdirectedRequest
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType
+        raise UnsupportedMediaType(headers={"Connection": "close"})
     for name in request.query:
-        if name.lower() in _SECRET_PARAMETERS:
+        if re.sub("[^a-z]", "", name.lower()) in _SECRET_PARAMETERS:
             message = "credentials are taken in headers only"
-            raise BadRequest(errors=[{"field": name, "message": message}])
+            raise BadRequest(errors=[{"field": "query", "message": message}])
     return await handler(request)
 
 
 _SECRET_PARAMETERS = frozenset(
-    {"token", "access_token", "id_token", "jwt", "api_key", "apikey", "key", "authorization"}
+    {
+        *("token", "accesstoken", "idtoken", "refreshtoken", "authtoken", "jwt", "bearer"),
+        *("apikey", "xapikey", "key", "authorization", "auth", "password", "secret"),
+    }
 )
+
+
+def _is_ours(request: web.Request) -> bool:
+    """Whether the request is for a host of `ALLOWED_HOSTS`, named with a port or without."""
+    allowed = request.app[SETTINGS].allowed_hosts
+    if not allowed:
+        return True
+    hosts = request.headers.getall("Host", [])
+    if request.rel_url.absolute:  # `GET http://host/path`, which goes before the header
+        hosts.append(request.rel_url.raw_authority)
+    return bool(hosts) and all(
+        host in allowed or re.sub(r":[0-9]{1,5}$", "", host) in allowed
+        for host in map(str.lower, hosts)
+    )
 
 
 @web.middleware
@@ -131,13 +152,16 @@ async def cross_origin(request: web.Request, handler: Handler) -> web.StreamResp
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         if request.headers.get("Origin") not in request.app[SETTINGS].cors_origins:
             raise Forbidden
+        # an origin that is named exactly may send what its clients add (OpenAI's, tracing)
+        asked = request.headers.get("Access-Control-Request-Headers", "")
         return web.Response(
             status=204,
             headers={
                 "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
                 "Access-Control-Allow-Headers": (
-                    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, "
-                    "X-On-Behalf-Of, X-Request-Id"
+                    asked
+                    if re.fullmatch(r"[A-Za-z0-9-]{1,64}( *, *[A-Za-z0-9-]{1,64}){0,63}", asked)
+                    else ALLOWED_HEADERS
                 ),
                 "Access-Control-Max-Age": "600",
             },
@@ -151,21 +175,24 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     if not request.path.startswith("/v1/"):
         return await handler(request)
     limiter = request.app[LIMITER]
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource else None
+    authorization = request.headers.getall("Authorization", [])
+    if route == SOCKET_ROUTE:
+        authorization += [f"Bearer {token}" for token in bearer_protocols(request)]
     try:
         principal = await request.app[AUTHENTICATOR].identify(
-            authorization=request.headers.getall("Authorization", []),
+            authorization=authorization,
             api_key=request.headers.getall("X-API-Key", []),
             on_behalf_of=request.headers.getall("X-On-Behalf-Of", []),
         )
-    except Unauthenticated:
-        address = client_address(request)
-        allowance = await limiter.take(f"address:{address}")
+    except Problem:
+        allowance = await limiter.take(limited_as(address_of(request)))
         if not allowance.allowed:
             raise RateLimited(retry_after_seconds=allowance.retry_after_seconds) from None
         raise
     request[PRINCIPAL] = principal
-    resource = request.match_info.route.resource
-    free = resource is not None and (request.method, resource.canonical) in FREE
+    free = (request.method, route) in FREE
     allowance = await (limiter.peek(principal.id) if free else limiter.take(principal.id))
     request[ALLOWANCE] = allowance
     if not free and not allowance.allowed:
@@ -173,33 +200,12 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
-def client_address(request: web.Request) -> str:
-    """The caller's address: the rightmost hop that no trusted proxy of ours added.
-
-    `X-Forwarded-For` counts only when the peer itself is trusted.
-    """
-    trusted = request.app[SETTINGS].trusted_proxies
-    address = request.remote or ""
-    hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
-    while _within(address, trusted) and hops:
-        hop = hops.pop().strip()
-        if not _is_address(hop):
-            break
-        address = hop
-    return address
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _within(address: str, networks: tuple[Network, ...]) -> bool:
-    return _is_address(address) and any(
-        ipaddress.ip_address(address) in network for network in networks
+def address_of(request: web.Request) -> Address | None:
+    """The caller's address, as far as it can be believed."""
+    return client_address(
+        request.remote,
+        request.headers.getall("X-Forwarded-For", []),
+        request.app[SETTINGS].trusted_proxies,
     )
 
 
@@ -208,6 +214,8 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     headers = response.headers
     headers["X-Request-Id"] = request.get(REQUEST_ID, "")
     headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     headers.pop("Server", None)  # names our versions to whoever looks for a hole in them
     if allowance := request.get(ALLOWANCE):
         headers["X-RateLimit-Limit"] = str(allowance.limit)

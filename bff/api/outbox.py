@@ -1,0 +1,106 @@
+"""What a WebSocket is still owed: a bounded queue that one task empties, in order.
+
+One writer, so that frames never mix; bounded, so that a client that does not read holds up nobody
+but itself; no task while there is nothing to send, so that an idle socket costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from bff.settings import WRITE_TIMEOUT_SECONDS
+
+MAX_BYTES = 256 * 1024
+CLOSE_SECONDS = 2.0
+"""For what is still to be sent before a close, and again for the client's answer to it."""
+
+Send = Callable[[], Awaitable[Any]]
+
+
+class Outbox:
+    """The sending side of one socket; `slow` is told when a client was cut for not reading."""
+
+    def __init__(
+        self,
+        response: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        *,
+        slow: Callable[[], None],
+    ) -> None:
+        self._response = response
+        self._transport = transport
+        self._slow = slow
+        self._queue: deque[tuple[int, Send]] = deque()
+        self._bytes = 0
+        self._room = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self.closing = False
+
+    async def text(self, text: str) -> None:
+        await self._put(partial(self._response.send_str, text), len(text))
+
+    async def pong(self, data: bytes) -> None:
+        await self._put(partial(self._response.pong, data), len(data))
+
+    async def _put(self, send: Send, size: int) -> None:
+        """Queue something to send; waits while too much is queued."""
+        while self._bytes > MAX_BYTES:
+            self._room.clear()
+            await self._room.wait()
+        if not self.closing:
+            self._add(send, size)
+
+    def close(self, code: int, *, at_once: bool = False) -> None:
+        """Say goodbye, behind what is queued or instead of it."""
+        if self.closing:
+            return
+        self.closing = True
+        if at_once:
+            self._queue.clear()
+            self._bytes = 0
+            self._room.set()
+        self._add(partial(self._response.close, code=code), 0)
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(CLOSE_SECONDS * 2, self.cut)
+
+    def _add(self, send: Send, size: int) -> None:
+        self._queue.append((size, send))
+        self._bytes += size
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._empty())
+
+    async def _empty(self) -> None:
+        try:
+            while self._queue:
+                size, send = self._queue.popleft()
+                self._bytes -= size
+                self._room.set()
+                async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+                    await send()
+        except TimeoutError:
+            self._slow()
+            self.cut()
+        except ConnectionError:
+            pass  # the client has gone, which ends the reading too
+
+    def cut(self) -> None:
+        """End the connection without a word."""
+        self._transport.abort()
+
+    async def finish(self) -> None:
+        """The reading has ended: wait for a close that is under way, drop everything else."""
+        if self._writer and not self.closing:
+            self._writer.cancel()
+        if self._writer:
+            await asyncio.gather(self._writer, return_exceptions=True)
+        if self._deadline:
+            self._deadline.cancel()
+        if isinstance(self._response.exception(), TimeoutError):
+            self.cut()  # a transport that is only closed would wait for its buffer to be read

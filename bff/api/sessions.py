@@ -1,0 +1,214 @@
+"""`/v1/sessions`: a principal's conversations, from the history and from the runs still open.
+
+A history is written when a run ends. What is open already belongs to its session all the same: it
+is shown with `status: running` and its run id, so that a page that was reloaded can resume it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Annotated, Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from bff.api import HISTORY, PRINCIPAL, RUNS
+from bff.api.body import read_model
+from bff.api.runs import rfc3339
+from bff.auth import SESSION_ID, agent_session_id
+from bff.errors import Invalid, NotFound, SessionBusy
+from bff.events import dumps
+from bff.history import Page, Session, StoredMessage
+from bff.history.paging import first_title
+from bff.runlog import Run
+
+SESSIONS_PER_PAGE = 20
+MESSAGES_PER_PAGE = 50
+MAX_PER_PAGE = 100
+MAX_TITLE_CHARACTERS = 200
+
+
+class TitleRequest(BaseModel):
+    """A session's new title."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE_CHARACTERS)]
+
+
+async def list_sessions(request: web.Request) -> web.StreamResponse:
+    """The caller's sessions, last used first; those whose first run is open come before all."""
+    owner, history = request[PRINCIPAL].id, request.app[HISTORY]
+    limit = _limit(request, SESSIONS_PER_PAGE)
+    cursor = _Cursor(owner, "sessions")
+    after = cursor.read(request)
+    begun: list[Session] = []
+    if after is None:
+        for run in await request.app[RUNS].log.open_runs(owner):
+            if await history.messages(owner, run.session_id, limit=1) is None:
+                begun.append(_begun(run))
+        begun = sorted(begun, key=lambda session: -session.updated_at)[: limit - 1]
+    with cursor.checked() if after else nullcontext():
+        page = await history.sessions(owner, limit=limit - len(begun), after=after)
+    ended_meanwhile = {session.session_id for session in page.items}
+    shown = [session for session in begun if session.session_id not in ended_meanwhile]
+    body = {
+        "sessions": [_session(session) for session in (*shown, *page.items)],
+        "next_cursor": cursor.write(page.next),
+    }
+    return web.json_response(body, dumps=dumps)
+
+
+async def show_session(request: web.Request) -> web.StreamResponse:
+    """One session with its messages, oldest first; the open run's two end the last page."""
+    owner, session_id = request[PRINCIPAL].id, _session_id(request)
+    limit = _limit(request, MESSAGES_PER_PAGE)
+    cursor = _Cursor(owner, f"messages:{session_id}")
+    after = cursor.read(request)
+    # before the history, for a run is written there before it ends: between both it is seen twice
+    run = await request.app[RUNS].log.find_open(owner, session_id)
+    with cursor.checked() if after else nullcontext():
+        found = await request.app[HISTORY].messages(owner, session_id, limit=limit, after=after)
+    if found is not None:
+        session, page = found
+    elif run is not None and after is None:
+        session, page = _begun(run), Page[StoredMessage]([])
+    else:
+        raise NotFound
+    messages = [_message(message) for message in page.items]
+    if run and page.next is None and all(item["run_id"] != run.run_id for item in messages):
+        messages += _running(run)
+    body = {**_session(session), "messages": messages, "next_cursor": cursor.write(page.next)}
+    return web.json_response(body, dumps=dumps)
+
+
+async def rename_session(request: web.Request) -> web.StreamResponse:
+    """Give a session a title of the client's own."""
+    owner, session_id = request[PRINCIPAL].id, _session_id(request)
+    title = (await read_model(request, TitleRequest)).title
+    session = await request.app[HISTORY].rename(owner, session_id, title)
+    if session is None:
+        if await request.app[RUNS].log.find_open(owner, session_id):
+            raise SessionBusy(retry_after_seconds=1)
+        raise NotFound
+    return web.json_response(_session(session), dumps=dumps)
+
+
+async def delete_session(request: web.Request) -> web.StreamResponse:
+    """Cancel what is open in a session and forget it."""
+    owner, session_id, runs = request[PRINCIPAL].id, _session_id(request), request.app[RUNS]
+    was_open = await runs.cancel_session(owner, session_id, agent_session_id(owner, session_id))
+    if was_open and await runs.log.find_open(owner, session_id):
+        raise SessionBusy(retry_after_seconds=1)  # its turn would come after the deletion
+    was_kept = await request.app[HISTORY].delete(owner, session_id)
+    if not (was_open or was_kept):
+        raise NotFound
+    return web.Response(status=204)
+
+
+def _session_id(request: web.Request) -> str:
+    session_id = request.match_info["session_id"]
+    if not SESSION_ID.fullmatch(session_id):
+        raise NotFound
+    return session_id
+
+
+def _limit(request: web.Request, default: int) -> int:
+    text = _one(request, "limit")
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PER_PAGE:
+        raise _invalid("limit", f"must be a whole number from 1 to {MAX_PER_PAGE}")
+    return int(text)
+
+
+def _one(request: web.Request, name: str) -> str | None:
+    values = request.query.getall(name, [])
+    if len(values) > 1:
+        raise _invalid(name, "must be there once")
+    return values[0] if values else None
+
+
+def _invalid(field: str, message: str) -> Invalid:
+    return Invalid(errors=[{"field": field, "message": message}])
+
+
+class _Cursor:
+    """A history's position on its way through a client.
+
+    It carries a check over the principal and what is paged, so one that was got elsewhere is
+    refused and not read as a place here. The check is no secret and needs none: a position is
+    only ever used inside the owner's own data, so a forged one leads nowhere else.
+    """
+
+    def __init__(self, owner: str, purpose: str) -> None:
+        self._place = f"{owner} {purpose} "
+
+    def write(self, position: str | None) -> str | None:
+        if position is None:
+            return None
+        data = self._check(position.encode()) + position.encode()
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    def read(self, request: web.Request) -> str | None:
+        """The position in `cursor`; raises `Invalid` for one that `write` has not made here."""
+        text = _one(request, "cursor")
+        if text is None:
+            return None
+        with self.checked():
+            if not re.fullmatch(r"[A-Za-z0-9_-]{1,4096}", text):
+                raise ValueError("not a cursor")
+            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            check, position = data[:16], data[16:]
+            if check != self._check(position):
+                raise ValueError("not a cursor of this place")
+            return position.decode()
+
+    def _check(self, position: bytes) -> bytes:
+        return hashlib.sha256(self._place.encode() + position).digest()[:16]
+
+    @contextmanager
+    def checked(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError:
+            raise _invalid("cursor", "must be a next_cursor of this very list") from None
+
+
+def _begun(run: Run) -> Session:
+    """The session of a first run that is still open."""
+    return Session(run.session_id, first_title(run.message), run.created_at, run.created_at)
+
+
+def _running(run: Run) -> list[dict[str, Any]]:
+    return [
+        _message(StoredMessage("user", run.message, run.run_id, run.created_at)),
+        _message(StoredMessage("assistant", "", run.run_id, run.created_at, run.status)),
+    ]
+
+
+def _session(session: Session) -> dict[str, Any]:
+    return {
+        "session_id": session.session_id,
+        "title": session.title,
+        "created_at": rfc3339(session.created_at),
+        "updated_at": rfc3339(session.updated_at),
+    }
+
+
+def _message(message: StoredMessage) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "role": message.role,
+        "content": message.content,
+        "run_id": message.run_id,
+        "created_at": rfc3339(message.created_at),
+    }
+    if message.status is not None:
+        body["status"] = message.status
+    if message.tool_calls:
+        body["tool_calls"] = list(message.tool_calls)
+    return body
