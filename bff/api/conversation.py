@@ -1,0 +1,92 @@
+"""What requests of other protocols have in common: a conversation, of which one message counts.
+
+Their clients send everything that was said; the agent keeps its own memory, so only the last user
+message goes to it. Whatever else stands in such a request is taken and ignored, as these protocols
+grow by new fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Protocol
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+
+from bff.errors import Invalid
+from bff.settings import MAX_MESSAGE_CHARACTERS
+
+MAX_FOREIGN_ID_CHARACTERS = 1000
+
+
+class Tolerant(BaseModel):
+    """A request whose unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class Part(Tolerant):
+    """A part of a message; those of the last user message must be text."""
+
+    type: str
+    text: str | None = None
+
+
+def _kind(content: object) -> str:
+    if isinstance(content, str):
+        return "string"
+    return "parts" if isinstance(content, list) else "other"
+
+
+Content = Annotated[
+    Annotated[str, Tag("string")]
+    | Annotated[list[Part], Tag("parts")]
+    | Annotated[object, Tag("other")],  # some roles have objects, which nobody reads here
+    Discriminator(_kind),
+]
+
+
+class ConversationMessage(Tolerant):
+    """One message of the conversation as the client has it."""
+
+    role: str
+    content: Content = None
+
+
+class HasRole(Protocol):
+    @property
+    def role(self) -> str: ...
+
+
+def last_user_message(messages: Sequence[ConversationMessage]) -> str:
+    """What goes to the agent; raises `Invalid` naming what cannot."""
+    index = last_user_index(messages)
+    field, content = f"messages.{index}.content", messages[index].content
+    match content:
+        case str():
+            return checked(field, content)
+        case list():
+            for number, part in enumerate(content):
+                if part.type != "text" or part.text is None:
+                    raise invalid(f"{field}.{number}", "must be a part of type text")
+            return checked(field, "\n".join([part.text for part in content]))
+        case _:
+            raise invalid(field, "must be text or a list of parts")
+
+
+def last_user_index(messages: Sequence[HasRole]) -> int:
+    """Where the last user message stands; raises `Invalid` if there is none."""
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].role == "user":
+            return index
+    raise invalid("messages", "must hold a message of the role user")
+
+
+def checked(field: str, text: str) -> str:
+    """The text, if it can be a message."""
+    if not 1 <= len(text) <= MAX_MESSAGE_CHARACTERS:
+        raise invalid(field, f"must have 1 to {MAX_MESSAGE_CHARACTERS} characters")
+    return text
+
+
+def invalid(field: str, message: str) -> Invalid:
+    return Invalid(errors=[{"field": field, "message": message}])
