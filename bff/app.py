@@ -16,9 +16,12 @@ from bff.api import (
     RUNS,
     SETTINGS,
     TELEMETRY,
+    agui,
     chat,
+    openai,
     runs,
     sessions,
+    ui,
     websocket,
 )
 from bff.api.middleware import (
@@ -51,6 +54,12 @@ ROUTES = [
     web.get("/v1/sessions/{session_id}", sessions.show_session),
     web.patch("/v1/sessions/{session_id}", sessions.rename_session),
     web.delete("/v1/sessions/{session_id}", sessions.delete_session),
+    web.post("/v1/chat/completions", openai.create_completion),
+    web.get("/v1/models", openai.list_models),
+    web.post("/v1/ui/chat", ui.send_ui_message),
+    web.get("/v1/ui/chat/{id}/stream", ui.resume_ui_chat),
+    web.post("/v1/ui/chat/{id}/cancel", ui.cancel_ui_chat),
+    web.post("/v1/agui", agui.run_agent),
     web.get("/health", health),
     web.get("/ready", ready),
 ]
