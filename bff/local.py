@@ -189,7 +189,6 @@ class LocalRunLog:
 
     def _add(self, kept: _Kept, records: Sequence[Record]) -> None:
         self.bytes += kept.add(records)
-        kept.run = replace(kept.run, last_event_id=records[-1].id)
         if len(kept.records) > self._max_events_per_run or kept.bytes > self._max_bytes_per_run:
             # a tenth more than needed, so that this is not done for every event
             self.bytes -= kept.drop(len(kept.records) - self._max_events_per_run * 9 // 10)

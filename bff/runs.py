@@ -359,14 +359,18 @@ class Runs:
             trace=order.trace,
         )
         now = asyncio.get_running_loop().time
-        began = now()
+        began = heard = now()
+        idle = self._idle_timeout_seconds
+        slack = idle / 20  # a timer an event would cost more than all else that is done for it
         deadline = began + order.deadline_seconds
         async with (
-            asyncio.timeout_at(min(began + self._idle_timeout_seconds, deadline)) as limit,
+            asyncio.timeout_at(min(began + idle, deadline)) as limit,
             aclosing(self._agent.stream(prompt)) as batches,
         ):
             async for batch in batches:
-                limit.reschedule(min(now() + self._idle_timeout_seconds, deadline))
+                if now() - heard > slack:
+                    heard = now()
+                    limit.reschedule(min(heard + idle + slack, deadline))
                 done = batch[-1] if batch and isinstance(batch[-1], Done) else None
                 if events := batch[:-1] if done else batch:
                     if live.next_id == 2:
