@@ -19,6 +19,7 @@ from bff.api import (
     agui,
     chat,
     openai,
+    playground,
     runs,
     sessions,
     ui,
@@ -75,6 +76,8 @@ def create_app(
         client_max_size=MAX_BODY_BYTES,
     )
     app.add_routes(ROUTES)
+    if settings.playground:
+        app.add_routes(playground.ROUTES)
     app[SETTINGS] = settings
     app.on_response_prepare.append(finish_headers)
 

@@ -1,0 +1,200 @@
+// The page as a whole: which conversation is open, what runs in it, what the keys do.
+//
+// The open conversation's name is the address's fragment, so a reload, a second tab and the back
+// button are the same thing: read the conversation, and follow its run if one is open.
+
+import { Api, Problem } from "./api.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { askForCredential, kept, readConfig } from "./credential.js";
+import { byId } from "./element.js";
+import { furnish } from "./frame.js";
+import { followRun, startRun } from "./run.js";
+import { Sessions } from "./sessions.js";
+import { showWelcome } from "./welcome.js";
+
+const MOST_PAGES = 20;
+
+const config = await readConfig();
+const api = new Api(kept() ?? config.key, askForCredential);
+const conversation = new Conversation();
+const frame = furnish();
+const composer = new Composer({ send, stop });
+const sessions = new Sessions(api, {
+  tell: (problem) => conversation.problem(problem),
+  renamed: (id, title) => id === current.session && frame.title(title),
+  deleted: (id) => id === current.session && go(""),
+});
+
+/** What is open: a session, or none yet, and the run that is followed in it. */
+let current = newPlace(null);
+
+function newPlace(session) {
+  return { session, leave: new AbortController(), run: null, answer: null, stopping: false };
+}
+
+function go(session) {
+  if (location.hash.slice(1) === session) open();
+  else location.hash = session;
+}
+
+async function open() {
+  const wanted = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/.exec(location.hash.slice(1))?.[0] ?? null;
+  current.leave.abort();
+  const here = (current = newPlace(wanted));
+  conversation.clear();
+  composer.idle();
+  sessions.show({ current: wanted, busy: null });
+  frame.title(wanted ? (sessions.titleOf(wanted) ?? "…") : "New conversation");
+  frame.closeSidebar();
+  showWelcome(!wanted, config, send);
+  if (wanted) await restore(here);
+  if (here === current) composer.focus();
+}
+
+/** Show what was said in a session, and go on with the answer that is still being written. */
+async function restore(here) {
+  const { signal } = here.leave;
+  composer.loading();
+  try {
+    let cursor = null;
+    for (let page = 0; page < MOST_PAGES && (page === 0 || cursor); page += 1) {
+      const session = await api.session(here.session, cursor, signal);
+      if (here !== current) return;
+      frame.title(session.title);
+      sessions.add(here.session, session.title);
+      for (const message of session.messages) showMessage(here, message);
+      cursor = session.next_cursor;
+    }
+    sessions.show({ current: here.session });
+    if (cursor) conversation.note("This conversation goes on; the page shows its beginning only.");
+  } catch (error) {
+    if (signal.aborted) return;
+    conversation.problem(Problem.from(error), { again: () => here === current && open() });
+  }
+  conversation.toEnd();
+  composer.idle();
+  if (here.answer) listen(here, null);
+}
+
+function showMessage(here, message) {
+  if (message.role === "user") {
+    conversation.ask(message.content);
+  } else if (message.status === "running") {
+    here.run = message.run_id;
+    here.answer = conversation.answer(); // filled by the run's own events, from the first on
+  } else {
+    conversation.answer({ quiet: true }).fill(message);
+  }
+}
+
+async function send(text) {
+  const here = current;
+  if (here.answer) return;
+  showWelcome(false);
+  const question = conversation.ask(text);
+  here.answer = conversation.answer();
+  conversation.toEnd();
+  composer.running();
+  const again = () => {
+    if (here !== current || here.answer) return;
+    send(text);
+  };
+  here.answer.again = again;
+  try {
+    const body = here.session ? { message: text, session_id: here.session } : { message: text };
+    const response = await startRun(api, body, {
+      signal: here.leave.signal,
+      onTrouble: () => composer.running("Connecting again …"),
+    });
+    adopt(here, response, text);
+    await listen(here, response);
+  } catch (error) {
+    if (here.leave.signal.aborted) return;
+    const problem = Problem.from(error);
+    // nothing came of it: what was written goes back to where it can be sent again
+    const { answer } = here;
+    answer.end("failed", { problem, again: () => retry(question, answer, again) });
+    finish(here);
+  }
+}
+
+function retry(question, answer, again) {
+  question.remove();
+  answer.node.remove();
+  again();
+}
+
+/** The run has begun: now it has a name, and so has the session if it is new. */
+function adopt(here, response, text) {
+  here.run = response.headers.get("X-Run-Id");
+  if (!here.session) {
+    here.session = response.headers.get("X-Session-Id");
+    const title = [...text].slice(0, 80).join("");
+    history.replaceState(null, "", `#${here.session}`);
+    sessions.add(here.session, title);
+    frame.title(title);
+  }
+  sessions.show({ current: here.session, busy: here.session });
+  if (here.stopping) cancel(here);
+}
+
+/** Follow the run to its end, or until the reader goes elsewhere. */
+async function listen(here, response) {
+  const { signal } = here.leave;
+  composer.running();
+  sessions.show({ busy: here.session });
+  try {
+    const onTrouble = () => composer.running("The connection was lost; connecting again …");
+    for await (const event of followRun(api, here.run, { response, signal, onTrouble })) {
+      if (here !== current) return;
+      if (!here.stopping) composer.running();
+      here.answer.add(event);
+    }
+    here.answer.end("interrupted");
+  } catch (error) {
+    if (signal.aborted) return;
+    const problem = error.status === 404 ? new Problem({ title: "This answer can no longer be followed", detail: "It ended too long ago. Reload the page to see what was kept of it." }) : Problem.from(error);
+    here.answer.end("interrupted", { problem, again: null });
+  }
+  finish(here);
+}
+
+function finish(here) {
+  here.answer = null;
+  here.run = null;
+  here.stopping = false;
+  sessions.settle(here.session);
+  sessions.show({ busy: null });
+  composer.idle();
+  sessions.refresh();
+}
+
+function stop() {
+  if (!current.answer || current.stopping) return;
+  current.stopping = true;
+  composer.running("Stopping …");
+  if (current.run) cancel(current);
+}
+
+async function cancel(here) {
+  try {
+    await api.cancel(here.run);
+  } catch (error) {
+    if (here !== current) return;
+    here.stopping = false;
+    composer.running(`It could not be stopped: ${Problem.from(error).title}.`);
+  }
+}
+
+byId("credential").addEventListener("click", async () => {
+  const given = await askForCredential(false);
+  if (given === null) return;
+  api.credential = given;
+  await sessions.refresh();
+  go("");
+});
+window.addEventListener("hashchange", open);
+
+await Promise.all([open(), sessions.refresh()]);
+if (current.session) frame.title(sessions.titleOf(current.session) ?? "Conversation");
