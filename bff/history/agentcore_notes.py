@@ -114,8 +114,10 @@ class Notes(Protocol):
 class LocalNotes:
     """Notes in this process, where the memory is not ours to write to; lost when it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_owners: int = MAX_OWNERS, max_notes: int = MAX_NOTES) -> None:
         self._owners: OrderedDict[str, dict[str, Note]] = OrderedDict()
+        self._max_owners = max_owners
+        self._max_notes = max_notes
         self._count = 0
 
     async def read(self, owner: str) -> Mapping[str, Note]:
@@ -128,9 +130,9 @@ class LocalNotes:
         notes[str(self._count)] = note
         entry = fold({i: n for i, n in notes.items() if n.session_id == note.session_id})
         await self.remove(owner, entry[note.session_id].superseded)
-        while len(notes) > MAX_NOTES:
+        while len(notes) > self._max_notes:
             del notes[next(iter(notes))]
-        while len(self._owners) > MAX_OWNERS:
+        while len(self._owners) > self._max_owners:
             self._owners.popitem(last=False)
 
     async def remove(self, owner: str, ids: Iterable[str]) -> None:
