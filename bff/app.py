@@ -30,10 +30,10 @@ from bff.api.middleware import (
     cross_origin,
     finish_headers,
     guard,
-    name_request,
+    observe,
     problems,
 )
-from bff.api.service import READINESS, health, open_readiness, ready
+from bff.api.service import READINESS, health, metrics, open_readiness, ready
 from bff.api.websocket import SOCKETS, open_sockets
 from bff.auth import agent_session_id, open_authenticator
 from bff.history import History, open_history
@@ -63,6 +63,7 @@ ROUTES = [
     web.post("/v1/agui", agui.run_agent),
     web.get("/health", health),
     web.get("/ready", ready),
+    web.get("/metrics", metrics),
 ]
 
 
@@ -72,7 +73,7 @@ def create_app(
     """The service; pass `agent` or `history` to run it around parts of your own."""
     app = web.Application(
         # outermost first: a request has its id before anything can go wrong with it
-        middlewares=[name_request, problems, guard, cross_origin, authenticate],
+        middlewares=[observe, problems, guard, cross_origin, authenticate],
         client_max_size=MAX_BODY_BYTES,
     )
     app.add_routes(ROUTES)
@@ -83,12 +84,17 @@ def create_app(
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            telemetry = app[TELEMETRY] = await stack.enter_async_context(open_telemetry(settings))
-            app[AUTHENTICATOR] = await stack.enter_async_context(open_authenticator(settings))
-            app[HISTORY] = history or await stack.enter_async_context(
-                open_history(settings, derive=agent_session_id)
+            start = stack.enter_async_context
+            telemetry = app[TELEMETRY] = await start(open_telemetry(settings))
+            app[AUTHENTICATOR] = await start(open_authenticator(settings))
+            app[HISTORY] = (
+                await start(open_history(settings, derive=agent_session_id))
+                if history is None
+                else history
             )
-            app[AGENT] = agent or await stack.enter_async_context(open_agent(settings))
+            app[AGENT] = telemetry.traced(
+                await start(open_agent(settings)) if agent is None else agent
+            )
             log, app[LIMITER] = await _open_log(settings, stack)
             app[RUNS] = await stack.enter_async_context(
                 Runs(

@@ -25,12 +25,18 @@ from bff.settings import (
     STOP_GRACE_SECONDS,
     Settings,
 )
+from bff.telemetry.logs import open_logs
 
 logger = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings) -> int:
     """Serve until a signal, drain, and return the exit code."""
+    with open_logs(settings):
+        return await _serve(settings)
+
+
+async def _serve(settings: Settings) -> int:
     if getattr(http_parser, "HttpRequestParserC", None) is None:
         logger.critical("aiohttp runs without its C parser; install a wheel, not the sources")
         return 1

@@ -10,8 +10,17 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bff.api import ALLOWANCE, AUTHENTICATOR, LIMITER, PRINCIPAL, REQUEST_ID, SETTINGS
+from bff.api import (
+    ALLOWANCE,
+    AUTHENTICATOR,
+    LIMITER,
+    PRINCIPAL,
+    REQUEST_ID,
+    SETTINGS,
+    TELEMETRY,
+)
 from bff.api.addresses import Address, client_address, limited_as
+from bff.api.streaming import EventStream
 from bff.api.websocket import SOCKET_ROUTE, bearer_protocols
 from bff.errors import (
     PROBLEM_JSON,
@@ -53,12 +62,26 @@ FREE = frozenset(
 
 
 @web.middleware
-async def name_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id: the client's own if it is a sane one."""
+async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id, the client's own if it is a sane one, and note how it went."""
     given = request.headers.get("X-Request-Id", "")
     sane = re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given)
     request[REQUEST_ID] = given if sane else uuid4().hex
-    return await handler(request)
+    resource = request.match_info.route.resource
+    with request.app[TELEMETRY].request(
+        request_id=request[REQUEST_ID],
+        method=request.method,
+        route=resource.canonical if resource else "unknown",
+        client=str(address_of(request)),
+        headers=request.headers,
+    ) as exchange:
+        response = await handler(request)
+        exchange.status = response.status
+        exchange.streamed = isinstance(response, EventStream | web.WebSocketResponse)
+        exchange.awaited_agent = request.method == "POST" and "X-Run-Id" in response.headers
+        if principal := request.get(PRINCIPAL):
+            exchange.principal = principal.id
+        return response
 
 
 @web.middleware

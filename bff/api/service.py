@@ -9,8 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
-from bff.api import AGENT, HISTORY, RUNS
-from bff.errors import Problem
+from bff.api import AGENT, HISTORY, RUNS, SETTINGS, TELEMETRY
+from bff.api.middleware import address_of
+from bff.errors import NotFound, Problem
 from bff.events import dumps
 
 CHECK_SECONDS = 2.0
@@ -38,6 +39,19 @@ async def ready(request: web.Request) -> web.StreamResponse:
         status=503 if status in ("draining", "unavailable") else 200,
         headers={"Cache-Control": "no-store"},
         dumps=dumps,
+    )
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """Prometheus text for the clients of `METRICS_ALLOW`; to others there is nothing here."""
+    address, networks = address_of(request), request.app[SETTINGS].metrics_allow
+    allowed = address is not None and any(address in network for network in networks)
+    exposition = request.app[TELEMETRY].exposition() if allowed else None
+    if exposition is None:
+        raise NotFound
+    body, content_type = exposition
+    return web.Response(
+        body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store"}
     )
 
 
