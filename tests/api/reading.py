@@ -1,0 +1,35 @@
+"""Reading what foreign formats send, and what became of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from tests.api.conftest import Service
+
+
+def frames(stream: bytes | str) -> list[Any]:
+    """What the frames hold, `[DONE]` as text; fails for what is neither comment nor one `data:`."""
+    text = stream.decode() if isinstance(stream, bytes) else stream
+    assert text.endswith("\n\n")
+    found = []
+    for block in text.removesuffix("\n\n").split("\n\n"):
+        if block.startswith(":"):
+            continue
+        assert block.startswith("data: "), block
+        assert "\n" not in block, block
+        data = block.removeprefix("data: ")
+        found.append(data if data == "[DONE]" else json.loads(data))
+    return found
+
+
+async def ended(service: Service, run_id: str) -> str:
+    """The status a run ends with."""
+    async with asyncio.timeout(10):
+        while True:
+            async with service.client.get(f"/v1/runs/{run_id}") as reply:
+                status = (await reply.json())["status"]
+            if status != "running":
+                return str(status)
+            await asyncio.sleep(0.01)
