@@ -47,6 +47,9 @@ class Exchange:
     """The caller's digest; its first 12 characters are logged."""
     status: int = CLIENT_LEFT
     streamed: bool = False
+    """It lasted as long as the client stayed: an event stream or a WebSocket."""
+    awaited_agent: bool = False
+    """It lasted as long as the agent took."""
 
 
 class Telemetry:
@@ -98,6 +101,7 @@ class Telemetry:
             status=exchange.status,
             seconds=seconds,
             streamed=exchange.streamed,
+            awaited_agent=exchange.awaited_agent,
         )
         fields = {
             "method": method,

@@ -33,9 +33,12 @@ QUEUE_LINES = 10_000
 """Lines that may wait for a reader that stalls; some 5 MB."""
 CLOSE_SECONDS = 1.0
 """How long the exit waits for lines to be written."""
+LINE_BYTES = 16_000
+"""Container runtimes cut lines at 16 KiB, and half a line is no JSON."""
 MESSAGE_CHARACTERS = 4_000
 EXCEPTION_CHARACTERS = 8_000
-"""Container runtimes cut lines at 16 KiB, and half a line is no JSON."""
+ESCAPED_CHARACTERS = 500
+"""What is left of each where escapes make a line too long: a character can take 12 bytes."""
 
 
 class LineWriter:
@@ -138,6 +141,11 @@ class JsonFormatter(logging.Formatter):
         line |= context(record)
         if record.exc_info and record.exc_info[1]:
             line["exception"] = describe(record.exc_info[1])
+        text = json.dumps(line, separators=(",", ":"), default=repr)
+        if len(text) <= LINE_BYTES:
+            return text
+        for name in {"message", "exception"} & line.keys():
+            line[name] = cut(line[name], ESCAPED_CHARACTERS)
         return json.dumps(line, separators=(",", ":"), default=repr)
 
 

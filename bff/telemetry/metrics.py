@@ -25,7 +25,8 @@ from bff import __version__
 from bff.runlog import Status
 from bff.telemetry.logs import lines_dropped
 
-disable_created_metrics()  # a second series for every counter, which nobody reads
+# Else every counter brings a second series, which nobody reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # published half typed
 
 METHODS = frozenset({"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"})
 
@@ -99,13 +100,22 @@ class Meter:
     # Requests and connections
 
     def request_ended(
-        self, *, method: str, route: str, status: int, seconds: float, streamed: bool
+        self,
+        *,
+        method: str,
+        route: str,
+        status: int,
+        seconds: float,
+        streamed: bool,
+        awaited_agent: bool,
     ) -> None:
-        """`route` is the route's pattern; `streamed`: how long it took says nothing."""
+        """`route` is the route's pattern. What lasted as long as somebody else liked is no latency
+        of ours: a stream's at all, an agent's among all routes."""
         self._requests.labels(known_method(method), route, str(status)).inc()
         if not streamed:
             self._request_seconds.labels(route).observe(seconds)
-            self._timing("RequestLatency", seconds)
+            if not awaited_agent:
+                self._timing("RequestLatency", seconds)
 
     def problem(self, code: str) -> None:
         self._problems.labels(code).inc()
