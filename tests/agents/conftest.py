@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from bff.agents import Agent, Prompt, open_agent
+from bff.errors import Problem
 from bff.events import Custom, Event, Message, Thinking, ToolEnd, ToolStart
 from bff.settings import Settings
 from tests.fakes.agentcore_wire import ACCESS_KEY, ARN, SECRET_KEY, TOKEN, AgentCoreWire
@@ -24,6 +25,17 @@ def prompt(message: str = "Hello", **fields: object) -> Prompt:
 
 async def collect(agent: Agent, message: str = "Hello") -> list[Event]:
     return [event async for batch in agent.stream(prompt(message)) for event in batch]
+
+
+async def failure(agent: Agent, message: str = "Hello") -> tuple[Problem, list[Event]]:
+    """The problem a run ends with, and what came before it."""
+    events: list[Event] = []
+    try:
+        async for batch in agent.stream(prompt(message)):
+            events.extend(batch)
+    except Problem as problem:
+        return problem, events
+    raise AssertionError(f"the run did not fail but gave {events}")
 
 
 def text(events: list[Event]) -> str:

@@ -6,8 +6,8 @@ from contextlib import aclosing
 import pytest
 
 from bff.errors import AgentFailed
-from bff.events import Done, Event, ToolEnd, ToolStart
-from tests.agents.conftest import World, collect, prompt, text, thinking, tools
+from bff.events import Done, ToolEnd, ToolStart
+from tests.agents.conftest import World, collect, failure, prompt, text, thinking, tools
 
 
 async def wait_until_idle(world: World) -> None:
@@ -45,14 +45,11 @@ class TestAgent:
         assert text(events) == "I thought about it: hard"
 
     async def test_failure__comes_after_what_was_said(self, world: World) -> None:
-        events: list[Event] = []
-
-        with pytest.raises(AgentFailed) as failed:
-            async for batch in world.agent.stream(prompt("/fail")):
-                events.extend(batch)
+        problem, events = await failure(world.agent, "/fail")
 
         assert text(events) == "This will fail"
-        assert failed.value.agent_called
+        assert type(problem) is AgentFailed
+        assert problem.agent_called
         assert not any(isinstance(event, Done) for event in events)
 
     async def test_closing__ends_the_call_upstream(self, world: World) -> None:

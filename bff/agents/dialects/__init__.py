@@ -126,18 +126,17 @@ def _read_list(answer: Answer, items: list[JSON], depth: int) -> None:
 
 def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth: int) -> None:
     kind = frame.get("type")
-    if kind is not None:
+    if isinstance(kind, str):
         message = langchain.unwrapped(frame)
         if langchain.is_message(message):
             langchain.read_message(answer, message, "update")
             return
-        if isinstance(kind, str):
-            if kind in agui.TYPES:
-                agui.read(answer, frame)
-                return
-            if kind in langchain.MODES and "data" in frame:
-                langchain.read_mode(answer, kind, frame["data"])
-                return
+        if kind in agui.TYPES:
+            agui.read(answer, frame)
+            return
+        if kind in langchain.MODES and "data" in frame:
+            langchain.read_mode(answer, kind, frame["data"])
+            return
     match frame:
         case {"event": dict(event)}:
             if strands.is_converse(event):
@@ -189,6 +188,7 @@ def _read_text(answer: Answer, name: str | None, frame: dict[str, JSON], depth: 
             return
         if isinstance(value, dict) and depth < _DEEPEST and plain.text_of(value) is None and value:
             read(answer, Frame(name, value), depth + 1)
+            answer.use_total(frame.get("usage"))
             return
         if langchain.are_messages(value):
             langchain.read_messages(answer, value, "update")
@@ -210,7 +210,7 @@ def _read_text(answer: Answer, name: str | None, frame: dict[str, JSON], depth: 
         answer.junk += 1
         return
     if key_found == "data" and isinstance(frame["data"], str):
-        answer.text.mirrored(text, "strands", "converse")
+        answer.text.mirrored(text, "strands", "converse", token="delta" in frame)
     elif text:
         answer.text.plain(text, key_found)
     answer.use_total(frame.get("usage") or frame.get("usage_metadata"))
@@ -223,15 +223,7 @@ def _read_choices(answer: Answer, frame: dict[str, JSON]) -> bool:
     """OpenAI's chat completions, whole or in chunks."""
     match frame.get("choices"):
         case [{"delta": dict(delta)}, *_]:
-            chunk = {"content": delta.get("content"), "type": "AIMessageChunk", "id": None}
-            calls = delta.get("tool_calls") or []
-            chunk["tool_call_chunks"] = [
-                {"id": c.get("id"), "index": c.get("index"), **(c.get("function") or {})}
-                | {"args": (c.get("function") or {}).get("arguments")}
-                for c in calls
-                if isinstance(c, dict)
-            ]
-            langchain.read_message(answer, chunk, "update")
+            langchain.read_openai_delta(answer, delta)
         case [{"message": dict(message)}, *_]:
             langchain.read_messages(answer, [{**message, "role": "assistant"}], "update")
         case []:

@@ -107,12 +107,12 @@ def _read_tool(answer: Answer, kind: str, frame: dict[str, JSON], delta: str) ->
     name = _get(frame, "toolCallName", "tool_call_name")
     match kind:
         case "TOOL_CALL_START" | "TOOL_CALL_ARGS":
-            answer.tools.piece("agui", ("agui", id), id, name, delta)
+            answer.tools.piece("agui", f"agui {id}", id, name, delta)
         case "TOOL_CALL_CHUNK":
             # a chunk may leave the id out: it goes on with the last one that had it
-            answer.tools.piece("agui", ("agui", "chunk"), id, name, delta)
+            answer.tools.piece("agui", "agui chunk", id, name, delta)
         case "TOOL_CALL_END":
-            answer.tools.complete(("agui", id))
+            answer.tools.complete(f"agui {id}")
         case "TOOL_CALL_RESULT":
             answer.tools.result(id, name, as_text(frame.get("content")))
 

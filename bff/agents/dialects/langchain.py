@@ -36,7 +36,10 @@ def unwrapped(frame: dict[str, JSON]) -> dict[str, JSON]:
 
 
 def is_message(frame: JSON) -> TypeGuard[dict[str, JSON]]:
-    return isinstance(frame, dict) and frame.get("type") in _MINE and "content" in frame
+    if not isinstance(frame, dict) or "content" not in frame:
+        return False
+    kind = frame.get("type")
+    return isinstance(kind, str) and kind in _MINE
 
 
 def read_message(
@@ -55,18 +58,11 @@ def read_message(
 
 
 def _read_chunk(answer: Answer, frame: dict[str, JSON], key: str | None) -> None:
-    pieces = frame.get("tool_call_chunks")
+    pieces = _list(frame.get("tool_call_chunks"))
     _read_content(answer, frame, key, delta=True, tools=not pieces)
-    for piece in pieces or ():
+    for piece in pieces:
         if isinstance(piece, dict):
-            place = (key, piece.get("index"))
-            answer.tools.piece(
-                "chunks",
-                place,
-                _text(piece.get("id")),
-                _text(piece.get("name")),
-                piece.get("args") or "",
-            )
+            _read_piece(answer, piece, piece, key)
     if not pieces:
         _read_calls(answer, frame)
     usage = frame.get("usage_metadata")
@@ -74,6 +70,25 @@ def _read_chunk(answer: Answer, frame: dict[str, JSON], key: str | None) -> None
         answer.use(usage, key=f"message {key}", add=True)
     if frame.get("chunk_position") == "last" or _LAST & _keys(frame.get("response_metadata")):
         answer.tools.settle()
+
+
+def _read_piece(
+    answer: Answer, piece: dict[str, JSON], function: dict[str, JSON], key: str | None
+) -> None:
+    place = f"{key} {piece.get('index')}"
+    id, name = _text(piece.get("id")), _text(function.get("name"))
+    args = function.get("args", function.get("arguments"))
+    answer.tools.piece("chunks", place, id, name, _text(args) or "")
+
+
+def read_openai_delta(answer: Answer, delta: dict[str, JSON]) -> None:
+    """What a chunk of a chat completion adds: text, reasoning, pieces of tool calls."""
+    answer.thinking.delta(_text(delta.get("reasoning_content")) or "", "chunks")
+    answer.text.delta(_text(delta.get("content")) or "", "chunks")
+    for call in _list(delta.get("tool_calls")):
+        match call:
+            case {"function": dict(function)}:
+                _read_piece(answer, call, function, None)
 
 
 def _read_whole(answer: Answer, frame: dict[str, JSON], key: str | None, source: str) -> None:
@@ -85,7 +100,7 @@ def _read_whole(answer: Answer, frame: dict[str, JSON], key: str | None, source:
 
 
 def _read_calls(answer: Answer, frame: dict[str, JSON]) -> None:
-    for call in frame.get("tool_calls") or ():
+    for call in _list(frame.get("tool_calls")):
         match call:
             case {"name": str(name), "args": args} if name:
                 answer.tools.whole("chunks", _text(call.get("id")), name, args)
@@ -172,7 +187,7 @@ def _read_tool_block(answer: Answer, block: dict[str, JSON], key: str | None) ->
         return
     if not isinstance(piece, str):
         piece = args if isinstance(args, str) else ""
-    answer.tools.piece("blocks", (key, block.get("index")), id, name, piece)
+    answer.tools.piece("blocks", f"{key} {block.get('index')}", id, name, piece)
 
 
 def thought(block: dict[str, JSON]) -> str:
@@ -320,6 +335,10 @@ def read_astream_event(answer: Answer, event: str, frame: dict[str, JSON]) -> No
 
 def _listed(value: JSON) -> list[JSON]:
     return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
+
+
+def _list(value: JSON) -> list[JSON]:
+    return value if isinstance(value, list) else []
 
 
 def _text(value: JSON) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from bff.events import Event
+from bff.events import Event, well_formed
 
 _SURE_CHARACTERS = 5
 """Shorter text may be equal to what was said before by chance: a token."""
@@ -93,8 +93,11 @@ class Speech:
             return
         self.delta(text, source)
 
-    def mirrored(self, text: str, source: str, other: str) -> None:
-        """Say a token that a second source may say as well, right before or after."""
+    def mirrored(self, text: str, source: str, other: str, *, token: bool) -> None:
+        """Say text that a second source may say as well, right before or after.
+
+        `token` tells that it is certainly one; else it may be the answer once more.
+        """
         ahead = self._mirrors.get(other)
         if ahead and text in ahead:
             while ahead.popleft() != text:
@@ -104,7 +107,10 @@ class Speech:
         if mine is None:
             mine = self._mirrors[source] = deque(maxlen=_MIRROR_TOKENS)
         mine.append(text)
-        self.plain(text, "tokens")
+        if token:
+            self.delta(text, "tokens")
+        else:
+            self.plain(text, "tokens")
 
     def pause(self) -> None:
         """A message ends or a tool is called: the next text is another segment."""
@@ -139,7 +145,7 @@ class Speech:
         if not text:
             return
         if self._half:
-            text, self._half = self._half + text, ""
+            text, self._half = well_formed(self._half + text), ""
         if "\ud800" <= text[-1] <= "\udbff":  # half a character; the next text has the other
             text, self._half = text[:-1], text[-1]
             if not text:
@@ -181,13 +187,12 @@ class Speech:
         longest = 2 * len(text) + 64  # what differs is white space
         if self._segments[-1].length > longest or len(text.strip()) < _SURE_CHARACTERS:
             return False
-        wanted, said, length = squeezed(text), "", 0
+        wanted, said = text.strip(), ""
         for segment in reversed(self._segments):
-            length += segment.length
-            if length > longest:
+            if len(said) > longest:
                 break
-            said = squeezed(segment.text) + said
-            if said == wanted:
+            said = segment.text + said
+            if said.strip() == wanted:
                 return True
         return False
 

@@ -8,7 +8,8 @@ https://strandsagents.com/latest/documentation/docs/user-guide/concepts/streamin
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from collections.abc import Mapping
+from typing import Any, TypeGuard
 
 from bff.agents.dialects.answer import Answer, InBandError
 from bff.agents.dialects.tools import as_text
@@ -70,12 +71,13 @@ def read_converse(answer: Answer, frame: dict[str, JSON]) -> None:
     ((name, value),) = frame.items()
     match name, value:
         case ("contentBlockDelta", {"delta": dict(delta), **rest}):
-            _read_delta(answer, delta, rest.get("contentBlockIndex", 0))
-        case ("contentBlockStart", {"start": {"toolUse": dict(tool)}, **rest}):
-            place = ("converse", rest.get("contentBlockIndex", 0))
-            answer.tools.piece("converse", place, tool.get("toolUseId"), tool.get("name"), "")
+            _read_delta(answer, delta, _place(rest))
+        case ("contentBlockStart", {"start": {"toolUse": {"toolUseId": str(id), **tool}}, **rest}):
+            tool_name = tool.get("name")
+            known = tool_name if isinstance(tool_name, str) else None
+            answer.tools.piece("converse", _place(rest), id, known, "")
         case ("contentBlockStop", _):
-            answer.tools.complete(("converse", value.get("contentBlockIndex", 0)))
+            answer.tools.complete(_place(value))
         case ("messageStart" | "messageStop", _):
             answer.pause()
         case ("metadata", {"usage": usage}):
@@ -85,14 +87,19 @@ def read_converse(answer: Answer, frame: dict[str, JSON]) -> None:
             raise InBandError(f"{name} in its stream")
 
 
-def _read_delta(answer: Answer, delta: dict[str, JSON], index: JSON) -> None:
+def _place(event: Mapping[Any, JSON]) -> str:
+    """Which block of the message an event is about; Strands leaves the first one's number out."""
+    return f"block {event.get('contentBlockIndex', 0)}"
+
+
+def _read_delta(answer: Answer, delta: dict[str, JSON], place: str) -> None:
     match delta:
         case {"text": str(text)}:
-            answer.text.mirrored(text, "converse", "strands")
+            answer.text.mirrored(text, "converse", "strands", token=True)
         case {"toolUse": {"input": str(piece)}}:
-            answer.tools.piece("converse", ("converse", index), None, None, piece)
+            answer.tools.piece("converse", place, None, None, piece)
         case {"reasoningContent": {"text": str(text)}}:
-            answer.thinking.mirrored(text, "converse", "strands")
+            answer.thinking.mirrored(text, "converse", "strands", token=True)
         case {"reasoningContent": _}:
             pass  # a signature, or what the provider redacted
         case _:
@@ -105,7 +112,7 @@ def read_strands(answer: Answer, frame: dict[str, JSON]) -> None:
         case {"force_stop": True}:
             raise InBandError("force_stop in its stream")
         case {"reasoningText": str(text)}:
-            answer.thinking.mirrored(text, "strands", "converse")
+            answer.thinking.mirrored(text, "strands", "converse", token=True)
         case {"current_tool_use": {"toolUseId": str(id), "name": str(name), **rest}}:
             _read_tool_use(answer, id, name, rest.get("input"), frame.get("delta"))
         case {"tool_cancel_event": {"tool_use": {"toolUseId": str(id)}, "message": str(text)}}:
@@ -121,9 +128,9 @@ def _read_tool_use(answer: Answer, id: str, name: str, so_far: JSON, delta: JSON
         case str(), _ if so_far:
             answer.tools.so_far("strands", id, name, so_far)
         case _, {"toolUse": {"input": str(piece)}}:
-            answer.tools.piece("strands", ("strands", id), id, name, piece)
+            answer.tools.piece("strands", f"strands {id}", id, name, piece)
         case _:
-            answer.tools.piece("strands", ("strands", id), id, name, "")
+            answer.tools.piece("strands", f"strands {id}", id, name, "")
 
 
 def is_message(value: JSON) -> TypeGuard[dict[str, JSON]]:

@@ -8,7 +8,7 @@ when its arguments are complete, and always before its result.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 from bff.agents.frames import MAX_FRAME_BYTES, FrameError, parse
 from bff.events import JSON, Event, ToolEnd, ToolStart
@@ -42,16 +42,14 @@ class Tools:
         self._out = out
         self._pause = pause
         self._calls: dict[str, Call] = {}
-        self._by_place: dict[Hashable, Call] = {}
+        self._by_place: dict[str, Call] = {}
         self._pending: list[Call] = []
         self._size = 0
         self._unnamed = 0
         self.told = False
         """Whether any result was told."""
 
-    def piece(
-        self, source: str, place: Hashable, id: str | None, name: str | None, text: str
-    ) -> None:
+    def piece(self, source: str, place: str, id: str | None, name: str | None, text: str) -> None:
         """Add to a call's arguments; `place` stands for the id in later pieces."""
         call = self._calls.get(id) if id else self._by_place.get(place)
         if call is None:
@@ -90,7 +88,7 @@ class Tools:
             call.name = call.name or name
             self._start(call, parse(args.strip()) if isinstance(args, str) else args)
 
-    def complete(self, place: Hashable) -> None:
+    def complete(self, place: str) -> None:
         """Nothing more comes for the call at that place."""
         call = self._by_place.pop(place, None)
         if call is not None and not call.started:
