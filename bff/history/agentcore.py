@@ -29,6 +29,11 @@ from bff.settings import SettingsError
 
 NOTES_TO_TIDY = 20
 """Notes that no longer matter are removed when there are so many."""
+MAX_SWEPT = 10_000
+"""Finished sweeps that are remembered; one that is forgotten is looked at again."""
+LINGER_SECONDS = 15.0
+"""How long a cleared session's note outlives the sweep: longer than a read may take, so that no
+read sees what was cleared and misses the note."""
 CLOCK_SKEW_MILLISECONDS = 1000
 """How far ahead of ours a clock may be whose events are still cleared."""
 
@@ -81,6 +86,8 @@ class AgentCoreHistory:
         self._work = work
         self._write = write
         self._derive = derive
+        self._swept: dict[tuple[str, str, int], float] = {}
+        """When a sweep was done, by owner, session and the moment it was cleared at."""
         self._notes: Notes = MemoryNotes(memory) if write else LocalNotes()
 
     def __repr__(self) -> str:
@@ -124,7 +131,8 @@ class AgentCoreHistory:
     async def _add(self, owner: str, turn: Turn) -> None:
         if self._write:
             session = self._derive(owner, turn.session_id)
-            for part, (payload, marks) in enumerate(turn_events(turn)):
+            events = await asyncio.to_thread(turn_events, turn)
+            for part, (payload, marks) in enumerate(events):
                 await self._memory.create(
                     *(owner, session, payload), marks=marks, token=_token(owner, turn, part)
                 )
@@ -139,7 +147,7 @@ class AgentCoreHistory:
         entries = fold(notes)
         for session_id, entry in entries.items():
             if entry.cleared_at is not None:
-                self._start_sweep(owner, session_id, entry.cleared_at)
+                self._start_sweep(owner, session_id, entry.cleared_at, entry.needed["clear"])
         superseded = [id for entry in entries.values() for id in entry.superseded]
         if len(superseded) > NOTES_TO_TIDY:
             self._work.sweep((owner, "notes"), self._notes.remove(owner, superseded))
@@ -151,7 +159,7 @@ class AgentCoreHistory:
             self._entries(owner), self._events(owner, session_id, payloads=True)
         )
         entry = entries.get(session_id, Entry())
-        groups = conversation(_since(entry.cleared_at, events))
+        groups = await asyncio.to_thread(conversation, _since(entry.cleared_at, events))
         return entry.session or _unnoted(session_id, groups), groups
 
     async def _events(self, owner: str, session_id: str, *, payloads: bool) -> list[Event]:
@@ -183,15 +191,20 @@ class AgentCoreHistory:
         latest = max((at for at in map(stamp, left) if at <= horizon), default=0)
         note = Note("clear", session_id, self._memory.stamp(latest))
         await self._notes.write(owner, note)
-        self._start_sweep(owner, session_id, note.at)
+        self._work.sweep((owner, session_id, note.at), self._sweep(owner, session_id, note.at))
         return True
 
-    def _start_sweep(self, owner: str, session_id: str, cleared_at: int) -> None:
+    def _start_sweep(self, owner: str, session_id: str, cleared_at: int, note_id: str) -> None:
+        """Sweep, unless that is done; then the note that hides what was swept may go, in time."""
         key = (owner, session_id, cleared_at)
-        self._work.sweep(key, self._sweep(owner, session_id, cleared_at))
+        done_at = self._swept.get(key)
+        if done_at is None:
+            self._work.sweep(key, self._sweep(owner, session_id, cleared_at))
+        elif self._memory.clock() > done_at + LINGER_SECONDS:
+            self._work.sweep(key, self._notes.remove(owner, [note_id]))
 
     async def _sweep(self, owner: str, session_id: str, cleared_at: int) -> None:
-        """Delete what was written up to then, and last of all the note that hides it."""
+        """Delete what was written up to then, and the notes of it."""
         session = self._derive(owner, session_id)
         gone: set[str] = set()  # a list may lag behind
         while old := [
@@ -203,12 +216,15 @@ class AgentCoreHistory:
                 await self._memory.delete(owner, session, event_id)
                 gone.add(event_id)
         notes = await self._notes.read(owner)
-        done = {
-            id: note
+        old = [
+            id
             for id, note in notes.items()
-            if note.session_id == session_id and note.at <= cleared_at
-        }
-        await self._notes.remove(owner, sorted(done, key=lambda id: done[id].at))
+            if note.session_id == session_id and note.at < cleared_at
+        ]
+        await self._notes.remove(owner, old)
+        self._swept[(owner, session_id, cleared_at)] = self._memory.clock()
+        while len(self._swept) > MAX_SWEPT:
+            del self._swept[next(iter(self._swept))]
 
     def _note(
         self, kind: NoteKind, session_id: str, title: str, created_at: float, updated_at: float

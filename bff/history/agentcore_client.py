@@ -73,7 +73,7 @@ class Memory:
     ) -> None:
         self.id = memory_id
         self._client = client
-        self._clock = clock
+        self.clock = clock
         self._sleep = sleep
         self._pace = Pace(DELETES_PER_SECOND_ALL, clock, sleep)
         self._paces: dict[tuple[str, str], Pace] = {}
@@ -139,7 +139,7 @@ class Memory:
     def _pace_of(self, owner: str, session: str) -> Pace:
         if len(self._paces) >= MAX_PACES:
             self._paces = {key: pace for key, pace in self._paces.items() if not pace.idle}
-        new = Pace(DELETES_PER_SECOND, self._clock, self._sleep)
+        new = Pace(DELETES_PER_SECOND, self.clock, self._sleep)
         return self._paces.setdefault((owner, session), new)
 
     async def ping(self) -> None:

@@ -21,8 +21,10 @@ CHECK_SECONDS = 1.5
 """How long a start waits to look at what it is to use."""
 POOL = 50
 """Connections per client; what comes on top waits, within its call's time."""
-BACKGROUND_GRACE_SECONDS = 2.0
-"""How long a stop waits for sweeping; what is left is taken up by whoever finds it."""
+CLOSE_SECONDS = 2.5
+"""How long a stop waits for calls, …"""
+SWEEP_GRACE_SECONDS = 1.0
+"""… and then for sweeping; what is left is taken up by whoever finds it."""
 
 _log = logging.getLogger(__name__)
 
@@ -109,11 +111,13 @@ class Work:
         self._sweeps[key] = asyncio.create_task(logged())
 
     async def close(self) -> None:
-        """Wait for calls, which have a time limit, and a little for sweeping."""
-        while self._calls:
-            await asyncio.wait(self._calls)
-        if self._sweeps:
-            await asyncio.wait(self._sweeps.values(), timeout=BACKGROUND_GRACE_SECONDS)
-        for task in (left := list(self._sweeps.values())):
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        """Wait for calls, then for sweeping, both within bounds; what is left is cancelled."""
+        for tasks, timeout in (
+            (self._calls, CLOSE_SECONDS),
+            (self._sweeps.values(), SWEEP_GRACE_SECONDS),
+        ):
+            if left := list(tasks):
+                _, late = await asyncio.wait(left, timeout=timeout)
+                for task in late:
+                    task.cancel()
+                await asyncio.gather(*late, return_exceptions=True)

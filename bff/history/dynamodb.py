@@ -8,6 +8,7 @@ consistently. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import re
@@ -137,7 +138,7 @@ class DynamoHistory:
         page = MessagePage(limit=limit, after=after)
         at, run_id, _ = read_message_position(after)
         first = f"T#{digits(at)}#{run_id}" if after else "T#"
-        return await self._work.call(self._messages(owner, session_id, page, first))
+        return await self._work.call(self._messages(owner, session_id, page, first, limit))
 
     async def rename(self, owner: str, session_id: str, title: str) -> Session | None:
         return await self._work.call(self._rename(owner, session_id, well_formed(title)))
@@ -150,7 +151,7 @@ class DynamoHistory:
 
     async def _add(self, owner: str, turn: Turn) -> None:
         body = await asyncio.to_thread(pack, turn)
-        while True:
+        for attempt in itertools.count():
             session = await self._session(owner, turn.session_id)
             generation = session["generation"]["S"] if session else secrets.token_hex(8)
             place = partition(owner, turn.session_id, generation)
@@ -163,7 +164,7 @@ class DynamoHistory:
             )
             if not reasons or reasons[1] == "ConditionalCheckFailed":
                 return  # written, now or before
-            await _pause()  # another task wrote to the session in between
+            await _pause(attempt)  # another task wrote to the session in between
 
     async def _write_parts(self, place: str, run_id: str, body: bytes) -> dict[str, Any]:
         """What the turn's item holds: its body, or where the parts of it were put."""
@@ -196,7 +197,7 @@ class DynamoHistory:
         return Page([session_of(item) for item in found])
 
     async def _messages(
-        self, owner: str, session_id: str, page: MessagePage, first: str
+        self, owner: str, session_id: str, page: MessagePage, first: str, limit: int
     ) -> tuple[Session, Page[StoredMessage]] | None:
         session = await self._session(owner, session_id)
         if session is None:
@@ -206,6 +207,7 @@ class DynamoHistory:
             "pk = :pk AND #key BETWEEN :first AND :last",
             {":pk": place, ":first": first, ":last": "T#~"},
             names={"#key": "sk"},
+            Limit=limit // 2 + 2,
         ):
             turn = await self._turn(item)
             if not page.offer(float(item["sk"]["S"][2:22]), turn.run_id, messages_of(turn)):
@@ -242,7 +244,10 @@ class DynamoHistory:
 
     async def _delete(self, owner: str, session_id: str) -> bool:
         self._work.sweep(("look", owner), self._resume(owner))
-        while session := await self._session(owner, session_id):
+        for attempt in itertools.count():
+            session = await self._session(owner, session_id)
+            if session is None:
+                break
             generation = session["generation"]["S"]
             gone = {
                 "TableName": self._table,
@@ -254,7 +259,7 @@ class DynamoHistory:
             if not await self._transact({"Delete": gone}, put(ticket)):
                 self._work.sweep(generation, self._sweep(owner, session_id, generation))
                 return True
-            await _pause()
+            await _pause(attempt)
         return False
 
     async def _resume(self, owner: str) -> None:
@@ -329,12 +334,15 @@ class DynamoHistory:
 
     async def _write_batch(self, requests: Sequence[Mapping[str, Any]]) -> None:
         """Write up to `BATCH` items; what a busy table leaves over is sent again."""
-        while requests:
+        for attempt in itertools.count():
+            if not requests:
+                return
             answer = await self._client.batch_write_item(RequestItems={self._table: requests})
             requests = answer.get("UnprocessedItems", {}).get(self._table, [])
             if requests:
-                await _pause()
+                await _pause(attempt)
 
 
-async def _pause() -> None:
-    await asyncio.sleep(random.uniform(0.01, 0.1))
+async def _pause(attempt: int) -> None:
+    """Before another attempt: at random, longer each time, a second at most."""
+    await asyncio.sleep(random.uniform(0.01, min(1.0, 0.05 * 2**attempt)))

@@ -42,6 +42,8 @@ OPEN_TIMEOUT_SECONDS = 1.5
 """How long another process may keep the file locked at start."""
 BUSY_TIMEOUT_SECONDS = 3.0
 """How long a statement waits for another process; less than a call may take."""
+CLOSE_SECONDS = 3.5
+"""How long a stop waits for what is still to be written."""
 MAX_WAITING = 1000
 """Calls that may wait for the thread; beyond that the disk does not keep up."""
 
@@ -84,9 +86,10 @@ _log = logging.getLogger(__name__)
 async def open_sqlite(
     path: str, *, call_timeout_seconds: float = CALL_TIMEOUT_SECONDS
 ) -> AsyncIterator[SqliteHistory]:
-    """Open the file, making it and its directories if need be; leaving waits for what is queued.
+    """Open the file, making it and its directories if need be.
 
-    Raises `SettingsError` if the file cannot be written or is not ours.
+    Leaving waits for what is queued, up to `CLOSE_SECONDS`. Raises `SettingsError` if
+    the file cannot be written or is not ours.
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
     try:
@@ -94,9 +97,12 @@ async def open_sqlite(
         try:
             yield SqliteHistory(path, connection, thread, call_timeout_seconds)
         finally:
-            await asyncio.shield(asyncio.wrap_future(thread.submit(connection.close)))
+            closing = asyncio.wrap_future(thread.submit(connection.close))
+            await asyncio.wait([closing], timeout=min(CLOSE_SECONDS, call_timeout_seconds))
+            if not closing.done():
+                _log.error("the history did not finish in time; what was not written is lost")
     finally:
-        thread.shutdown(wait=False)
+        thread.shutdown(wait=False, cancel_futures=True)
 
 
 class SqliteHistory:
@@ -231,7 +237,7 @@ class SqliteHistory:
 
 
 def _log_failure(future: Future[T]) -> None:
-    if error := future.exception():
+    if not future.cancelled() and (error := future.exception()):
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         _log.error("the history could not be used: %s", name)
 

@@ -111,15 +111,27 @@ class FakeMemory:
             key=lambda event: (event["eventTimestamp"], event["eventId"]),
             reverse=self.order == "newest",
         )
-        kind, start = (body.get("nextToken") or "full:0").split(":")
-        size = min(self.page, body.get("maxResults", 20))
+        # a token says after which event to go on, whatever is written or deleted meanwhile
+        kind, _, last = body.get("nextToken", "full|").partition("|")
         if self.empty_pages and kind == "full" and events:
-            return web.json_response({"events": [], "nextToken": f"after-empty:{start}"})
-        end = int(start) + size
-        chosen = events[int(start) : end]
+            return web.json_response({"events": [], "nextToken": f"after-empty|{last}"})
+        if last:
+            at, id = json.loads(last)
+            events = [
+                event
+                for event in events
+                if ((event["eventTimestamp"], event["eventId"]) < (at, id))
+                == (self.order == "newest")
+                and event["eventId"] != id
+            ]
+        size = min(self.page, body.get("maxResults", 20))
+        chosen, rest = events[:size], events[size:]
+        more = {}
+        if rest:
+            last = json.dumps([chosen[-1]["eventTimestamp"], chosen[-1]["eventId"]])
+            more = {"nextToken": f"full|{last}"}
         if not body.get("includePayloads"):
             chosen = [{**event, "payload": []} for event in chosen]
-        more = {"nextToken": f"full:{end}"} if end < len(events) else {}
         return web.json_response({"events": chosen, **more})
 
     async def list_sessions(self, request: web.Request) -> web.Response:

@@ -42,10 +42,15 @@ async def contents(history: AgentCoreHistory, session_id: str = "chat") -> list[
     return None if found is None else [message.content for message in found[1].items]
 
 
-async def until_swept(history: AgentCoreHistory) -> None:
+async def until_swept(history: AgentCoreHistory, clock: VirtualTime | None = None) -> None:
+    """Wait for the sweeps; with a clock, also until the notes that outlive them may go."""
     async with asyncio.timeout(20):
         while not repr(history).endswith(" 0 sweeps>"):
             await asyncio.sleep(0.005)
+    if clock is not None:
+        clock.now += 60
+        await history.sessions(ALICE, limit=1)
+        await until_swept(history)
 
 
 async def test_a_turn__lies_where_the_agent_would_put_it(
@@ -164,7 +169,7 @@ async def test_clearing__keeps_to_the_services_rate_and_leaves_nothing(
         calls = memory.count("DeleteEvent")
         assert calls <= 1, "the request does not wait for the sweep"
         assert await contents(history) is None
-        await until_swept(history)
+        await until_swept(history, clock)
 
     assert memory.size == 0
     assert len(memory.deleted) == memory.count("DeleteEvent") == 63, "none was throttled"
@@ -181,7 +186,7 @@ async def test_clearing_several__keeps_to_the_accounts_rate(memory: FakeMemory) 
             for n in range(4):
                 memory.put(ALICE, derive(ALICE, name), [said("USER", f"{n}")], at=1.0 + n)
         await asyncio.gather(*(history.delete(ALICE, name) for name in names))
-        await until_swept(history)
+        await until_swept(history, clock)
 
     times = [when for when, _ in memory.deleted]
     assert len(times) == 8 * 5
@@ -192,13 +197,14 @@ async def test_clearing_several__keeps_to_the_accounts_rate(memory: FakeMemory) 
 async def test_clearing__tolerates_what_another_task_has_deleted_and_throttling(
     memory: FakeMemory,
 ) -> None:
+    clock = VirtualTime()
     for n in range(4):
         agent_says(memory, f"q{n}", f"a{n}")
     gone = Refused(404, "ResourceNotFoundException")
-    async with memory_history() as history:
+    async with memory_history(time=clock) as history:
         memory.failing["DeleteEvent"] = deque([gone, *[THROTTLED] * 4, gone])
         await history.delete(ALICE, "chat")
-        await until_swept(history)
+        await until_swept(history, clock)
 
     # the two that were "gone" are in fact still there: the next one to clear finds them
     assert memory.count("DeleteEvent") == 6 + 11
@@ -206,17 +212,18 @@ async def test_clearing__tolerates_what_another_task_has_deleted_and_throttling(
 
 
 async def test_clearing__is_taken_up_again_after_the_process_died(memory: FakeMemory) -> None:
+    clock = VirtualTime()
     agent_says(memory, "old", "words")
-    async with memory_history() as history:
+    async with memory_history(time=clock) as history:
         memory.failing["DeleteEvent"] = deque([Refused(403, "AccessDeniedException")])
         await history.delete(ALICE, "chat")
         await until_swept(history)
     assert memory.size == 4, "the events, and the note that hides them"
 
-    async with memory_history() as history:
+    async with memory_history(time=clock) as history:
         assert await contents(history) is None
         assert await history.delete(ALICE, "chat") is False
-        await until_swept(history)
+        await until_swept(history, clock)
 
     assert memory.size == 0
 
@@ -247,11 +254,12 @@ async def test_clearing__never_takes_what_a_new_run_has_written(memory: FakeMemo
 
 
 async def test_clearing_twice__sweeps_both_times(memory: FakeMemory) -> None:
-    async with memory_history() as history:
+    clock = VirtualTime()
+    async with memory_history(time=clock) as history:
         for n in range(2):
             await history.add(ALICE, turn(n))
             assert await history.delete(ALICE, "chat") is True
-        await until_swept(history)
+        await until_swept(history, clock)
 
     assert memory.size == 0
 
@@ -259,11 +267,12 @@ async def test_clearing_twice__sweeps_both_times(memory: FakeMemory) -> None:
 async def test_clearing__what_is_only_checkpoints_makes_the_agent_forget(
     memory: FakeMemory,
 ) -> None:
+    clock = VirtualTime()
     memory.put(ALICE, CHAT, [{"blob": CHECKPOINT}], at=1.0)
-    async with memory_history() as history:
+    async with memory_history(time=clock) as history:
         assert await contents(history) is None
         assert await history.delete(ALICE, "chat") is True
-        await until_swept(history)
+        await until_swept(history, clock)
 
     assert memory.size == 0
 

@@ -311,6 +311,20 @@ async def test_closing__waits_for_what_was_begun(tmp_path: Path) -> None:
     assert len(found[1].items) == 40
 
 
+async def test_closing__gives_up_on_a_disk_that_hangs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db"), call_timeout_seconds=0.05) as history:
+        gate = Gate(history._thread)
+        task = asyncio.create_task(history.add(ALICE, TURN))
+        await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await task
+    gate.open()
+
+    assert "did not finish in time" in caplog.text
+
+
 async def test_too_many_calls_waiting__are_overloaded_at_once(tmp_path: Path) -> None:
     async with open_sqlite(str(tmp_path / "bff.db")) as history:
         gate = Gate(history._thread)
