@@ -1,4 +1,4 @@
-"""The one place that knows what a run is: started, followed, cancelled, drained.
+"""The one place that knows which runs there are: started, followed, cancelled, drained.
 
 A run belongs to the application, not to the request that began it. Its owner calls the agent once,
 numbers what comes back, writes it to the log and only then lets anyone see it. Every endpoint is a
@@ -12,69 +12,27 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-from bff.agents import Agent, Prompt
-from bff.errors import (
-    AgentFailed,
-    AgentTimeout,
-    Draining,
-    Internal,
-    Interrupted,
-    NotFound,
-    Problem,
-)
-from bff.events import Done, Event, Failed, Record, Start, Transcript, record
-from bff.history import History, Turn
-from bff.runlog import Idempotency, OnDisconnect, Run, RunLog, Status, Superseded
+from bff.agents import Agent
+from bff.errors import Draining, NotFound
+from bff.events import Done, Record, Start, Transcript, record
+from bff.history import History
+from bff.life import HISTORY_SECONDS, Life, Order, Parts, Watch, remember
+from bff.runlog import Run, RunLog
 from bff.settings import HEARTBEAT_SECONDS
+
+__all__ = ["Follower", "Order", "Runs", "Watch"]
 
 logger = logging.getLogger(__name__)
 
 CANCEL_WAIT_SECONDS = 5.0
 """How long a caller of cancel waits for the run's end before being told it is still running."""
-HISTORY_SECONDS = 3.0
-"""How long the end of a run may wait for the history."""
 STOP_SECONDS = 10.0
 """How long the agent's side of a session may take to stop."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a client asks for: one message into one session.
-
-    `owner` is the principal's digest and what the agent knows the caller by; `agent_session_id` is
-    what it knows the session by.
-    """
-
-    owner: str
-    session_id: str
-    agent_session_id: str
-    message: str = field(repr=False)
-    request_id: str
-    deadline_seconds: float
-    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
-    on_disconnect: OnDisconnect = "continue"
-    idempotency: Idempotency | None = None
-    trace: Mapping[str, str] = field(default_factory=dict)
-
-
-class Watch(Protocol):
-    """Who is told how runs go (metrics)."""
-
-    def run_started(self) -> None: ...
-
-    def run_spoke(self, seconds: float) -> None:
-        """The agent's first event came, `seconds` after the run began."""
-        ...
-
-    def run_ended(self, status: Status, code: str | None, seconds: float) -> None: ...
-
-    def history_failed(self) -> None: ...
 
 
 class Follower:
@@ -111,42 +69,6 @@ class Follower:
         return transcript
 
 
-class _Live:
-    """A run this process owns, while it is open."""
-
-    __slots__ = (
-        "abandoned",
-        "call",
-        "ending",
-        "finishing",
-        "next_id",
-        "order",
-        "run",
-        "task",
-        "transcript",
-    )
-
-    def __init__(self, run: Run, order: Order) -> None:
-        self.run = run
-        self.order = order
-        self.transcript = Transcript()
-        self.call: asyncio.Task[Done]
-        self.task: asyncio.Task[None]
-        self.ending: Done | Problem | None = None
-        self.finishing = False
-        self.abandoned = False
-        self.next_id = 2
-
-    def number(self, events: Sequence[Event]) -> list[Record]:
-        """The events as the run's next records. Ids are spent here, before anything is written."""
-        records = []
-        for event in events:
-            self.transcript.add(event)
-            records.append(record(self.next_id, event))
-            self.next_id += 1
-        return records
-
-
 class Runs:
     """All runs of this process; an async context manager that outlives every run in it."""
 
@@ -164,19 +86,23 @@ class Runs:
     ) -> None:
         self.log = log
         self.drain_begun = asyncio.Event()
-        self._agent = agent
-        self._history = history
-        self._watch = watch
+        self._parts = Parts(
+            agent=agent,
+            history=history,
+            log=log,
+            watch=watch,
+            idle_timeout_seconds=idle_timeout_seconds,
+            clock=clock,
+        )
         self._max_open_per_owner = max_open_per_owner
-        self._idle_timeout_seconds = idle_timeout_seconds
         self._stop_agent_on_cancel = stop_agent_on_cancel
-        self._clock = clock
-        self._live: dict[str, _Live] = {}
+        self._lives: dict[str, Life] = {}
+        self._ends: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         log.bind(self)
 
     def __repr__(self) -> str:
-        return f"<Runs {len(self._live)} running{' draining' if self.draining else ''}>"
+        return f"<Runs {len(self._lives)} running{' draining' if self.draining else ''}>"
 
     @property
     def draining(self) -> bool:
@@ -184,7 +110,7 @@ class Runs:
 
     @property
     def open_count(self) -> int:
-        return len(self._live)
+        return len(self._lives)
 
     async def __aenter__(self) -> Self:
         return self
@@ -227,7 +153,7 @@ class Runs:
             agent_session_id=order.agent_session_id,
             message=order.message,
             request_id=order.request_id,
-            created_at=self._clock(),
+            created_at=self._parts.clock(),
             on_disconnect=order.on_disconnect,
             last_event_id=1,
         )
@@ -239,11 +165,9 @@ class Runs:
         )
         await self._join(opened)
         if opened.run_id == run.run_id:
-            live = _Live(opened, order)
-            self._live[run.run_id] = live
-            live.call = asyncio.create_task(self._call(live), name=f"agent {run.run_id}")
-            live.task = self._keep(asyncio.create_task(self._see_to_the_end(live)))
-            self._watch.run_started()
+            life = Life(self._parts, opened, order)
+            self._lives[run.run_id] = life
+            self._ends[run.run_id] = self._keep(asyncio.create_task(self._see_to_the_end(life)))
         return Follower(self, opened)
 
     def _left_while_opening(self, opening: asyncio.Task[Follower]) -> None:
@@ -314,144 +238,43 @@ class Runs:
         What is still open after `timeout_seconds` gets its terminal `draining` error.
         """
         self.drain_begun.set()
-        if tasks := [live.task for live in self._live.values()]:
-            await asyncio.wait(tasks, timeout=timeout_seconds)
-        for live in list(self._live.values()):
-            self._end(live, Draining(agent_called=True))
-        if tasks := [live.task for live in self._live.values()]:
-            await asyncio.wait(tasks, timeout=HISTORY_SECONDS)
+        if self._ends:
+            await asyncio.wait(self._ends.values(), timeout=timeout_seconds)
+        for life in self._lives.values():
+            life.end(Draining(agent_called=True))
+        if self._ends:
+            await asyncio.wait(self._ends.values(), timeout=HISTORY_SECONDS)
 
-    def _end(self, live: _Live, ending: Done | Problem) -> None:
-        """End a run early; whoever is first decides how, and an ending run just goes on."""
-        if live.ending is None and not live.finishing:
-            live.ending = ending
-            live.call.cancel()
+    async def _see_to_the_end(self, life: Life) -> None:
+        try:
+            status = await life.see_to_the_end()
+        finally:
+            del self._lives[life.run.run_id]
+            del self._ends[life.run.run_id]
+        if status == "cancelled" and self._stop_agent_on_cancel:
+            self._spawn(self._stop_agent(life.run.agent_session_id))
 
     # What the log tells its owner
 
     def cancel_requested(self, run_id: str) -> None:
-        if live := self._live.get(run_id):
-            self._end(live, Done("cancelled"))
+        if life := self._lives.get(run_id):
+            life.end(Done("cancelled"))
 
     def superseded(self, run_id: str) -> None:
-        if live := self._live.get(run_id):
-            live.abandoned = True
-            live.call.cancel()
+        if life := self._lives.get(run_id):
+            life.abandon()
 
     def interrupted(self, run: Run) -> None:
         self._spawn(self._remember_interrupted(run))
 
     async def _remember_interrupted(self, run: Run) -> None:
         transcript = await Follower(self, run).fold()
-        await self._remember(run, transcript, "interrupted")
-
-    # The life of one run
-
-    async def _call(self, live: _Live) -> Done:
-        """Call the agent, once, and log what it says; raises what went wrong."""
-        order = live.order
-        prompt = Prompt(
-            message=order.message,
-            session_id=order.agent_session_id,
-            actor_id=order.owner,
-            run_id=live.run.run_id,
-            metadata=order.metadata,
-            trace=order.trace,
-        )
-        now = asyncio.get_running_loop().time
-        began = heard = now()
-        idle = self._idle_timeout_seconds
-        slack = idle / 20  # a timer an event would cost more than all else that is done for it
-        deadline = began + order.deadline_seconds
-        async with (
-            asyncio.timeout_at(min(began + idle, deadline)) as limit,
-            aclosing(self._agent.stream(prompt)) as batches,
-        ):
-            async for batch in batches:
-                if now() - heard > slack:
-                    heard = now()
-                    limit.reschedule(min(heard + idle + slack, deadline))
-                done = batch[-1] if batch and isinstance(batch[-1], Done) else None
-                if events := batch[:-1] if done else batch:
-                    if live.next_id == 2:
-                        self._watch.run_spoke(now() - began)
-                    await self.log.append(live.run, live.number(events))
-                if done:
-                    return done
-        raise AgentFailed(agent_called=True)  # an agent that ends without `Done` broke its promise
-
-    async def _see_to_the_end(self, live: _Live) -> None:
-        """Wait for the call's end, write the history, then the terminal event: in this order."""
-        await asyncio.wait({live.call})
-        live.finishing = True
-        run = live.run
-        try:
-            if live.abandoned:
-                raise Superseded
-            status, event = self._outcome(live)
-            [last] = live.number([event])
-            if status == "cancelled" and self._stop_agent_on_cancel:
-                self._spawn(self._stop_agent(run.agent_session_id))
-            await self._remember(run, live.transcript, status)
-            await self.log.close(run, last, status)
-            code = event.problem["code"] if isinstance(event, Failed) else None
-            self._watch.run_ended(status, code, self._clock() - run.created_at)
-        except Superseded:
-            logger.warning("run %s was taken over by another task; aborted here", run.run_id)
-            self._watch.run_ended("interrupted", "interrupted", self._clock() - run.created_at)
-        finally:
-            del self._live[run.run_id]
-
-    def _outcome(self, live: _Live) -> tuple[Status, Done | Failed]:
-        """How a run ended. What the agent said in time wins over an ending asked for meanwhile."""
-        error: BaseException | None
-        if live.call.cancelled():
-            if isinstance(live.ending, Done):
-                return "cancelled", live.ending
-            error = live.ending or Interrupted(agent_called=True)
-        else:
-            error = live.call.exception()
-        match error:
-            case None:
-                done = live.call.result()
-                return done.status, done
-            case Superseded():
-                raise error
-            case Problem():
-                problem = error
-            case TimeoutError():
-                problem = AgentTimeout(agent_called=True)
-            case _:
-                logger.error("run %s failed", live.run.run_id, exc_info=error)
-                problem = Internal(agent_called=True)
-        return "failed", Failed(
-            problem.document(request_id=live.run.request_id, instance=f"/v1/runs/{live.run.run_id}")
-        )
-
-    async def _remember(self, run: Run, transcript: Transcript, status: Status) -> None:
-        """Write the turn; a history that cannot be written does not take the answer away."""
-        turn = Turn(
-            run_id=run.run_id,
-            session_id=run.session_id,
-            agent_session_id=run.agent_session_id,
-            message=run.message,
-            answer=transcript.text,
-            tool_calls=transcript.tool_calls,
-            status=status,
-            asked_at=run.created_at,
-            answered_at=self._clock(),
-        )
-        try:
-            async with asyncio.timeout(HISTORY_SECONDS):
-                await self._history.add(run.owner, turn)
-        except Exception:
-            logger.exception("run %s is missing from the history", run.run_id)
-            self._watch.history_failed()
+        await remember(self._parts, run, transcript, "interrupted")
 
     async def _stop_agent(self, agent_session_id: str) -> None:
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await self._agent.stop(agent_session_id)
+                await self._parts.agent.stop(agent_session_id)
         except Exception:
             logger.exception("the agent's session could not be stopped")
 
