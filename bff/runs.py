@@ -211,13 +211,16 @@ class Runs:
         await self.ended(run, timeout_seconds=CANCEL_WAIT_SECONDS)
         return await self.find(run.owner, run.run_id)
 
-    async def cancel_session(self, owner: str, session_id: str, agent_session_id: str) -> bool:
-        """Cancel what is open in a session, stop the agent's side; true if a run was open."""
+    async def cancel_session(self, owner: str, session_id: str) -> bool:
+        """Cancel what is open in a session; true if a run was."""
         run = await self.log.find_open(owner, session_id)
         if run is not None:
             await self.cancel(run)
-        self._spawn(self._stop_agent(agent_session_id))
         return run is not None
+
+    def stop_agent(self, agent_session_id: str) -> None:
+        """End the agent's side of a session; nobody waits for it."""
+        self._spawn(self._stop_agent(agent_session_id))
 
     async def ended(self, run: Run, *, timeout_seconds: float) -> bool:
         """Wait for a run's end; false if it did not come in time."""
@@ -252,7 +255,7 @@ class Runs:
             del self._lives[life.run.run_id]
             del self._ends[life.run.run_id]
         if status == "cancelled" and self._stop_agent_on_cancel:
-            self._spawn(self._stop_agent(life.run.agent_session_id))
+            self.stop_agent(life.run.agent_session_id)
 
     # What the log tells its owner
 

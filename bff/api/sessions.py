@@ -101,12 +101,13 @@ async def rename_session(request: web.Request) -> web.StreamResponse:
 async def delete_session(request: web.Request) -> web.StreamResponse:
     """Cancel what is open in a session and forget it."""
     owner, session_id, runs = request[PRINCIPAL].id, _session_id(request), request.app[RUNS]
-    was_open = await runs.cancel_session(owner, session_id, agent_session_id(owner, session_id))
+    was_open = await runs.cancel_session(owner, session_id)
     if was_open and await runs.log.find_open(owner, session_id):
         raise SessionBusy(retry_after_seconds=1)  # its turn would come after the deletion
     was_kept = await request.app[HISTORY].delete(owner, session_id)
     if not (was_open or was_kept):
         raise NotFound
+    runs.stop_agent(agent_session_id(owner, session_id))
     return web.Response(status=204)
 
 
