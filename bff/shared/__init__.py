@@ -37,7 +37,7 @@ async def open_shared(
         return upkeep.probe()
 
     epochs = Epochs(grace_seconds=timing.grace_seconds, lost=lost)
-    server = Server(settings.redis_url, probe=probe)
+    server = Server(settings.redis_url, probe=probe, call_seconds=timing.call_seconds)
     requests, limits, chores = Lane(server), Lane(server), Lane(server)
     log = SharedRunLog(
         server=server, lane=requests, task=task, timing=timing,
@@ -51,6 +51,7 @@ async def open_shared(
         lane=limits,
         limit=settings.rate_limit_requests,
         window_seconds=settings.rate_limit_window_seconds,
+        wait_seconds=timing.limit_seconds,
         tasks=lambda: upkeep.tasks,
     )
     try:

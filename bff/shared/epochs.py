@@ -7,6 +7,7 @@ from then on that keys, locks and runs may be missing until their owners have re
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from typing import Any
 from bff.shared import scripts
 from bff.shared.keys import PARTITIONS, epoch_key
 from bff.shared.server import Call, Lane
+
+logger = logging.getLogger(__name__)
 
 
 class Epochs:
@@ -34,14 +37,16 @@ class Epochs:
         """The partition has lost its keys so recently that owners may still be restoring them."""
         return time.monotonic() < self._fresh_until.get(partition, 0.0)
 
-    def seen(self, partition: int, value: str, age_ms: int) -> None:
-        """The server's epoch; if it is not the one we knew, `lost` is called."""
+    def seen(self, partition: int, value: str, age_ms: int) -> bool:
+        """The server's epoch; if it is not the one we knew, `lost` is called. True if it is."""
         before = self._known.get(partition)
         self._known[partition] = value
         if before is not None and before != value:
             left = self._grace_seconds - age_ms / 1000
             self._fresh_until[partition] = time.monotonic() + left
             self._lost(partition)
+            return False
+        return True
 
     def calls(self) -> list[Call]:
         """What asks for all of them."""
@@ -49,8 +54,13 @@ class Epochs:
 
     def took(self, replies: Sequence[Any]) -> None:
         """The replies to `calls`."""
-        for partition, (value, age_ms) in enumerate(replies):
-            self.seen(partition, value, age_ms)
+        kept = [self.seen(partition, *reply) for partition, reply in enumerate(replies)]
+        if not all(kept):
+            logger.warning(
+                "the server has lost what it kept (%d of %d partitions); restoring what is ours",
+                kept.count(False),
+                PARTITIONS,
+            )
 
     async def ask(self, lane: Lane, partition: int) -> None:
         """Look at one of them. Raises `Unreachable`."""

@@ -7,7 +7,6 @@ limit is never off and never closed.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +14,8 @@ from typing import Any
 from bff.limits import Allowance, LocalLimiter
 from bff.shared import scripts
 from bff.shared.keys import rate_keys
-from bff.shared.server import Call, Lane, Unreachable
+from bff.shared.server import Call, Lane, Unreachable, within
 
-WAIT_SECONDS = 0.075
-"""The most that a request loses to a server that is slow."""
 MOST_ENTRIES = 1000
 """Kept of one caller; a larger limit counts several requests as one entry."""
 
@@ -27,11 +24,18 @@ class SharedLimiter:
     """At most `limit` requests in any window, per caller, over all tasks."""
 
     def __init__(
-        self, *, lane: Lane, limit: int, window_seconds: float, tasks: Callable[[], int]
+        self,
+        *,
+        lane: Lane,
+        limit: int,
+        window_seconds: float,
+        wait_seconds: float,
+        tasks: Callable[[], int],
     ) -> None:
         self._lane = lane
         self._limit = limit
         self._args = (limit, int(window_seconds * 1_000_000), math.ceil(limit / MOST_ENTRIES))
+        self._wait_seconds = wait_seconds
         self._tasks = tasks
         self._local = LocalLimiter(limit=limit, window_seconds=window_seconds)
 
@@ -55,12 +59,8 @@ class SharedLimiter:
         """What the server says; None if it does not, in time."""
         try:
             reply = self._lane.send(Call(scripts.LIMIT, rate_keys(caller), (*self._args, requests)))
-            await asyncio.wait({reply}, timeout=WAIT_SECONDS)
-            if not reply.done():
-                reply.cancel()
-                return None
-            return self._allowance(*reply.result())
-        except Unreachable:
+            return self._allowance(*await within(self._wait_seconds, reply))
+        except (Unreachable, TimeoutError):
             return None
 
     def _allowance(self, allowed: int, remaining: int, reset: int, retry: int) -> Allowance:

@@ -64,7 +64,7 @@ class SharedRunLog:
             retention_seconds=retention_seconds,
             superseded=self._superseded,
         )
-        self.tails = Tails(server=server, lane=lane, task=task, timing=timing, lapsed=self._suspect)
+        self.tails = Tails(lane=lane, task=task, timing=timing, lapsed=self._suspect)
         self.suspects: dict[str, RunKeys] = {}
         """Runs whose lease has lapsed, to be judged at the next tick."""
         self._server = server
@@ -127,6 +127,8 @@ class SharedRunLog:
                 case ["mismatch"]:
                     message = "was used before with another body"
                     raise Invalid(errors=[{"field": "Idempotency-Key", "message": message}])
+                case ["fresh"]:
+                    raise Overloaded(retry_after_seconds=RETRY_SECONDS)
                 case ["busy"]:
                     break
                 case ["full"]:
@@ -138,8 +140,6 @@ class SharedRunLog:
 
     def _opening(self, owned: Owned, first: Record, max_open: int) -> Call:
         keys, run = owned.keys, owned.run
-        if owned.idempotency and self._epochs.fresh(keys.partition):
-            raise Overloaded(retry_after_seconds=RETRY_SECONDS)
         return Call(
             scripts.OPEN,
             (
@@ -166,6 +166,7 @@ class SharedRunLog:
                 max_open,
                 owned.fingerprint,
                 int(run.on_disconnect == "cancel"),
+                int(self._epochs.fresh(keys.partition)),
             ),
         )
 

@@ -67,7 +67,7 @@ OPEN = Script.of(
     """
 -- KEYS epoch, leases, open, run, log, followers, idempotency key (or run)
 -- ARGV epoch known, fresh, member, task, lease, ttl, session, meta, message, created, first event,
---      most open, fingerprint, counted
+--      most open, fingerprint, counted, whether keys may still be restored
 local known, member, task = ARGV[1], ARGV[3], ARGV[4]
 local value, age = epoch(KEYS[1], ARGV[2])
 if known ~= '' and known ~= value then return {'epoch', value, age} end
@@ -78,6 +78,7 @@ if ARGV[13] ~= '' then
     if fingerprint ~= ARGV[13] then return {'mismatch'} end
     return {'known', run}
   end
+  if ARGV[15] == '1' then return {'fresh'} end
 end
 local dead = {'lapsed'}
 local function lapsed(other)

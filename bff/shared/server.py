@@ -1,8 +1,8 @@
 """The one way to the Redis or Valkey server, and what happens when it is slow or gone.
 
 Calls are scripts. Whatever is ready at the same time travels as one pipeline, on a few connections
-("lanes") however many requests there are. A pipeline that fails or takes longer than `CALL_SECONDS`
-opens the breaker: from then on every call fails at once, so nobody waits for a server that is not
+("lanes") however many requests there are. A pipeline that fails or takes too long opens
+the breaker: from then on every call fails at once, so nobody waits for a server that is not
 there, while a prober looks for it twice a second.
 
 redis-py's own time-outs and retries are off: together they make a request hang for seconds.
@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CALL_SECONDS = 0.15
-"""For one pipeline. With the limiter's wait a request loses less than 250 ms to a dead server."""
 CONNECT_SECONDS = 1.0
 """For a first connection (TLS, the cluster's map); nobody's request waits for it."""
 PROBE_SECONDS = 0.4
@@ -52,27 +50,24 @@ class Call:
     args: tuple[str | int, ...] = ()
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result, or `TimeoutError`.
+async def within(seconds: float, work: asyncio.Future[T]) -> T:
+    """The work's result, or `TimeoutError`, and the work is cancelled.
 
     A process that was itself held up for longer than that reads its replies before it judges: the
     server had answered, we had not looked.
     """
     now = asyncio.get_running_loop().time
-    task = asyncio.ensure_future(work)
     deadline = now() + seconds
     try:
-        while not (await asyncio.wait({task}, timeout=deadline - now()))[0]:
+        while not (await asyncio.wait({work}, timeout=deadline - now()))[0]:
             late = now() - deadline
-            if late < 0.02:
+            if late < 0.01:
                 raise TimeoutError
             deadline = now() + min(late, seconds)
-        return task.result()
+        return work.result()
     finally:
-        if not task.done():
-            task.cancel()
-            with suppress(asyncio.CancelledError, RedisError, OSError):
-                await task
+        if not work.done():
+            work.cancel()
 
 
 def connect(url: str) -> Any:
@@ -95,7 +90,9 @@ def connect(url: str) -> Any:
 class Server:
     """The server, behind its breaker. `up` says whether calls are worth making."""
 
-    def __init__(self, url: str, *, probe: Callable[[], Sequence[Call]]) -> None:
+    def __init__(
+        self, url: str, *, probe: Callable[[], Sequence[Call]], call_seconds: float
+    ) -> None:
         self.up = False
         self.on_up: list[Callable[[Sequence[Any]], None]] = []
         """Told with the probe's replies, before anybody else's call is let through."""
@@ -104,6 +101,7 @@ class Server:
         self._name = urlsplit(url).hostname or "?"
         self._cluster = isinstance(self._client, RedisCluster)
         self._probe = probe
+        self._call_seconds = call_seconds
         self._steady_since = time.monotonic()
         self._down = asyncio.Event()
         self._down.set()
@@ -128,14 +126,12 @@ class Server:
         """Something has gone wrong that no call has noticed."""
         self._steady_since = time.monotonic()
 
-    async def pipeline(
-        self, calls: Sequence[Call], *, seconds: float = CALL_SECONDS
-    ) -> Sequence[Any]:
+    async def pipeline(self, calls: Sequence[Call]) -> Sequence[Any]:
         """Run the calls in one round trip. Raises `Unreachable`; some of them may have run."""
         if not self.up:
             raise Unreachable
         try:
-            return await within(seconds, self._send(calls))
+            return await within(self._call_seconds, asyncio.ensure_future(self._send(calls)))
         except (RedisError, OSError, TimeoutError) as error:
             self.failed(error)
             raise Unreachable from error
@@ -180,7 +176,7 @@ class Server:
         try:
             if self._cluster and not self.up:
                 await self._client.aclose()  # the map of the cluster may be what is wrong
-            replies = await within(seconds, self._send(self._probe()))
+            replies = await within(seconds, asyncio.ensure_future(self._send(self._probe())))
         except (RedisError, OSError, TimeoutError) as error:
             logger.debug("%s is not there: %s", self._name, type(error).__name__)
             return False

@@ -16,7 +16,7 @@ from bff.events import Record, gap
 from bff.runlog import Run
 from bff.shared import scripts
 from bff.shared.keys import RunKeys, run_keys
-from bff.shared.server import Call, Lane, Server, Unreachable
+from bff.shared.server import Call, Lane, Unreachable
 from bff.shared.timing import Timing
 
 BATCH = 256
@@ -44,6 +44,7 @@ class Tail:
         self.ended = False
         self.gone = False
         """The run is not in the log any more and nobody brings it back."""
+        self.missing_since = 0.0
         self.check_at = 0.0
         self._recent: list[Record] = []
         self._bytes = 0
@@ -106,13 +107,11 @@ class Tails:
     def __init__(
         self,
         *,
-        server: Server,
         lane: Lane,
         task: str,
         timing: Timing,
         lapsed: Callable[[RunKeys], None],
     ) -> None:
-        self._server = server
         self._lane = lane
         self._task = task
         self._timing = timing
@@ -206,11 +205,13 @@ class Tails:
         tail.check_at = now + self._timing.tick_seconds
         if reply[0] == "missing":
             tail.read = False
-            tail.gone = self._server.steady_seconds >= self._timing.grace_seconds
+            tail.missing_since = tail.missing_since or now
+            # its owner has so long to bring it back
+            tail.gone = now - tail.missing_since >= self._timing.grace_seconds
             return ()
         status, last, left, first, *entries = reply
         tail.read = True
-        tail.gone = False
+        tail.missing_since, tail.gone = 0.0, False
         if last < tail.last:
             tail.forget()  # the server lost some of it, which the owner will bring back
         tail.last = last

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 class Timing:
     """A dead owner's run is ended within `lease + tick`, and `grace` if the judge is new itself."""
 
+    call_seconds: float = 0.15
+    """For one pipeline to the server; past that it counts as gone."""
+    limit_seconds: float = 0.075
+    """The most that a request waits for the rate limit. With one call that is less than 250 ms."""
     lease_seconds: float = 3.0
     """A run whose owner has not been heard of for so long is nobody's."""
     renew_seconds: float = 1.0

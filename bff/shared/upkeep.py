@@ -61,7 +61,6 @@ class Upkeep:
 
     def lost(self, partition: int) -> None:
         """The server lost a partition's keys: whatever we have of it is restored."""
-        logger.warning("the server lost what it had in partition %d", partition)
         for owned in self._log.owned.values():
             if owned.keys.partition == partition:
                 owned.known = False
