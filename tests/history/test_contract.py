@@ -116,26 +116,25 @@ async def test_add__an_older_turn_moves_nothing_back(history: History) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        " \n\t ",
-        "zero\0byte",
-        "line\u2028separator \x85 \r\n",
-        "👩‍👩‍👧 é ￿ 𝄞",
-        '{"looks": "like json"}',
-        "x" * 32_000,
-        "𝄞" * 32_000,
-    ],
-    ids=["empty", "blank", "nul", "separators", "emoji", "json", "long", "long-astral"],
-)
-async def test_text__comes_back_as_it_was(history: History, text: str) -> None:
-    await history.add(ALICE, replace(TURN, message=text or "x", answer=text))
+TEXTS = [
+    "",
+    " \n\t ",
+    "zero\0byte",
+    "line\u2028separator \x85 \r\n",
+    "👩‍👩‍👧 é \uffff 𝄞",
+    '{"looks": "like json"}',
+    "x" * 32_000,
+    "𝄞" * 32_000,
+]
+
+
+async def test_text__comes_back_as_it_was(history: History) -> None:
+    for n, text in enumerate(TEXTS):
+        await history.add(ALICE, replace(turn(n), message=text or "x", answer=text))
 
     messages = await all_messages(history, ALICE, "chat")
 
-    assert [m.content for m in messages] == [text or "x", text]
+    assert [m.content for m in messages] == [t for text in TEXTS for t in (text or "x", text)]
 
 
 async def test_text__half_a_surrogate_pair_does_no_harm(history: History) -> None:
@@ -167,14 +166,16 @@ async def test_tool_calls__come_back_as_they_were(history: History) -> None:
     assert (await all_messages(history, ALICE, "chat"))[1].tool_calls == calls
 
 
-@pytest.mark.parametrize("status", ["complete", "cancelled", "failed", "interrupted"])
-async def test_status__is_kept_even_without_an_answer(history: History, status: str) -> None:
-    await history.add(ALICE, replace(TURN, answer="", status=status, tool_calls=()))
+async def test_status__is_kept_even_without_an_answer(history: History) -> None:
+    statuses = ["complete", "cancelled", "failed", "interrupted"]
+    for n, status in enumerate(statuses):
+        await history.add(ALICE, replace(turn(n), answer="", status=status))
 
-    user, assistant = await all_messages(history, ALICE, "chat")
+    messages = await all_messages(history, ALICE, "chat")
 
-    assert (user.role, user.status) == ("user", None)
-    assert (assistant.role, assistant.content, assistant.status) == ("assistant", "", status)
+    assert [m.status for m in messages if m.role == "user"] == [None] * 4
+    assert [m.status for m in messages if m.role == "assistant"] == statuses
+    assert {m.content for m in messages if m.role == "assistant"} == {""}
 
 
 async def test_sessions__are_last_used_first(history: History) -> None:
@@ -189,15 +190,14 @@ async def test_sessions__are_last_used_first(history: History) -> None:
     assert sessions[0].updated_at == turn(3).answered_at
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 100])
-async def test_sessions__every_page_size_gives_the_same_list(history: History, limit: int) -> None:
+async def test_sessions__every_page_size_gives_the_same_list(history: History) -> None:
     for n in range(7):  # three of them at the same moment
         await history.add(ALICE, replace(turn(n, session_id=f"s{n}"), answered_at=float(n // 3)))
     await history.add(BOB, turn(99))
 
-    sessions = await all_sessions(history, ALICE, limit=limit)
-
-    assert [s.session_id for s in sessions] == ["s6", "s5", "s4", "s3", "s2", "s1", "s0"]
+    for limit in (1, 2, 3, 100):
+        sessions = await all_sessions(history, ALICE, limit=limit)
+        assert [s.session_id for s in sessions] == ["s6", "s5", "s4", "s3", "s2", "s1", "s0"]
 
 
 async def test_sessions__paging_over_what_changes_repeats_and_loses_nothing_else(
@@ -216,16 +216,15 @@ async def test_sessions__paging_over_what_changes_repeats_and_loses_nothing_else
     assert rest.next is None
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
-async def test_messages__every_page_size_gives_the_same_list(history: History, limit: int) -> None:
+async def test_messages__every_page_size_gives_the_same_list(history: History) -> None:
     for n in (2, 0, 1, 3):
         await history.add(ALICE, turn(n))
 
-    messages = await all_messages(history, ALICE, "chat", limit=limit)
-
-    assert [(m.role, m.run_id) for m in messages] == [
-        (role, turn(n).run_id) for n in range(4) for role in ("user", "assistant")
-    ]
+    for limit in (1, 2, 3, 7, 100):
+        messages = await all_messages(history, ALICE, "chat", limit=limit)
+        assert [(m.role, m.run_id) for m in messages] == [
+            (role, turn(n).run_id) for n in range(4) for role in ("user", "assistant")
+        ]
 
 
 async def test_messages__a_page_goes_on_with_what_came_since(history: History) -> None:
