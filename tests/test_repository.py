@@ -1,0 +1,265 @@
+"""The rules the repository keeps about itself: who imports whom, how long a file may be, what may
+not be committed. A new module fails here until it has its row.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Who may import whom
+
+BOTTOM = {"errors", "events", "settings"}
+ROOMS: Mapping[str, set[str]] = {
+    "errors": set(),
+    "events": set(),
+    "variables": set(),
+    "settings": {"variables"},
+    "agents": BOTTOM,
+    "history": BOTTOM,
+    "runlog": BOTTOM,
+    "life": {"agents", "history", "runlog"} | BOTTOM,
+    "runs": {"agents", "history", "life", "runlog"} | BOTTOM,
+    "local": {"runlog"} | BOTTOM,
+    "limits": BOTTOM,
+    "tokens": BOTTOM,
+    "jwks": BOTTOM,
+    "auth": {"tokens", "jwks"} | BOTTOM,
+    "telemetry": {"agents", "runlog"} | BOTTOM,
+    "shared": {"runlog", "limits", "local"} | BOTTOM,
+    "api": {"agents", "auth", "history", "limits", "runlog", "runs", "telemetry"} | BOTTOM,
+    "app": {"agents", "api", "auth", "history", "limits", "local", "runlog", "runs", "shared"}
+    | {"telemetry"}
+    | BOTTOM,
+    "server": {"api", "app", "telemetry"} | BOTTOM,
+    "local_credentials": BOTTOM,
+    "__main__": {"auth", "history", "local_credentials", "server"} | BOTTOM,
+}
+"""The arrows run one way: __main__, app, api, runs, then agents and history, then the bottom."""
+
+HOMES: Mapping[str, tuple[str, ...]] = {
+    "aiohttp.web": ("bff/__main__.py", "bff/app.py", "bff/server.py", "bff/api/"),
+    "aioboto3": ("bff/agents/agentcore.py", "bff/history/"),
+    "aiobotocore": ("bff/agents/agentcore.py", "bff/history/"),
+    "boto3": (),
+    "botocore": ("bff/agents/agentcore.py", "bff/history/"),
+    "redis": ("bff/shared/",),
+    "jwt": ("bff/auth.py", "bff/tokens.py", "bff/jwks.py"),
+    "pydantic": ("bff/api/",),
+    "prometheus_client": ("bff/telemetry/",),
+    "opentelemetry": ("bff/telemetry/",),
+    "dotenv": ("bff/__main__.py",),
+    "pulumi": ("stack/",),
+}
+"""Where else a foreign name may not appear."""
+
+FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "core", "services", "models"}
+
+
+def sources(*folders: str) -> list[Path]:
+    """Python files, by their paths in the repository."""
+    return sorted(
+        path.relative_to(ROOT)
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if not {"node_modules", "__pycache__"} & set(path.parts)
+    )
+
+
+def imports(source: Path) -> Iterator[str]:
+    """Every dotted name that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse((ROOT / source).read_text())):
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            case ast.ImportFrom():
+                yield "."  # relative: the table could not see where it leads
+            case _:
+                pass
+
+
+def room_of(source: Path) -> str:
+    return source.parts[1].removesuffix(".py")
+
+
+@pytest.mark.parametrize("source", sources("bff"), ids=str)
+def test_a_module__imports_only_from_rooms_below_its_own(source: Path) -> None:
+    room = room_of(source)
+    if room == "__init__":
+        assert not list(imports(source))
+        return
+
+    assert room in ROOMS, f"{source}: a new room needs its row in ROOMS"
+    for name in imports(source):
+        parts = name.split(".")
+        if parts[0] == "bff" and parts[1] in ROOMS:
+            assert parts[1] == room or parts[1] in ROOMS[room], f"{source} imports {name}"
+        else:
+            assert parts[0] not in ("", "stack", "tests", "benchmarks"), f"{source} imports {name}"
+
+
+def test_the_rooms__have_no_circle_and_no_ghost() -> None:
+    reachable = {room: set(below) for room, below in ROOMS.items()}
+    for _ in ROOMS:
+        for below in reachable.values():
+            below |= set().union(*(reachable[room] for room in below))
+
+    assert [room for room, below in reachable.items() if room in below] == []
+    assert set(ROOMS) == {room_of(source) for source in sources("bff")} - {"__init__"}
+
+
+@pytest.mark.parametrize("source", sources("stack"), ids=str)
+def test_the_stack__knows_nothing_of_the_service_but_its_settings(source: Path) -> None:
+    ours = [name for name in imports(source) if name.startswith(("bff", "."))]
+
+    assert [name for name in ours if not name.startswith("bff.settings.")] == []
+
+
+def test_the_stacks_modules__hide_none_of_anybody_elses() -> None:
+    # Pulumi puts stack/ first on sys.path
+    taken = sys.stdlib_module_names | packages_distributions().keys()
+
+    assert {path.stem for path in sources("stack")} & taken - {"__main__", "__init__"} == set()
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_a_foreign_name__stays_where_it_belongs(name: str) -> None:
+    strays = [
+        str(source)
+        for source in sources("bff", "stack")
+        if not str(source).startswith(HOMES[name])
+        and any(f"{found}.".startswith(f"{name}.") for found in imports(source))
+    ]
+
+    assert strays == []
+
+
+def test_no_module__is_named_after_nothing() -> None:
+    names = {
+        part for path in sources("bff", "stack", "tests") for part in path.with_suffix("").parts
+    }
+
+    assert names & FORBIDDEN_NAMES == set()
+
+
+def test_no_file__is_longer_than_can_be_read() -> None:
+    def lines(path: Path) -> int:
+        return len((ROOT / path).read_text().splitlines())
+
+    limits = {"bff": 400, "stack": 400, "tests": 500}
+    long = {
+        f"{path}: {lines(path)}"
+        for folder, limit in limits.items()
+        for path in sources(folder)
+        if lines(path) > limit
+    }
+
+    assert long == set()
+
+
+# Tests
+
+
+def test_every_test__is_in_a_file_that_is_collected() -> None:
+    strays = [
+        str(source)
+        for source in sources("tests")
+        if not source.name.startswith("test_")
+        and any(
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.name.startswith("test_")
+            for node in ast.walk(ast.parse((ROOT / source).read_text()))
+        )
+    ]
+
+    assert strays == []
+
+
+def test_every_tests_name__is_a_sentence_about_a_subject() -> None:
+    wrong = [
+        f"{source}: {node.name}"
+        for source in sources("tests")
+        for node in ast.walk(ast.parse((ROOT / source).read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not re.fullmatch(r"test_[a-z0-9]+(_[a-z0-9]+)*__[a-z0-9]+(_[a-z0-9]+)*", node.name)
+    ]
+
+    assert wrong == []
+
+
+# What may not be committed
+
+
+def tracked() -> list[Path]:
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+        ).stdout.decode()
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout: nothing says what is committed")
+    return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+SECRETS = re.compile(
+    r"(?:AKIA|ASIA)[A-Z0-9]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|xox[baprs]-[A-Za-z0-9-]{10,}"
+)
+PLACES = re.compile(
+    r"(?<![\w.$}-])/(?:work|root|home|Users|opt/wheels)/[A-Za-z0-9._-]+"
+    r"|(?:pypi|files\.pythonhosted|registry\.npmjs|registry\.yarnpkg)\.org?\b(?:/simple|/[a-z@])"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cd /root/project",
+        "file:///home/alice/x",
+        '"/work/main"',
+        "--index-url=https://pypi.org/simple",
+        '"resolved": "https://registry.npmjs.org/ai"',
+        "AKIA" + "A" * 16,
+        "-----BEGIN RSA PRIVATE KEY-----",
+    ],
+)
+def test_the_patterns_of_what_may_not_be_committed__find_it(text: str) -> None:
+    assert SECRETS.search(text) or PLACES.search(text)
+
+
+def test_nothing_committed__names_a_machine_a_registry_or_a_secret() -> None:
+    found = []
+    for path in tracked():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        if path != Path(__file__):
+            hits = [hit[0] for pattern in (SECRETS, PLACES) for hit in pattern.finditer(text)]
+            found += [f"{path.relative_to(ROOT)}: {hit}" for hit in hits]
+
+    assert found == []
+
+
+def test_nothing_committed__is_made_by_a_machine_or_large() -> None:
+    made = {"__pycache__", ".venv", ".envs", "node_modules", ".mypy_cache"}
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in tracked()
+        if made & set(path.relative_to(ROOT).parts)
+        or path.relative_to(ROOT).parts[0] == "data"
+        or path.name == ".env"
+        or path.stat().st_size > 500_000
+    ]
+
+    assert wrong == []
