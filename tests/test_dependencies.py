@@ -1,4 +1,4 @@
-"""The lock files agree with pyproject.toml and with one another, and hold nothing known to be broken."""
+"""The lock files agree with pyproject.toml and with one another, without known holes."""
 
 from __future__ import annotations
 
