@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 
 # Agents and clients that cannot share an environment with ours get one of their own in .envs/.
-LANGGRAPH := $(patsubst %,.envs/langgraph/.ready,$(wildcard examples/langgraph_agent/requirements.txt))
+AGENTS := .envs/langgraph/requirements.sha256 .envs/agents/requirements.sha256
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.envs/%/.ready,$(wildcard tests/clients/requirements-*.txt))
 NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/node/package-lock.json))
 
@@ -28,7 +28,7 @@ run: $(VENV)/.run ## start on http://127.0.0.1:8000, with what that needs and no
 
 install: $(VENV)/.all ## make .venv with everything: tests, tools, AWS, Redis, Pulumi
 
-test: $(VENV)/.all $(LANGGRAPH) $(CLIENTS) $(NODE) ## make what the tests need and run them all (ARGS="-k name -x")
+test: $(VENV)/.all $(AGENTS) $(CLIENTS) $(NODE) ## make what the tests need and run them all (ARGS="-k name -x")
 	@$(PY) -m pytest $(ARGS)
 
 check: $(VENV)/.all ## lint, format and types, as CI checks them
@@ -85,15 +85,19 @@ $(VENV)/.all: requirements/all.txt pyproject.toml $(PY)
 
 # Environments of the tests. One that cannot be made is no failure: its tests say that they skip.
 
-.envs/langgraph/.ready: examples/langgraph_agent/requirements.txt $(VENV)/.all
-	@$(ENVIRONMENT)
+.envs/langgraph/requirements.sha256: examples/langgraph_agent/requirements.txt $(VENV)/.all
+.envs/agents/requirements.sha256: tests/agents/zoo/requirements.txt $(VENV)/.all
+$(AGENTS):
+	@echo "Installing $< into $(@D), once ..."
+	@$(PY) -m tests.agents.environments $(notdir $(@D)) >/dev/null && touch $@ || \
+		echo "skipped: $< could not be installed, so tests with real agents skip; 'make $@' tries again"
 
 .envs/%/.ready: tests/clients/requirements-%.txt $(VENV)/.all
 	@$(ENVIRONMENT)
 
 ENVIRONMENT = echo "Installing $< into $(@D), once ..."; \
 	$(PY) -m venv --clear $(@D) && $(@D)/bin/python $(PIP_INSTALL) -r $< && touch $@ || \
-	{ rm -rf $(@D); echo "skipped: $< could not be installed, so tests that need it skip; 'make $@' shows why"; }
+	{ rm -rf $(@D); echo "skipped: $< could not be installed, so tests that need it skip; 'make $@' tries again"; }
 
 tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
 	@if ! command -v npm >/dev/null; then \
@@ -101,5 +105,5 @@ tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
 	else \
 		echo "Installing tests/clients/node, once ..."; \
 		(cd tests/clients/node && npm ci --no-audit --no-fund --loglevel=error) && touch $@ || \
-		echo "skipped: npm ci failed, so tests with JavaScript clients skip; 'make $@' shows why"; \
+		echo "skipped: npm ci failed, so tests with JavaScript clients skip; 'make $@' tries again"; \
 	fi
