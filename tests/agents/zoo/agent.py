@@ -26,7 +26,7 @@ from strands.models import Model
 
 app = BedrockAgentCoreApp()
 graph = build_graph()
-calls = 0
+endless_now = 0
 
 
 def empty_graph() -> Any:
@@ -188,9 +188,15 @@ async def agui(prompt: str, thread: str) -> AsyncIterator[Any]:
         yield event.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-async def stalling() -> AsyncIterator[str]:
-    yield "Before"
-    await asyncio.sleep(3600)
+async def endless() -> AsyncIterator[str]:
+    global endless_now
+    endless_now += 1
+    try:
+        while True:  # the SDK notices that nobody listens when it has something to say
+            yield "Before"
+            await asyncio.sleep(0.02)
+    finally:
+        endless_now -= 1
 
 
 async def breaking() -> AsyncIterator[str]:
@@ -214,8 +220,10 @@ async def answer(payload: dict[str, Any], context: Any) -> Any:
             return failing_graph().astream(question, stream_mode="updates")
         case "breaking":
             return breaking()
-        case "stalling":
-            return stalling()
+        case "endless":
+            return endless()
+        case "endless_now":
+            return {"endless_now": endless_now}
         case "raising":
             raise RuntimeError("the database password is hunter2")
         case "agui":
