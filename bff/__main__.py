@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             settings = with_local_credentials(Settings.load(environ))
             print(sign_token(settings, options.sub, ttl_seconds=options.ttl))
         case "create-table":
-            from bff.history.dynamodb import create_table
+            from bff.history.dynamodb_table import create_table
 
             region = Settings.load(environ).aws_region
             made = asyncio.run(create_table(options.name, region=region))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import random
 import re
 import secrets
@@ -17,15 +16,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from bff.events import well_formed
 from bff.history import CALL_TIMEOUT_SECONDS, Page, Session, StoredMessage, Turn
-from bff.history.aws import CHECK_SECONDS, Work, code_of, open_client
+from bff.history.aws import CHECK_SECONDS, Work, open_client
 from bff.history.dynamodb_items import (
     INDEX,
-    TABLE,
-    TTL_ATTRIBUTE,
     Item,
     digits,
     expired,
@@ -38,6 +33,7 @@ from bff.history.dynamodb_items import (
     touch,
     unpack,
 )
+from bff.history.dynamodb_table import check_table
 from bff.history.paging import (
     MessagePage,
     messages_of,
@@ -45,7 +41,6 @@ from bff.history.paging import (
     read_message_position,
     read_position,
 )
-from bff.settings import SettingsError
 
 PART_BYTES = 350_000
 """An item may have 400 KB with its keys."""
@@ -56,8 +51,6 @@ PARTS_AT_ONCE = 2
 
 _UPDATED = re.compile(r"[0-9]{20}#[A-Za-z0-9_-]{1,100}")
 
-_log = logging.getLogger(__name__)
-
 
 @asynccontextmanager
 async def open_dynamodb(
@@ -65,47 +58,12 @@ async def open_dynamodb(
 ) -> AsyncIterator[DynamoHistory]:
     """Raises `SettingsError` if there is no such table, or one of another shape."""
     async with open_client("dynamodb", region=region) as client:
-        await _check(client, table, min(CHECK_SECONDS, call_timeout_seconds))
+        await check_table(client, table, min(CHECK_SECONDS, call_timeout_seconds))
         work = Work(f"dynamodb://{table}", call_timeout_seconds)
         try:
             yield DynamoHistory(table, client, work)
         finally:
             await work.close()
-
-
-async def create_table(table: str, *, region: str) -> bool:
-    """Make the table and wait until it can be used; False if one of that name is there."""
-    async with open_client("dynamodb", region=region) as client:
-        try:
-            await client.create_table(TableName=table, **TABLE)
-        except client.exceptions.ResourceInUseException:
-            return False
-        await client.get_waiter("table_exists").wait(
-            TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-        )
-        await client.update_time_to_live(
-            TableName=table,
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": TTL_ATTRIBUTE},
-        )
-        return True
-
-
-async def _check(client: Any, table: str, timeout: float) -> None:
-    """Refuse a table that cannot serve; one that cannot be asked about may still come up."""
-    takes = f"a table that `python -m bff create-table {table}` or the stack made"
-    try:
-        async with asyncio.timeout(timeout):
-            found = (await client.describe_table(TableName=table))["Table"]
-    except client.exceptions.ResourceNotFoundException:
-        raise SettingsError("HISTORY", f"dynamodb://{table} (no such table)", takes) from None
-    except (ClientError, BotoCoreError, OSError) as error:
-        name = code_of(error) if isinstance(error, ClientError) else type(error).__name__
-        _log.warning("dynamodb://%s could not be looked at: %s", table, name)
-        return
-    indexes = {i["IndexName"]: i["KeySchema"] for i in found.get("LocalSecondaryIndexes", ())}
-    expected = TABLE["LocalSecondaryIndexes"][0]["KeySchema"]
-    if found["KeySchema"] != TABLE["KeySchema"] or indexes.get(INDEX) != expected:
-        raise SettingsError("HISTORY", f"dynamodb://{table} (a table with other keys)", takes)
 
 
 class DynamoHistory:

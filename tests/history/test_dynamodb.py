@@ -16,8 +16,9 @@ from aiohttp.test_utils import TestServer
 
 from bff.errors import Overloaded
 from bff.history import Session
-from bff.history.dynamodb import DynamoHistory, create_table, open_dynamodb
+from bff.history.dynamodb import DynamoHistory, open_dynamodb
 from bff.history.dynamodb_items import INDEX, TABLE
+from bff.history.dynamodb_table import create_table
 from bff.settings import SettingsError
 from tests.history.conftest import ALICE, BOB, TURN, turn
 
