@@ -53,7 +53,7 @@ class AgentCoreAgent:
         self._url = f"{self._endpoint}{path}?qualifier={quote(settings.agent_qualifier, safe='')}"
 
     def __repr__(self) -> str:
-        return f"<AgentCoreAgent {self._arn} {self._settings.agent_qualifier}>"
+        return f"<AgentCoreAgent {self._arn} at {self._endpoint}>"
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         body = upstream.payload(self._settings.agent_payload, prompt)

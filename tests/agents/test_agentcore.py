@@ -1,6 +1,5 @@
 """AgentCore Runtime behind its wire: what is signed and sent, and what its refusals become."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -188,7 +187,7 @@ async def test_endpoint_gone__is_unavailable_and_the_agent_was_not_called(
         settings = Settings(agent_runtime_arn=ARN)
         closed = wire.url
     async with open_agent(settings) as agent:
-        assert closed in repr(vars(agent)), "the test asks the endpoint that was closed"
+        assert closed in repr(agent), "the test asks the endpoint that was closed"
         raised, _ = await failure(agent)
         with pytest.raises(AgentUnavailable):
             await agent.ping()
@@ -261,6 +260,4 @@ async def test_region__is_that_of_the_arn(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", raising=False)
     arn = ARN.replace("us-west-2", "eu-central-1")
     async with open_agent(Settings(agent_runtime_arn=arn, aws_region="us-east-1")) as agent:
-        assert "https://bedrock-agentcore.eu-central-1.amazonaws.com/" in json.dumps(
-            vars(agent), default=str
-        )
+        assert "https://bedrock-agentcore.eu-central-1.amazonaws.com" in repr(agent)
