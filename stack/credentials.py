@@ -64,6 +64,6 @@ class Credentials(pulumi.ComponentResource):
                 ignore_changes=["secretString", "versionStages"],
             ),
         )
-        # The version's: whoever reads the ARN waits until there is a value. Bare, without a JSON
-        # key, since the value is plain text.
-        return version.arn
+        # The version's: whoever reads the secret's ARN waits until it has a value. Bare, without a
+        # JSON key, since the value is plain text.
+        return version.secret_id
