@@ -130,6 +130,9 @@ class FakeMemory:
         if rest:
             last = json.dumps([chosen[-1]["eventTimestamp"], chosen[-1]["eventId"]])
             more = {"nextToken": f"full|{last}"}
+        # filters are applied to what was scanned: a page may get short or empty by them
+        for condition in body.get("filter", {}).get("eventMetadata", ()):
+            chosen = [event for event in chosen if _meets(event["metadata"], condition)]
         if not body.get("includePayloads"):
             chosen = [{**event, "payload": []} for event in chosen]
         return web.json_response({"events": chosen, **more})
@@ -207,3 +210,14 @@ class FakeMemory:
         )
         async with TestServer(app) as server:
             yield str(server.make_url("/")).rstrip("/")
+
+
+def _meets(metadata: dict[str, Any], condition: dict[str, Any]) -> bool:
+    value = metadata.get(condition["left"]["metadataKey"])
+    match condition["operator"]:
+        case "EXISTS":
+            return value is not None
+        case "NOT_EXISTS":
+            return value is None
+        case _:
+            return bool(value == condition["right"]["metadataValue"])
