@@ -116,6 +116,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def problem_response(request: web.Request, problem: Problem) -> web.Response:
+    request.app[TELEMETRY].problem(problem.code)
     document = problem.document(request_id=request[REQUEST_ID], instance=request.path)
     response = web.Response(
         status=problem.status,

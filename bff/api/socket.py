@@ -109,11 +109,13 @@ class Socket:
             seconds = max(0.0, expires_at + EXPIRY_GRACE_SECONDS - time.time())
             close = partial(self._outbox.close, TOKEN_EXPIRED, at_once=True)
             expiry = asyncio.get_running_loop().call_later(seconds, close)
+        self._telemetry.socket_opened()
         try:
             async for message in self._response:
                 if not self._outbox.closing:
                     await self._on_message(message)
         finally:
+            self._telemetry.socket_closed()
             if expiry:
                 expiry.cancel()
             tasks = list(self._following.values())
@@ -236,6 +238,7 @@ class Socket:
             await self._refuse(Internal(agent_called=True), run_id=run_id)
 
     async def _refuse(self, problem: Problem, *, run_id: str | None = None) -> None:
+        self._telemetry.problem(problem.code)
         request_id, instance = self._request[REQUEST_ID], self._request.path
         document = problem.document(request_id=request_id, instance=instance)
         name = {} if run_id is None else {"run_id": run_id}

@@ -86,6 +86,11 @@ class Telemetry:
             with span_opened as span:
                 try:
                     yield exchange
+                except ConnectionError:
+                    raise
+                except Exception:  # too late to be answered
+                    exchange.status = 500
+                    raise
                 finally:
                     if span is not None:
                         answered(span, exchange.status)

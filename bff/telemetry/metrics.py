@@ -49,8 +49,8 @@ class Meter:
         self._request_seconds = histogram(
             "request_seconds", "From a request to its whole answer; streams not", _FAST, "route"
         )
-        self._problems = counter("problems", "Errors told to clients, by code", "code")
-        self._streams = gauge("open_streams", "Event streams being written")
+        self._problems = counter("problems", "Errors told instead of an answer", "code")
+        self._streams = gauge("open_streams", "Runs being streamed to clients")
         self._sockets = gauge("open_websockets", "WebSockets open")
         self._open_runs = gauge("open_runs", "Runs this process owns that have not ended")
         self._runs = counter("runs", "Runs ended, by status and error code", "status", "code")

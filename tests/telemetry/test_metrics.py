@@ -105,11 +105,10 @@ def test_a_method_somebody_made_up__makes_no_series_of_its_own() -> None:
     assert b'method="other"' in exposition[0]
 
 
-def test_a_client_that_left__is_told_apart(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_left__is_told_apart() -> None:
     telemetry = Telemetry()
 
     with (
-        caplog.at_level(logging.INFO, "bff.access"),
         pytest.raises(ConnectionResetError),
         telemetry.request(
             request_id="r1", method="GET", route="/x", client="", headers=CIMultiDict()
@@ -118,6 +117,20 @@ def test_a_client_that_left__is_told_apart(caplog: pytest.LogCaptureFixture) -> 
         raise ConnectionResetError
 
     assert value(telemetry.watch, "requests_total", method="GET", route="/x", status="499") == 1
+
+
+def test_a_reply_that_broke_off__is_an_error_of_ours() -> None:
+    telemetry = Telemetry()
+
+    with (
+        pytest.raises(ZeroDivisionError),
+        telemetry.request(
+            request_id="r1", method="GET", route="/x", client="", headers=CIMultiDict()
+        ),
+    ):
+        _ = 1 / 0
+
+    assert value(telemetry.watch, "requests_total", method="GET", route="/x", status="500") == 1
 
 
 def test_an_access_line__says_who_what_and_how_long(caplog: pytest.LogCaptureFixture) -> None:
