@@ -178,13 +178,21 @@ class KeySet:
 
 
 @asynccontextmanager
+async def fresh(keys: KeySet) -> AsyncIterator[KeySet]:
+    """The keys with their task. Entering does not wait for them: the provider may be down."""
+    task = asyncio.create_task(keys.keep_fresh(), name="identity provider keys")
+    try:
+        yield keys
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
 async def open_key_set(url: str) -> AsyncIterator[KeySet]:
-    """The keys at an address. Entering does not wait for them: the provider may be down."""
-    async with aiohttp.ClientSession(auto_decompress=False) as http:
-        keys = KeySet(partial(fetch, http, url))
-        task = asyncio.create_task(keys.keep_fresh(), name="identity provider keys")
-        try:
-            yield keys
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    """The keys at an address."""
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as http,
+        fresh(KeySet(partial(fetch, http, url))) as keys,
+    ):
+        yield keys

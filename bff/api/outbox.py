@@ -32,10 +32,12 @@ class Outbox:
         transport: asyncio.Transport,
         *,
         slow: Callable[[], None],
+        write_timeout_seconds: float = WRITE_TIMEOUT_SECONDS,
     ) -> None:
         self._response = response
         self._transport = transport
         self._slow = slow
+        self._write_timeout_seconds = write_timeout_seconds
         self._queue: deque[tuple[int, Send]] = deque()
         self._bytes = 0
         self._room = asyncio.Event()
@@ -82,7 +84,7 @@ class Outbox:
                 size, send = self._queue.popleft()
                 self._bytes -= size
                 self._room.set()
-                async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+                async with asyncio.timeout(self._write_timeout_seconds):
                     await send()
         except TimeoutError:
             self._slow()

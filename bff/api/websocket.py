@@ -35,11 +35,11 @@ async def chat(request: web.Request) -> web.StreamResponse:
         raise Draining(retry_after_seconds=1)
     response = web.WebSocketResponse(
         timeout=CLOSE_SECONDS,
-        heartbeat=PING_SECONDS,
+        heartbeat=request.app[SOCKETS].ping_seconds,
         autoping=False,
         protocols=(PROTOCOL,),
         compress=False,
-        max_msg_size=MAX_BODY_BYTES,
+        max_msg_size=MAX_BODY_BYTES + 1,  # the first size that is too large
     )
     _check_handshake(request)
     if not response.can_prepare(request):
@@ -78,6 +78,7 @@ class Sockets:
     """The sockets of this process, so that a drain can end them."""
 
     def __init__(self, runs: Runs) -> None:
+        self.ping_seconds = PING_SECONDS
         self._runs = runs
         self._open: set[Socket] = set()
 
