@@ -19,6 +19,7 @@ from bff.api import (
     agui,
     chat,
     openai,
+    openapi,
     playground,
     runs,
     sessions,
@@ -64,6 +65,9 @@ ROUTES = [
     web.get("/health", health),
     web.get("/ready", ready),
     web.get("/metrics", metrics),
+    web.get("/openapi.json", openapi.show_openapi),
+    web.get("/docs", openapi.show_docs),
+    web.get("/docs/{name:docs[.](?:css|js)}", openapi.show_docs_file),
 ]
 
 

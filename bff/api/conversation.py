@@ -8,7 +8,7 @@ grow by new fields.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
@@ -40,7 +40,7 @@ def _kind(content: object) -> str:
 Content = Annotated[
     Annotated[str, Tag("string")]
     | Annotated[list[Part], Tag("parts")]
-    | Annotated[object, Tag("other")],  # some roles have objects, which nobody reads here
+    | Annotated[dict[str, Any] | None, Tag("other")],  # some roles have it; nobody reads it here
     Discriminator(_kind),
 ]
 
@@ -65,10 +65,12 @@ def last_user_message(messages: Sequence[ConversationMessage]) -> str:
         case str():
             return checked(field, content)
         case list():
+            texts = []
             for number, part in enumerate(content):
                 if part.type != "text" or part.text is None:
                     raise invalid(f"{field}.{number}", "must be a part of type text")
-            return checked(field, "\n".join([part.text for part in content]))
+                texts.append(part.text)
+            return checked(field, "\n".join(texts))
         case _:
             raise invalid(field, "must be text or a list of parts")
 

@@ -1,0 +1,102 @@
+"""What requests and replies carry beside their bodies, as OpenAPI's components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bff.api.sessions import MAX_PER_PAGE
+
+PARAMETERS: Mapping[str, dict[str, Any]] = {
+    "XRequestId": {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "Kept if it is a sane one: `[A-Za-z0-9._-]{1,64}`.",
+        "schema": {"type": "string"},
+    },
+    "XOnBehalfOf": {
+        "name": "X-On-Behalf-Of",
+        "in": "header",
+        "description": "The user an API key acts for. Refused beside a JWT.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key and body give the same run, never a second call of the agent.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    },
+    "SecWebSocketProtocol": {
+        "name": "Sec-WebSocket-Protocol",
+        "in": "header",
+        "description": "`chat.v1`, and from browsers `bearer.<JWT>` beside it.",
+        "schema": {"type": "string", "examples": ["chat.v1"]},
+    },
+    "LastEventId": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The last event seen; wins over `after`.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    },
+    "After": {
+        "name": "after",
+        "in": "query",
+        "description": "The last event seen.",
+        "schema": {"type": "integer", "minimum": 0, "default": 0},
+    },
+    "Limit": {
+        "name": "limit",
+        "in": "query",
+        "description": "The most items of a page.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE},
+    },
+    "Cursor": {
+        "name": "cursor",
+        "in": "query",
+        "description": "The last page's `next_cursor`.",
+        "schema": {"type": "string"},
+    },
+    "RunId": {
+        "name": "run_id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1},
+    },
+    "SessionId": {
+        "name": "session_id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1},
+    },
+    "ChatId": {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": "The chat's id, percent-encoded.",
+        "schema": {"type": "string", "minLength": 1},
+    },
+}
+
+HEADERS: Mapping[str, dict[str, Any]] = {
+    "X-Request-Id": {"description": "Finds the request in the logs.", "schema": {"type": "string"}},
+    "X-RateLimit-Limit": {
+        "description": "Requests per window.",
+        "schema": {"type": "integer"},
+    },
+    "X-RateLimit-Remaining": {
+        "description": "Requests left in this window.",
+        "schema": {"type": "integer"},
+    },
+    "X-RateLimit-Reset": {
+        "description": "Seconds from now until the whole limit is there again.",
+        "schema": {"type": "integer"},
+    },
+    "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}},
+    "X-Should-Retry": {
+        "description": "Once the agent was called: who repeats the request pays it twice.",
+        "schema": {"const": "false"},
+    },
+    "X-Run-Id": {"description": "The run.", "schema": {"type": "string"}},
+    "X-Session-Id": {"description": "The session.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "Always `Bearer`.", "schema": {"type": "string"}},
+}
