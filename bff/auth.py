@@ -115,10 +115,10 @@ class Authenticator:
             scheme, _, credential = authorization[0].partition(" ")
             if scheme.lower() != "bearer":
                 raise Unauthenticated
-            principal = await self.identify_bearer(credential.strip(" "))
+            principal = await self._by_bearer(credential.strip(" "))
         return _acting_for(principal, on_behalf_of) if on_behalf_of else principal
 
-    async def identify_bearer(self, credential: str) -> Principal:
+    async def _by_bearer(self, credential: str) -> Principal:
         """Who sent this token, or this key where a token is expected."""
         principal = self._by_key(credential)
         if principal is None and looks_like_token(credential):
@@ -208,8 +208,8 @@ def new_key(name: str) -> tuple[str, str]:
     Raises `SettingsError` for a name that `API_KEYS` would not take.
     """
     plain = f"bff_{secrets.token_urlsafe(32)}"
-    entry = f"{name}:{hashlib.sha256(plain.encode()).hexdigest()}"
-    if "," in name:
-        raise SettingsError("API_KEYS", repr(name), "a name without a comma")
-    _ = Settings.load({"API_KEYS": entry})
+    key = ApiKey(name, hashlib.sha256(plain.encode()).hexdigest())
+    entry = f"{key.name}:{key.digest}"
+    if Settings.load({"API_KEYS": entry}).api_keys != (key,):
+        raise SettingsError("API_KEYS", repr(name), "a name without ':' and ','")
     return plain, entry
