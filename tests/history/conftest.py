@@ -1,7 +1,6 @@
 """Histories to ask, each with a real store behind it, and conversations to put into them."""
 
 import asyncio
-import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -12,47 +11,14 @@ import pytest
 from botocore.loaders import create_loader
 from moto.server import ThreadedMotoServer
 
-from bff.history import History, Turn, open_history
+from bff.history import History, open_history
 from bff.history.agentcore import AgentCoreHistory, open_memory
 from bff.history.dynamodb_table import create_table
 from bff.settings import DynamoHistory, Settings, SqliteHistory
 from tests.fakes.memory import MEMORY_ID, FakeMemory
+from tests.history.turns import derive
 
 LOADER = create_loader()
-
-ALICE = hashlib.sha256(b"alice").hexdigest()
-BOB = hashlib.sha256(b"bob").hexdigest()
-
-
-def derive(owner: str, session_id: str) -> str:
-    """Stands for the derivation in `bff.auth`: all a history knows is that it is one-way."""
-    return hashlib.sha256(f"{owner}/{session_id}".encode()).hexdigest()
-
-
-TURN = Turn(
-    run_id="run-1",
-    session_id="chat",
-    message="What is 15 * 23?",
-    answer="345.",
-    status="complete",
-    asked_at=1_790_000_000.125,
-    answered_at=1_790_000_001.5,
-    tool_calls=[{"id": "c1", "tool": "calculator", "args": {"x": "15*23"}, "result": "345"}],
-)
-
-
-def turn(n: int, *, session_id: str = "chat") -> Turn:
-    """The nth turn, ten seconds after the one before."""
-    asked_at = 1_790_000_000.25 + 10 * n
-    return Turn(
-        run_id=f"run-{n:03}-{session_id}",
-        session_id=session_id,
-        message=f"question {n}",
-        answer=f"answer {n}",
-        status="complete",
-        asked_at=asked_at,
-        answered_at=asked_at + 1.5,
-    )
 
 
 @pytest.fixture

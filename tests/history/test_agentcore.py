@@ -15,8 +15,9 @@ from bff.history.agentcore import AgentCoreHistory, open_memory
 from bff.history.agentcore_notes import LocalNotes, Note, fold
 from bff.settings import MemoryHistory, Settings, SettingsError
 from tests.fakes.memory import FakeMemory, Refused
-from tests.history.conftest import ALICE, BOB, TURN, VirtualTime, derive, memory_history, turn
+from tests.history.conftest import VirtualTime, memory_history
 from tests.history.test_agentcore_events import CHECKPOINT, dump, said
+from tests.history.turns import ALICE, BOB, TURN, derive, turn
 
 CHAT = derive(ALICE, "chat")
 THROTTLED = Refused(429, "ThrottledException")

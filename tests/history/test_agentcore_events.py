@@ -19,7 +19,7 @@ from bff.history.agentcore_events import (
     turn_events,
 )
 from bff.history.paging import messages_of
-from tests.history.conftest import TURN, turn
+from tests.history.turns import TURN, turn
 
 CHECKPOINT = json.dumps(
     {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bff.history import History, Page, Session, StoredMessage
 from bff.history.paging import first_title
-from tests.history.conftest import ALICE, BOB, TURN, turn
+from tests.history.turns import ALICE, BOB, TURN, turn
 
 
 async def all_sessions(history: History, owner: str, *, limit: int = 100) -> list[Session]:

@@ -20,7 +20,7 @@ from bff.history.dynamodb import DynamoHistory, open_dynamodb
 from bff.history.dynamodb_items import INDEX, TABLE
 from bff.history.dynamodb_table import create_table
 from bff.settings import SettingsError
-from tests.history.conftest import ALICE, BOB, TURN, turn
+from tests.history.turns import ALICE, BOB, TURN, turn
 
 REGION = "us-west-2"
 

@@ -17,13 +17,13 @@ from bff.history import sqlite
 from bff.history.sqlite import SqliteHistory, open_sqlite
 from bff.history.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
 from bff.settings import SettingsError
-from tests.history.conftest import ALICE, TURN, turn
+from tests.history.turns import ALICE, TURN, turn
 
 WRITER = textwrap.dedent(
     """
     import asyncio, sys
     from bff.history.sqlite import open_sqlite
-    from tests.history.conftest import ALICE, turn
+    from tests.history.turns import ALICE, turn
 
     async def write(path, name):
         async with open_sqlite(path) as history:
@@ -111,7 +111,7 @@ async def test_a_transaction_cut_off_in_the_middle__leaves_nothing_of_it(tmp_pat
 async def test_several_processes__make_and_write_one_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "er" / "bff.db"
     names = ["one", "two", "three"]
-    processes = [await start_writer(path, name, 40) for name in names]
+    processes = [await start_writer(path, name, 20) for name in names]
 
     for process in processes:
         await process.communicate()
@@ -121,7 +121,7 @@ async def test_several_processes__make_and_write_one_file(tmp_path: Path) -> Non
         for name in names:
             found = await history.messages(ALICE, name, limit=1000)
             assert found is not None
-            assert len(found[1].items) == 80
+            assert len(found[1].items) == 40
 
 
 def modes_in(directory: Path) -> dict[str, int]:
