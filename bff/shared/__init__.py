@@ -37,7 +37,12 @@ async def open_shared(
         return upkeep.probe()
 
     epochs = Epochs(grace_seconds=timing.grace_seconds, lost=lost)
-    server = Server(settings.redis_url, probe=probe, call_seconds=timing.call_seconds)
+    server = Server(
+        settings.redis_url,
+        probe=probe,
+        call_seconds=timing.call_seconds,
+        slack_seconds=timing.slack_seconds,
+    )
     requests, limits, chores = Lane(server), Lane(server), Lane(server)
     log = SharedRunLog(
         server=server, lane=requests, task=task, timing=timing,

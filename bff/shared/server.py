@@ -91,17 +91,23 @@ class Server:
     """The server, behind its breaker. `up` says whether calls are worth making."""
 
     def __init__(
-        self, url: str, *, probe: Callable[[], Sequence[Call]], call_seconds: float
+        self,
+        url: str,
+        *,
+        probe: Callable[[], Sequence[Call]],
+        call_seconds: float,
+        slack_seconds: float,
     ) -> None:
         self.up = False
         self.on_up: list[Callable[[Sequence[Any]], None]] = []
         """Told with the probe's replies, before anybody else's call is let through."""
-        self.on_down: list[Callable[[], None]] = []
         self._client = connect(url)
         self._name = urlsplit(url).hostname or "?"
         self._cluster = isinstance(self._client, RedisCluster)
         self._probe = probe
         self._call_seconds = call_seconds
+        self._slack_seconds = slack_seconds
+        self._answered_at = 0.0
         self._steady_since = time.monotonic()
         self._down = asyncio.Event()
         self._down.set()
@@ -119,11 +125,11 @@ class Server:
 
     @property
     def steady_seconds(self) -> float:
-        """For how long nothing has gone wrong between the server and this process."""
+        """For how long the server has been there, but for moments too short to cost a lease."""
         return time.monotonic() - self._steady_since if self.up else 0.0
 
     def unsteady(self) -> None:
-        """Something has gone wrong that no call has noticed."""
+        """Owners may have been kept from renewing their leases: they get time to do so."""
         self._steady_since = time.monotonic()
 
     async def pipeline(self, calls: Sequence[Call]) -> Sequence[Any]:
@@ -131,10 +137,12 @@ class Server:
         if not self.up:
             raise Unreachable
         try:
-            return await within(self._call_seconds, asyncio.ensure_future(self._send(calls)))
+            replies = await within(self._call_seconds, asyncio.ensure_future(self._send(calls)))
         except (RedisError, OSError, TimeoutError) as error:
             self.failed(error)
             raise Unreachable from error
+        self._answered_at = time.monotonic()
+        return replies
 
     async def _send(self, calls: Sequence[Call]) -> Sequence[Any]:
         replies = await self._execute([_evalsha(call) for call in calls])
@@ -157,7 +165,6 @@ class Server:
 
     def failed(self, error: BaseException) -> None:
         """Open the breaker."""
-        self.unsteady()
         if not self.up:
             return
         self.up = False
@@ -168,8 +175,6 @@ class Server:
             error,
         )
         self._down.set()
-        for tell in self.on_down:
-            tell()
 
     async def look(self, *, seconds: float) -> bool:
         """Try the server once; true if it is there (again)."""
@@ -180,7 +185,9 @@ class Server:
         except (RedisError, OSError, TimeoutError) as error:
             logger.debug("%s is not there: %s", self._name, type(error).__name__)
             return False
-        self.unsteady()
+        if time.monotonic() - self._answered_at > self._slack_seconds:
+            self.unsteady()
+        self._answered_at = time.monotonic()
         self.up = True
         for tell in self.on_up:
             tell(replies)

@@ -18,7 +18,7 @@ class Timing:
     renew_seconds: float = 1.0
     tick_seconds: float = 0.5
     """Between two looks at followed runs that are silent."""
-    sweep_seconds: float = 2.0
+    sweep_seconds: float = 1.0
     """Between two looks for dead runs that nobody asks for."""
     grace_seconds: float = 2.0
     """Owners have so long to come forward after the server was away, or lost its keys."""
@@ -26,6 +26,11 @@ class Timing:
     """A task that was not heard of for so long has no share of the limits."""
     watch_seconds: float = 30.0
     """A task that followed a run is sent its events for so long without asking again."""
+
+    @property
+    def slack_seconds(self) -> float:
+        """A server that was away for less than this has cost no living owner its lease."""
+        return max(0.0, self.lease_seconds - self.renew_seconds - 2 * self.tick_seconds)
 
     def milliseconds(self, seconds: float) -> int:
         return int(seconds * 1000)

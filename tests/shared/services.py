@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -112,6 +113,8 @@ class Reading:
 
     run_id: str = ""
     events: list[tuple[int, str, str]] = field(default_factory=list)
+    first_at: float | None = None
+    """When the first event of the last stream came."""
 
     @property
     def last(self) -> int:
@@ -135,6 +138,7 @@ class Reading:
         """Read a stream to its end, its break, or event `until`."""
         assert reply.status == 200, await reply.text()
         self.run_id = reply.headers["X-Run-Id"]
+        self.first_at = None
         fields: dict[str, str] = {}
         try:
             async for line in reply.content:
@@ -142,6 +146,7 @@ class Reading:
                 if name:
                     fields[name] = value
                 elif "event" in fields:
+                    self.first_at = self.first_at or time.monotonic()
                     self.events.append((int(fields["id"]), fields["event"], fields["data"]))
                     fields = {}
                     if until is not None and self.last >= until:

@@ -82,10 +82,9 @@ async def test_tasks_that_are_killed_or_frozen__cost_no_event_and_leave_no_silen
             assert reading.events[-1][1] == "error"
             assert json.loads(reading.events[-1][2])["code"] == "interrupted"
             # the frozen task, back again, says the same as the one that judged
-            for task in (b, c):
-                state = await interrupted(client, task, reading)
-                assert state["last_event_id"] == reading.last
-            async with client.get(f"{b.url}/v1/sessions/{state['session_id']}") as reply:
+            states = [await interrupted(client, task, reading) for task in (b, c)]
+            assert [state["last_event_id"] for state in states] == [reading.last] * 2
+            async with client.get(f"{b.url}/v1/sessions/{states[0]['session_id']}") as reply:
                 answer = (await reply.json())["messages"][-1]
             assert (answer["status"], answer["content"]) == ("interrupted", reading.text)
         assert len(agent.calls) == 3 + len(losing)
