@@ -13,11 +13,11 @@ import pulumi
 import pulumi_aws as aws
 
 from stack.metrics import (
-    AGENT_FAILURES,
-    AGENT_THROTTLES,
-    FIRST_EVENT_SECONDS,
+    AGENT_THROTTLED,
     NAMESPACE,
-    REQUEST_SECONDS,
+    REQUEST_LATENCY,
+    RUN_ERRORS,
+    TIME_TO_FIRST_EVENT,
 )
 
 Dimensions = Mapping[str, pulumi.Input[str]]
@@ -76,23 +76,23 @@ class Alarms(pulumi.ComponentResource):
         self._alarm(
             "latency",
             "Requests that wait for no agent take over 2 s: CPU, Valkey or DynamoDB",
-            metric=(NAMESPACE, REQUEST_SECONDS, own),
+            metric=(NAMESPACE, REQUEST_LATENCY, own),
             statistic="Average",
-            over=2,
+            over=2_000,
             times=3,
         )
         self._alarm(
             "first-event",
             "One run in ten waits over 20 s for the agent's first word: cold starts, a slow model",
-            metric=(NAMESPACE, FIRST_EVENT_SECONDS, own),
+            metric=(NAMESPACE, TIME_TO_FIRST_EVENT, own),
             statistic="p90",
-            over=20,
+            over=20_000,
             times=3,
         )
         self._alarm(
             "agent-failures",
             "Runs end in an error of the agent's: see the runtime's own log",
-            metric=(NAMESPACE, AGENT_FAILURES, own),
+            metric=(NAMESPACE, RUN_ERRORS, own),
             statistic="Sum",
             over=10,
             times=2,
@@ -100,7 +100,7 @@ class Alarms(pulumi.ComponentResource):
         self._alarm(
             "agent-throttles",
             "AgentCore refuses calls for their number: raise the account's quotas",
-            metric=(NAMESPACE, AGENT_THROTTLES, own),
+            metric=(NAMESPACE, AGENT_THROTTLED, own),
             statistic="Sum",
             over=10,
             times=2,

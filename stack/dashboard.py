@@ -10,12 +10,12 @@ import pulumi
 import pulumi_aws as aws
 
 from stack.metrics import (
-    AGENT_FAILURES,
-    AGENT_THROTTLES,
-    FIRST_EVENT_SECONDS,
+    AGENT_THROTTLED,
     NAMESPACE,
     OPEN_STREAMS,
-    REQUEST_SECONDS,
+    REQUEST_LATENCY,
+    RUN_ERRORS,
+    TIME_TO_FIRST_EVENT,
 )
 
 HALF, HEIGHT = 12, 6
@@ -82,27 +82,27 @@ class Dashboard(pulumi.ComponentResource):
                 mark=(args.streams_per_task, "scales out"),
             ),
             self._chart(
-                "Seconds to the agent's first event",
+                "Milliseconds to the agent's first event",
                 "p50",
                 [
-                    [NAMESPACE, FIRST_EVENT_SECONDS, *own],
-                    [NAMESPACE, FIRST_EVENT_SECONDS, *own, {"stat": "p90"}],
-                    [NAMESPACE, FIRST_EVENT_SECONDS, *own, {"stat": "p99"}],
+                    [NAMESPACE, TIME_TO_FIRST_EVENT, *own],
+                    [NAMESPACE, TIME_TO_FIRST_EVENT, *own, {"stat": "p90"}],
+                    [NAMESPACE, TIME_TO_FIRST_EVENT, *own, {"stat": "p99"}],
                 ],
             ),
             self._chart(
-                "Seconds of requests that wait for no agent",
+                "Milliseconds of requests that wait for no agent",
                 "Average",
                 [
-                    [NAMESPACE, REQUEST_SECONDS, *own],
-                    [NAMESPACE, REQUEST_SECONDS, *own, {"stat": "p99"}],
+                    [NAMESPACE, REQUEST_LATENCY, *own],
+                    [NAMESPACE, REQUEST_LATENCY, *own, {"stat": "p99"}],
                 ],
-                mark=(2, "alarm"),
+                mark=(2_000, "alarm"),
             ),
             self._chart(
                 "The agent's failures and refusals",
                 "Sum",
-                [[NAMESPACE, AGENT_FAILURES, *own], [NAMESPACE, AGENT_THROTTLES, *own]],
+                [[NAMESPACE, RUN_ERRORS, *own], [NAMESPACE, AGENT_THROTTLED, *own]],
             ),
             self._chart(
                 "Tasks",

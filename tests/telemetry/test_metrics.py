@@ -12,10 +12,11 @@ from multidict import CIMultiDict
 
 from bff.settings import Settings
 from bff.telemetry import Telemetry, open_telemetry
-from bff.telemetry.emf import SAMPLES, UNITS, EmbeddedMetrics
+from bff.telemetry.emf import NAMESPACE, SAMPLES, UNITS, EmbeddedMetrics
 from bff.telemetry.lag import INTERVAL_SECONDS, WINDOW_SECONDS, watch_loop
 from bff.telemetry.logs import JsonFormatter, open_logs
 from bff.telemetry.metrics import Meter
+from stack import metrics as stack_metrics
 
 
 def value(meter: Meter, name: str, **labels: str) -> float | None:
@@ -210,6 +211,13 @@ def test_a_document__is_what_cloudwatchs_specification_asks_for() -> None:
     assert set(document) == {"_aws", "Service", *named}
     assert document["TimeToFirstEvent"] == [250.0]
     assert document["RequestLatency"] == [2.0]
+
+
+def test_the_stack__reads_only_metrics_that_are_written() -> None:
+    read = {value for name, value in vars(stack_metrics).items() if name.isupper()}
+
+    assert NAMESPACE in read
+    assert read - {NAMESPACE} <= UNITS.keys()
 
 
 def test_a_document__counts_what_happened_since_the_last() -> None:
