@@ -5,6 +5,7 @@ import { GrowingMarkdown } from "./markdown.js";
 import { Problem } from "./api.js";
 import { problemCard } from "./problem.js";
 
+const LONGEST_LINE = 64;
 const ENDS = {
   cancelled: "Stopped.",
   failed: "The answer ended with an error.",
@@ -104,13 +105,12 @@ export class Answer {
   #draw() {
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
-    const last = this.node.dataset.status !== "running";
-    for (const text of this.#texts) text.draw({ last: last || text !== this.#open });
+    if (this.#open instanceof GrowingMarkdown) this.#open.draw();
     this.#changed();
   }
 
   #close() {
-    this.#open?.close?.();
+    this.#open?.close();
     this.#open = null;
   }
 
@@ -160,7 +160,7 @@ export class Answer {
 
   #footer(usage) {
     const words = usage && [`${usage.input_tokens ?? 0} tokens in`, `${usage.output_tokens ?? 0} out`].join(" · ");
-    if (this.text) this.#foot.append(copyButton(() => this.text, "Copy the answer") ?? "");
+    if (this.text && this.node.dataset.status !== "failed") this.#foot.append(copyButton(() => this.text, "Copy the answer") ?? "");
     if (words) this.#foot.append(element("span", {}, words));
   }
 }
@@ -198,6 +198,8 @@ class Customs {
   constructor() {
     this.node = element("details", { class: "fold custom" }, element("summary", {}, icon("chevron"), this.#title), this.#list);
   }
+
+  close() {}
 
   add(value) {
     this.#count += 1;
@@ -242,16 +244,31 @@ class ToolCard {
   }
 }
 
-/** A value as indented JSON; text that is JSON is read first, other text stays as it is. */
+/** A value as JSON to read; text that is JSON is read first, other text stays as it is. */
 function jsonBlock(value) {
-  let shown = value;
-  if (typeof value === "string") {
-    try {
-      shown = /^\s*[{[]/.test(value) ? JSON.parse(value) : value;
-    } catch {
-      // it only looked like JSON
-    }
+  return element("pre", { class: "json", dir: "auto", tabindex: "0" }, readable(value));
+}
+
+function readable(value) {
+  try {
+    if (typeof value !== "string") return spread(value);
+    return /^\s*[{[]/.test(value) ? spread(JSON.parse(value)) : value;
+  } catch {
+    // it only looked like JSON, or is nested deeper than anything that means well
+    return typeof value === "string" ? value : "(nested too deeply to be shown)";
   }
-  const text = typeof shown === "string" ? shown : JSON.stringify(shown, null, 2);
-  return element("pre", { class: "json", dir: "auto", tabindex: "0" }, text);
+}
+
+/** What fits on a line stays on it; the rest is spread over several. */
+function spread(value, indent = "") {
+  const line = JSON.stringify(value);
+  if (value === null || typeof value !== "object" || indent.length > 24) return line;
+  const list = Array.isArray(value);
+  const [open, close] = list ? "[]" : "{}";
+  const inner = `${indent}  `;
+  const parts = list
+    ? value.map((item) => spread(item, inner))
+    : Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${spread(item, inner)}`);
+  if (line.length + indent.length <= LONGEST_LINE) return `${open}${parts.join(", ")}${close}`;
+  return `${open}\n${parts.map((part) => inner + part).join(",\n")}\n${indent}${close}`;
 }

@@ -73,6 +73,6 @@ export class Conversation {
 
   #keepUp() {
     if (this.#following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    else this.#look();
+    this.#look();
   }
 }

@@ -5,32 +5,33 @@ export const byId = (id) => document.getElementById(id);
 /** A new element; properties are attributes, `on…` listeners; children are nodes or text. */
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
+  // children first: Chromium looks through all of them for each one that comes under dir="auto"
+  node.append(...children.filter((child) => child !== null && child !== undefined));
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 }
 
 const ICONS = {
-  check: "M5 12.5l4.500 4.500L19 7.500",
+  check: "M5 12.5l4.5 4.5L19 7.5",
   chevron: "M9 6l6 6-6 6",
   close: "M6 6l12 12M18 6L6 18",
   copy: "M9 9h10v11H9zM5 15V4h10",
   cross: "M7 7l10 10M17 7L7 17",
   down: "M12 5v14M6 13l6 6 6-6",
   edit: "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",
-  key: "M14.500 9.500a4 4 0 1 0-3.200 3.900L13 15h2v2h2v2h3v-3l-5.900-5.900z",
+  key: "M12 15.5a4 4 0 1 1-8 0 4 4 0 0 1 8 0zM11 12.5l9-9M15.5 8l3 3M18 5.5l2 2",
   menu: "M4 7h16M4 12h16M4 17h10",
   plus: "M12 5v14M5 12h14",
   stop: "M7 7h10v10H7z",
-  theme: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
-  tool: "M14.500 6.500a4 4 0 0 1 5-2l-2.500 2.500 .5 2.500 2.500.500 2-2a4 4 0 0 1-5.500 5l-7 7a2 2 0 0 1-3-3l7-7a4 4 0 0 1 1-3.500z",
-  trash: "M5 7h14M10 4h4M7 7l1 13h8l1-13M10.500 11v5M13.500 11v5",
+  theme: "M12 4a8 8 0 1 0 0 16 8 8 0 1 0 0-16zM12 4a8 8 0 0 1 0 16z",
+  tool: "M14.5 6.5a4 4 0 0 1 5-2l-2.5 2.5 .5 2.5 2.5.5 2-2a4 4 0 0 1-5.5 5l-7 7a2 2 0 0 1-3-3l7-7a4 4 0 0 1 1-3.5z",
+  trash: "M5 7h14M10 4h4M7 7l1 13h8l1-13M10.5 11v5M13.5 11v5",
   up: "M12 19V5M6 11l6-6 6 6",
-  warning: "M12 4l9 16H3zM12 10v4M12 17v.010",
+  warning: "M12 4l9 16H3zM12 10v4M12 17v.01",
 };
 
 /** A line drawing that says nothing to a screen reader. */

@@ -61,8 +61,8 @@ function drawer() {
   byId("close-sidebar").addEventListener("click", () => show(false));
   backdrop.addEventListener("click", () => show(false));
   sidebar.addEventListener("click", (event) => event.target.closest("a[href^='#']") && show(false));
-  sidebar.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !shown || event.defaultPrevented) return;
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !shown || event.defaultPrevented || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     show(false);
   });

@@ -7,7 +7,7 @@ import { copyButton, element } from "./element.js";
 import { renderInline } from "./inline.js";
 
 const DEEPEST = 5;
-const LONGEST = 400_000; // what is longer is shown without markup
+const LONGEST = 200_000; // what is longer is shown without markup
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^\s`]{0,40})/;
 const HEADING = /^ {0,3}(#{1,6}) +(\S.*)$/;
@@ -38,14 +38,19 @@ export class GrowingMarkdown {
     this.#source += text;
   }
 
+  /** Nothing will be appended any more. */
+  close() {
+    this.draw({ last: true });
+  }
+
   /** Bring the page up to date with the text. */
   draw({ last = false } = {}) {
     if (this.#source.length > LONGEST) return this.#drawPlain();
     const text = this.#source.slice(this.#settled);
     const blocks = parse(text);
     // a line that is not complete may still turn out to belong to the block before it
-    const tailComplete = blocks.length > 0 && text.slice(blocks.at(-1).start).includes("\n");
-    const open = last ? 0 : tailComplete ? 1 : 2;
+    const certain = blocks.at(-2)?.closed || text.includes("\n", blocks.at(-1)?.start);
+    const open = last ? 0 : certain ? 1 : 2;
     blocks.forEach((block, index) => this.#place(block, index));
     for (const { node } of this.#tail.splice(blocks.length)) node.remove();
     const done = this.#tail.splice(0, Math.max(0, blocks.length - open));
@@ -82,7 +87,7 @@ export class GrowingMarkdown {
 export function renderMarkdown(root, text) {
   const markdown = new GrowingMarkdown(root);
   markdown.append(text);
-  markdown.draw({ last: true });
+  markdown.close();
 }
 
 function same(one, other) {
@@ -109,6 +114,7 @@ function parse(text, depth = 0) {
     const block = readBlock(lines, at, depth);
     block.start = starts[at];
     block.end = Math.min(starts[block.next] ?? text.length, text.length);
+    block.closed = block.type !== "list" && lines[block.next]?.trim() === "";
     block.raw = text.slice(block.start, block.end).trimEnd();
     blocks.push(block);
     at = block.next;
