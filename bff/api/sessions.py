@@ -76,7 +76,7 @@ async def show_session(request: web.Request) -> web.StreamResponse:
     if found is not None:
         session, page = found
     elif run is not None and after is None:
-        session, page = _begun(run), Page[StoredMessage]([])
+        session, page = _begun(run), Page(())
     else:
         raise NotFound
     messages = [_message(message) for message in page.items]
