@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -60,6 +60,8 @@ class Planned:
     """The parent's type and name."""
     provider: str
     """Type and name, empty for the default one."""
+    providers: Mapping[str, str]
+    """What a component of another language hands to its parts."""
     depends_on: frozenset[str]
     component: bool
 
@@ -213,6 +215,10 @@ class _Engine(mocks.MockMonitor):
                     ignore_changes=tuple(request.ignoreChanges),
                     parent=_key_of(request.parent),
                     provider=_key_of(request.provider.rpartition("::")[0]),
+                    providers={
+                        package: _key_of(reference.rpartition("::")[0])
+                        for package, reference in request.providers.items()
+                    },
                     depends_on=frozenset(map(_key_of, request.dependencies)),
                     component=not request.custom,
                 )
@@ -282,9 +288,22 @@ def make_plan(
     plan = Plan()
 
     def run() -> None:
-        asyncio.run(main())
+        try:
+            asyncio.run(main())
+        finally:
+            for loop in loops:
+                loop.close()
+
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def give_loop() -> None:
+        """Pulumi opens an event loop in every thread that has none, and closes none."""
+        loops.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(loops[-1])
 
     async def main() -> None:
+        threads = ThreadPoolExecutor(initializer=give_loop)
+        asyncio.get_running_loop().set_default_executor(threads)
         cloud = _Cloud(plan, preview, answers or {})
         set_all_config(settings, [])
         engine = _Engine(plan, cloud)
@@ -294,10 +313,7 @@ def make_plan(
             await run_in_stack(program)
 
     with warnings.catch_warnings():
-        # Pulumi opens an event loop in every thread that it deserializes in, and closes none.
-        warnings.simplefilter("ignore", ResourceWarning)
         # Said on import of parts that nobody uses; what we use is warned of from elsewhere.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"pulumi_awsx?\.")
         contextvars.copy_context().run(run)
-        gc.collect()
     return plan

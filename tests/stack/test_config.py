@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from stack.config import StackConfig
+from tests.stack.planner import DIGEST, REQUIRED, ROOT, RUNTIME_ARN, make_plan
+
+IMAGE = f"123456789012.dkr.ecr.us-west-2.amazonaws.com/agentcore-bff@{DIGEST}"
+NETWORK = {
+    "vpcId": "vpc-0123456789abcdef0",
+    "publicSubnetIds": ["subnet-0000000a", "subnet-0000000b"],
+    "privateSubnetIds": ["subnet-1111111a", "subnet-1111111b"],
+}
+
+
+def load(stack: str, config: dict[str, Any] | None = None, **options: Any) -> StackConfig:
+    """What the program would go by; nothing is planned."""
+    loaded: list[StackConfig] = []
+    plan = make_plan(
+        stack, config, program=lambda: loaded.append(StackConfig.load()), **options
+    )
+    assert plan.resources == []
+    return loaded[0]
+
+
+def problems(stack: str, config: dict[str, Any] | None = None, **options: Any) -> list[str]:
+    """What is refused, a line a problem; nothing was planned before."""
+    with pytest.raises(pulumi.RunError) as refused:
+        make_plan(stack, config, **options)
+    first, *lines = str(refused.value).splitlines()
+    assert first.startswith(f"{len(lines)} problem"), first
+    return [line.strip().removeprefix("agentcore-bff:") for line in lines]
+
+
+def keys(lines: list[str]) -> set[str]:
+    return {line.partition(":")[0] for line in lines}
+
+
+def test_dev__contract_defaults() -> None:
+    config = load("dev")
+
+    assert (config.cpu, config.memory, config.min_tasks, config.max_tasks) == (256, 512, 1, 2)
+    assert (config.cpu_target, config.requests_per_target, config.streams_per_task) == (
+        70,
+        1000,
+        200,
+    )
+    assert config.nat_gateways == "Single"
+    assert (config.vpc_endpoints, config.shared_cache, config.waf) == (False, False, False)
+    assert (config.deployment, config.architecture) == ("rolling", "arm64")
+    assert (config.log_retention_days, config.deregistration_delay_seconds) == (14, 20)
+    assert config.region == "us-west-2"
+    assert not config.prod
+
+
+@pytest.mark.parametrize("stack", ["prod", "prod-eu"])
+def test_prod__contract_defaults(stack: str) -> None:
+    config = load(stack)
+
+    assert (config.cpu, config.memory, config.min_tasks, config.max_tasks) == (512, 1024, 2, 10)
+    assert config.nat_gateways == "OnePerAz"
+    assert (config.vpc_endpoints, config.shared_cache, config.waf) == (True, True, True)
+    assert (config.log_retention_days, config.deregistration_delay_seconds) == (14, 120)
+    assert config.prod
+
+
+@pytest.mark.parametrize("stack", ["qa", "production", "preprod"])
+def test_other_stacks__follow_dev(stack: str) -> None:
+    # The planner takes prod's file for what begins with `prod`; the rules are the name's alone.
+    config = load(stack, {"domainName": "chat.example.com", "hostedZoneName": "example.com"})
+
+    assert config.cpu == 256
+    assert not config.prod
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_committed_file__says_exactly_what_is_missing(stack: str) -> None:
+    lines = problems(stack, without=tuple(REQUIRED[stack]))
+
+    assert keys(lines) == set(REQUIRED[stack])
+    assert all("missing, takes" in line for line in lines)
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_committed_file__names_each_missing_key_in_its_comments(stack: str) -> None:
+    text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
+
+    for key in REQUIRED[stack]:
+        assert f"pulumi config set {key} " in text
+
+
+def test_project_file__has_no_types_and_no_defaults() -> None:
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+
+    assert project["name"] == "agentcore-bff"
+    assert project["main"] == "stack"
+    assert "config" not in project
+
+
+def test_refusal__names_all_problems_at_once() -> None:
+    lines = problems(
+        "prod",
+        {
+            "agentRuntimeArn": "arn:aws:lambda:us-west-2:123456789012:function:x",
+            "cpu": 300,
+            "minTasks": 4,
+            "maxTasks": 3,
+            "sharedCache": False,
+            "alarmEmail": "nobody",
+            "cpuTraget": 60,
+            "corsOrigins": ["*"],
+            "waf": "perhaps",
+        },
+        without=("domainName",),
+    )
+
+    assert keys(lines) == {
+        *("agentRuntimeArn", "cpu", "minTasks", "sharedCache", "alarmEmail", "cpuTraget"),
+        *("corsOrigins", "waf", "domainName"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "takes"),
+    [
+        ("agentRuntimeArn", "my_agent", "arn:aws:bedrock-agentcore:REGION"),
+        ("agentRuntimeArn", RUNTIME_ARN + "/runtime-endpoint/DEFAULT", "arn:aws"),
+        ("cpu", 300, "one of 256, 512, 1024"),
+        ("cpu", "0.25", "one of 256"),
+        ("memory", 3000, "takes 512, 1024, 2048"),
+        ("memory", 4096, "with cpu 256, takes 512, 1024, 2048"),
+        ("minTasks", 0, "from 1 to 500"),
+        ("minTasks", "two", "a whole number"),
+        ("maxTasks", -1, "from 1 to 500"),
+        ("cpuTarget", 100, "from 10 to 90"),
+        ("requestsPerTarget", 0, "from 1"),
+        ("streamsPerTask", 0, "from 1"),
+        ("natGateways", "one", "None or Single or OnePerAz"),
+        ("vpcEndpoints", "yes", "true or false"),
+        ("sharedCache", 1, "true or false"),
+        ("deployment", "canary", "takes rolling"),
+        ("logRetentionDays", 10, "one of 1, 3, 5, 7, 14"),
+        ("alarmEmail", "a@b", "one e-mail address"),
+        ("alarmEmail", "a@example.com,b@example.com", "one e-mail address"),
+        ("corsOrigins", "https://app.example.com", "a list of strings"),
+        ("corsOrigins", ["*"], "exact origins"),
+        ("corsOrigins", ["https://app.example.com/"], "exact origins"),
+        ("corsOrigins", ["https://a.example.com", "https://a.example.com"], "each value once"),
+        ("jwksUrl", "http://idp.example.com/keys", "https://"),
+        ("jwksUrl", "https://idp.example.com:8443/keys", "another port than 443"),
+        ("jwtIssuer", "with space", "text without spaces"),
+        ("architecture", "x86_64", "arm64 or amd64"),
+        ("memoryId", "no-memory", "agentcore://MEMORY_ID"),
+        ("deregistrationDelay", 3601, "from 0 to 3600"),
+        ("image", "agentcore-bff:latest", "@sha256:DIGEST"),
+        ("image", f"x.dkr.ecr.us-west-2.amazonaws.com/a@{DIGEST}", "ACCOUNT.dkr.ecr.REGION"),
+        ("domainName", "Chat.example.com", "lower-case DNS name"),
+        ("domainName", "https://chat.example.com", "lower-case DNS name"),
+        ("vpcId", "vpc", "a VPC id"),
+        ("agentRuntimeARN", RUNTIME_ARN, "unknown; the keys are agentRuntimeArn"),
+    ],
+)
+def test_refusal__bad_value(key: str, value: Any, takes: str) -> None:
+    lines = problems("dev", {key: value})
+
+    line = next(line for line in lines if line.startswith(f"{key}: "))
+    assert takes in line
+
+
+@pytest.mark.parametrize(
+    ("stack", "config", "key", "why"),
+    [
+        ("dev", {"minTasks": 3, "sharedCache": True}, "minTasks", "more than maxTasks 2"),
+        ("dev", {"minTasks": 2}, "sharedCache", "got false with minTasks 2, takes true"),
+        ("prod", {"sharedCache": False}, "sharedCache", "got false with minTasks 2"),
+        ("prod", {"domainName": "chat.example.org"}, "domainName", "in zone 'example.com'"),
+        ("dev", {"domainName": "chat.example.com"}, "hostedZoneName", "beside domainName"),
+        ("dev", {"hostedZoneName": "example.com"}, "domainName", "beside hostedZoneName"),
+        ("dev", {"natGateways": "None"}, "vpcEndpoints", "takes true"),
+        (
+            "prod",
+            {"natGateways": "None", "jwksUrl": "https://idp.example.com/keys"},
+            "jwksUrl",
+            "cannot be reached",
+        ),
+        (
+            "prod",
+            {"natGateways": "None", "agentRuntimeArn": RUNTIME_ARN.replace("us-west", "eu-west")},
+            "agentRuntimeArn",
+            "lies outside us-west-2",
+        ),
+        (
+            "prod",
+            {"natGateways": "None", "image": f"ghcr.io/us/bff@{DIGEST}"},
+            "image",
+            "takes an image in ECR",
+        ),
+        (
+            "dev",
+            {key: NETWORK[key] for key in ("vpcId", "privateSubnetIds")},
+            "publicSubnetIds",
+            "missing beside vpcId and privateSubnetIds",
+        ),
+        ("dev", {**NETWORK, "natGateways": "Single"}, "natGateways", "set beside vpcId"),
+        ("dev", {**NETWORK, "publicSubnetIds": ["subnet-0000000a"]}, "publicSubnetIds", "got 1"),
+        ("prod", {**NETWORK, "privateSubnetIds": ["subnet-1111111a"]}, "privateSubnetIds", "got 1"),
+        (
+            "dev",
+            {**NETWORK, "privateSubnetIds": NETWORK["publicSubnetIds"]},
+            "privateSubnetIds",
+            "in publicSubnetIds too",
+        ),
+    ],
+)
+def test_refusal__bad_combination(
+    stack: str, config: dict[str, Any], key: str, why: str
+) -> None:
+    lines = problems(stack, config)
+
+    assert keys(lines) == {key}
+    assert why in lines[0]
+
+
+@pytest.mark.parametrize("stack", ["local", "Dev", "a_b", "x" * 27])
+def test_refusal__stack_name_that_cannot_be_used(stack: str) -> None:
+    assert problems(stack) == [
+        f"stack name: got {stack!r}, takes 1 to 26 lower-case letters, digits and '-', "
+        "a letter first, and not 'local'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory"),
+    [(256, 2048), (1024, 2048), (4096, 30720), (8192, 61440), (16384, 122880)],
+)
+def test_fargate_pair__accepted(cpu: int, memory: int) -> None:
+    config = load("dev", {"cpu": cpu, "memory": memory})
+
+    assert (config.cpu, config.memory) == (cpu, memory)
+
+
+@pytest.mark.parametrize(("cpu", "memory"), [(256, 4096), (1024, 1024), (8192, 18432)])
+def test_fargate_pair__refused(cpu: int, memory: int) -> None:
+    assert keys(problems("dev", {"cpu": cpu, "memory": memory})) == {"memory"}
+
+
+def test_existing_network__turns_endpoints_off_unless_asked() -> None:
+    assert not load("prod", NETWORK).vpc_endpoints
+    assert load("prod", {**NETWORK, "vpcEndpoints": True}).vpc_endpoints
+
+
+def test_image__taken_from_any_registry_with_nat() -> None:
+    assert load("dev", {"image": IMAGE}).image == IMAGE
+    assert load("dev", {"image": f"ghcr.io/us/bff@{DIGEST}"}).image is not None
+
+
+def test_keys__documented_each() -> None:
+    page = (ROOT / "docs/stack.md").read_text()
+    known = problems("dev", {"typo": 1})[0].partition("the keys are ")[2].split(", ")
+
+    assert len(known) > 25
+    assert set(known) == set(re.findall(r"^\| `(\w+)` \|", page.partition("## Outputs")[0], re.M))
