@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bff",
-        description="A chat API in front of an AWS Bedrock AgentCore agent. Without a command: serve.",
+        description="A chat API in front of an AWS Bedrock AgentCore agent; serves it by default.",
         epilog="Settings come from the environment or .env; docs/configuration.md lists them.",
     )
     parser.add_argument("--version", action="version", version=__version__)

@@ -1,4 +1,4 @@
-"""The HTTP face of the service; the keys under which an application and a request keep their parts."""
+"""The HTTP face of the service; the keys under which an application and a request keep parts."""
 
 from __future__ import annotations
 

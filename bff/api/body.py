@@ -28,8 +28,8 @@ MAX_DEPTH = 32
 async def read_model(request: web.Request, model: type[Model]) -> Model:
     """The body as one of our request models.
 
-    Raises `UnsupportedMediaType`, `TooLarge`, `RequestTimeout`, `BadRequest` (not JSON) or `Invalid`
-    (wrong fields, each named).
+    Raises `UnsupportedMediaType`, `TooLarge`, `RequestTimeout`, `BadRequest` (not JSON) or
+    `Invalid` (wrong fields, each named).
     """
     try:
         return model.model_validate(await read_json(request))
