@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from bff import __doc__ as about
 from bff import __version__
-from bff.api import shapes
+from bff.api import schemas, shapes
 from bff.api.operations import ALWAYS, AUTHENTICATED, OPERATIONS, WITH_BODY, Operation
 from bff.api.operations import Reply as GoodReply
 from bff.api.parameters import HEADERS, PARAMETERS
@@ -63,7 +63,7 @@ def _file(name: str) -> web.FileResponse:
     return web.FileResponse(FOLDER / name, headers={**PAGE_HEADERS, "Content-Type": FILES[name]})
 
 
-@cache
+@lru_cache(maxsize=1)
 def _document(routes: tuple[web.AbstractRoute, ...]) -> bytes:
     return json.dumps(describe(routes), ensure_ascii=False, indent=1).encode()
 
@@ -75,21 +75,6 @@ def describe(routes: Iterable[web.AbstractRoute]) -> dict[str, Any]:
         path = route.resource.canonical if route.resource else ""
         if operation := OPERATIONS.get((route.method, path)):
             paths.setdefault(path, {})[route.method.lower()] = _operation(route, operation)
-    bodies: list[type[BaseModel]] = [
-        operation.body for operation in OPERATIONS.values() if operation.body
-    ]
-    replies = [reply for operation in OPERATIONS.values() for reply in operation.replies.values()]
-    streamed: list[type[BaseModel]] = [
-        shapes.ChatCompletionChunk,
-        shapes.UIMessagePart,
-        shapes.AgUiEvent,
-        shapes.Problem,
-    ]
-    models: list[type[BaseModel]] = [
-        *bodies,
-        *(reply.json for reply in replies if reply.json),
-        *streamed,
-    ]
     return {
         "openapi": "3.1.1",
         "info": {"title": "agentcore-bff", "version": __version__, "description": about},
@@ -98,10 +83,7 @@ def describe(routes: Iterable[web.AbstractRoute]) -> dict[str, Any]:
         "security": [{"bearer": []}, {"apiKey": []}],
         "paths": paths,
         "components": {
-            "schemas": {
-                **shapes.schemas(*models, *shapes.EVENT_SHAPES),
-                **shapes.event_schemas(),
-            },
+            "schemas": {**schemas.components(*_models()), **schemas.event_schemas()},
             "parameters": dict(PARAMETERS),
             "headers": {_component(name): header for name, header in HEADERS.items()},
             "securitySchemes": {
@@ -114,6 +96,16 @@ def describe(routes: Iterable[web.AbstractRoute]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _models() -> Iterator[type[BaseModel]]:
+    yield from shapes.IN_STREAMS
+    for operation in OPERATIONS.values():
+        if operation.body:
+            yield operation.body
+        for reply in operation.replies.values():
+            if reply.json:
+                yield reply.json
 
 
 _RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
@@ -170,14 +162,13 @@ def _good_reply(reply: GoodReply, operation: Operation) -> dict[str, Any]:
         schema = {"$ref": f"#/components/schemas/{reply.json.__name__}"}
         content["application/json"] = {"schema": schema}
     if reply.stream:
-        content["text/event-stream"] = {
-            "schema": {
-                "type": "string",
-                "description": "Server-Sent Events; each holds JSON of the schema named here.",
-                "contentMediaType": "application/json",
-                "contentSchema": {"$ref": f"#/components/schemas/{reply.stream}"},
-            }
-        }
+        # before OpenAPI 3.2, the schema of an event stream is by convention that of each event
+        schema = (
+            {"$ref": "#/components/schemas/ChatEvent"}
+            if reply.stream == ("ChatEvent",)
+            else schemas.sse_event(*reply.stream)
+        )
+        content["text/event-stream"] = {"schema": schema}
     if reply.text:
         content[reply.text] = {} if "json" in reply.text else {"schema": {"type": "string"}}
     described: dict[str, Any] = {"description": reply.description, "headers": headers}

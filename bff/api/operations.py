@@ -29,7 +29,8 @@ class Reply:
 
     description: str
     json: type[BaseModel] | None = None
-    stream: str | None = None
+    stream: tuple[str, ...] = ()
+    """The components that its events hold, and `[DONE]` where a stream ends in that."""
     text: str | None = None
     run: bool = False
     """Whether it carries `X-Run-Id` and `X-Session-Id`."""
@@ -81,12 +82,12 @@ HISTORY: Problems = (errors.Overloaded,)
 _CALCULATE = "What is 15 * 23?"
 _NATIVE = Reply(
     description="The run's events as Server-Sent Events, ended by `done` or `error`.",
-    stream="ChatEvent",
+    stream=("ChatEvent",),
     run=True,
 )
 _UI = Reply(
     description="The run as an AI SDK UI message stream.",
-    stream="UIMessagePart",
+    stream=("UIMessagePart", "[DONE]"),
     run=True,
     headers={"X-Vercel-AI-UI-Message-Stream": "Always `v1`."},
 )
@@ -187,7 +188,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             200: Reply(
                 description="The answer, or with `stream` the chunks of it.",
                 json=shapes.ChatCompletion,
-                stream="ChatCompletionChunk",
+                stream=("ChatCompletionChunk", "CompletionError", "[DONE]"),
                 run=True,
                 headers={
                     "x-ratelimit-limit-requests": "As `X-RateLimit-Limit`.",
@@ -242,7 +243,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
                 "forwardedProps": {},
             }
         },
-        replies={200: Reply(description="The run as AG-UI events.", stream="AgUiEvent", run=True)},
+        replies={
+            200: Reply(description="The run as AG-UI events.", stream=("AgUiEvent",), run=True)
+        },
         problems=STARTS_RUN,
     ),
     ("GET", "/health"): Operation(

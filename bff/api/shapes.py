@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic import BaseModel, ConfigDict, Field
 
 from bff.events import Custom, Message, Start, Thinking, ToolStart
 from bff.history import TITLE_CHARACTERS
 from bff.runlog import Status
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-MODE: JsonSchemaMode = "validation"  # where a field with a default may be left out
 
 
 class Shape(BaseModel):
@@ -207,7 +205,7 @@ class ChunkChoice(Shape):
 
 
 class ChatCompletionChunk(Shape):
-    """A piece of the answer; `data: [DONE]` comes last, `data: {"error": …}` before it if any."""
+    """A piece of the answer."""
 
     id: str
     object: Literal["chat.completion.chunk"]
@@ -217,8 +215,14 @@ class ChatCompletionChunk(Shape):
     usage: CompletionUsage | None = None
 
 
+class CompletionError(Shape):
+    """How a stream ends whose run was not complete."""
+
+    error: OpenAIError
+
+
 class UIMessagePart(BaseModel):
-    """A part of the AI SDK's UI message stream v1; `data: [DONE]` comes last."""
+    """A part of the AI SDK's UI message stream v1."""
 
     type: Annotated[
         str,
@@ -277,42 +281,14 @@ EVENT_DATA: dict[str, Any] = {
     "gap": Lost,
 }
 """What the `data:` of each native event is: the event itself where the two are the same."""
-
-
-def schemas(*models: type[BaseModel]) -> dict[str, Any]:
-    """The models as components: each under its name, and what they consist of."""
-    found = [(model, MODE) for model in models]
-    _, document = models_json_schema(found, ref_template="#/components/schemas/{model}")
-    return dict(document.get("$defs", {}))
-
-
-def event_schemas() -> dict[str, Any]:
-    """A schema for each native event as a client has read it, and their union, `ChatEvent`."""
-    components: dict[str, Any] = {}
-    names = []
-    for event, shape in EVENT_DATA.items():
-        name = "".join(part.title() for part in event.split("_")) + "Event"
-        if isinstance(shape, type) and issubclass(shape, BaseModel):
-            data: dict[str, Any] = {"$ref": f"#/components/schemas/{shape.__name__}"}
-        else:
-            data = TypeAdapter(shape).json_schema(mode=MODE)
-            data["additionalProperties"] = False
-        components[name] = {
-            "type": "object",
-            "description": f"`event: {event}`",
-            "properties": {
-                "event": {"const": event},
-                "id": {"type": "integer", "minimum": 1, "description": "1, 2, 3 … per run."},
-                "data": data,
-            },
-            "required": ["event", "id", "data"],
-        }
-        names.append({"$ref": f"#/components/schemas/{name}"})
-    components["ChatEvent"] = {
-        "description": "An event of a run. `done` or `error` ends it, always and once.",
-        "oneOf": names,
-    }
-    return components
-
-
-EVENT_SHAPES = [shape for shape in EVENT_DATA.values() if issubclass(shape, BaseModel)]
+IN_STREAMS: tuple[type[BaseModel], ...] = (
+    ChatCompletionChunk,
+    CompletionError,
+    UIMessagePart,
+    AgUiEvent,
+    ToolEnded,
+    Finished,
+    Problem,
+    Lost,
+)
+"""What only streams hold."""

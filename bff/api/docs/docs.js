@@ -35,6 +35,8 @@ function type(schema) {
   if (schema.enum) return join(schema.enum.map((value) => [make('code', {}, JSON.stringify(value))]), ' | ')
   const some = schema.oneOf ?? schema.anyOf
   if (some) return join(some.map(type), ' | ')
+  if (schema.contentSchema) return ['JSON of ', ...type(schema.contentSchema)]
+  if (schema.properties?.event) return [make('code', {}, schema.properties.event.const), ': ', ...type(schema.properties.data)]
   if (schema.allOf) return join(schema.allOf.filter((part) => part.$ref).map(type), ' & ')
   if (schema.type === 'array') return ['list of ', ...type(schema.items ?? {})]
   if (schema.type === 'object' && schema.additionalProperties?.type) {
@@ -86,8 +88,8 @@ function curl(method, path, operation, example) {
 
 function response([status, reply]) {
   const kinds = Object.entries(reply.content ?? {}).map(([media, { schema }]) => {
-    const content = schema?.contentSchema
-    return [make('code', {}, media), ...(schema ? [': ', ...(content ? ['events of ', ...type(content)] : type(schema))] : [])]
+    const data = schema?.properties?.data
+    return [make('code', {}, media), ...(schema ? [': ', ...(data ? ['events of ', ...type(data)] : type(schema))] : [])]
   })
   const headers = Object.keys(reply.headers ?? {})
   return [
