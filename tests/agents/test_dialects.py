@@ -262,8 +262,8 @@ class TestJunk:
             "<b>bold</b>",
             "Point(x=1)",
             "data: value\n",
-            "data: value\n\n",
             "event: party\n\n",
+            "data: a\nand more\n\n",
             "AIMessage is a class",
         ],
     )
@@ -448,7 +448,11 @@ class TestLangChain:
             [{"agent": {"messages": [ai("Hello")]}}],
             [{"agent": {"messages": ai("Hello")}}],
             [{"model": {"messages": [ai("Hello")]}}],
+            [{"agent": [ai("Hello")]}],
+            [{"agent": ai("Hello")}],
+            [{"agent": {"messages": [ai("Hello")]}, "reader": None}],
             [{"messages": [human("Hi"), ai("Hello")]}],
+            [{"messages": [{"role": "user", "content": "Hi"}, {"role": "ai", "content": "Hello"}]}],
             [[["outer:1"], "messages", [ai("Hello"), {}]]],
             [[[], {"agent": {"messages": [ai("Hello")]}}]],
             [{"type": "messages", "ns": [], "data": [ai("Hello"), {}]}],
@@ -531,6 +535,22 @@ class TestLangChain:
             Custom({"n": 1}),
             Custom({"count": {"n": 1}}),
         ]
+
+    def test_what_a_node_changed_beside_messages__is_kept(self) -> None:
+        docs = {"documents": ["a"]}
+        values = {"agent": {"messages": [ai("Hi")], "n": 1}, "retriever": docs}
+        assert said(values) == [
+            Message("Hi"),
+            Custom({"agent": {"n": 1}}),
+            Custom({"retriever": docs}),
+        ]
+
+    def test_state_beside_messages__is_told_once_at_the_end(self) -> None:
+        def state(*messages: object, documents: list[str]) -> object:
+            return {"messages": [human("Hi"), *messages], "documents": documents, "steps": 3}
+
+        values = [state(documents=[]), state(ai("Hello"), documents=["a"])]
+        assert said(*values) == [Message("Hello"), Custom({"documents": ["a"]})]
 
     def test_interrupt__is_kept(self) -> None:
         interrupt = [{"value": "Approve?", "id": "i1"}]
@@ -697,6 +717,23 @@ class TestStrands:
     def test_node_of_a_graph_of_agents__is_opened(self) -> None:
         event = {"type": "multiagent_node_stream", "node_id": "a", "event": {"data": "Hi"}}
         assert said(event) == [Message("Hi")]
+
+    def test_conversation_of_bedrock_messages__says_what_is_new(self) -> None:
+        used = {
+            "role": "assistant",
+            "content": [{"toolUse": {**TOOL_USE, "input": json.loads(ARGS)}}],
+        }
+        done = {"toolResult": {"toolUseId": "t1", "content": [{"text": "345"}]}}
+        messages = [
+            {"role": "user", "content": [{"text": "Before"}]},
+            {"role": "assistant", "content": [{"text": "Old"}]},
+            {"role": "user", "content": [{"text": "What is 15 * 23?"}]},
+            used,
+            {"role": "user", "content": [done]},
+            {"role": "assistant", "content": [{"text": "It is 345"}]},
+        ]
+        for value in (messages, {"messages": messages}, {"result": {"messages": messages}}):
+            assert said(value) == [START, ENDED, Message("It is 345")]
 
     def test_converse_without_envelope__is_read_too(self) -> None:
         values = [
@@ -907,6 +944,39 @@ class TestNamedEvents:
         ]
         assert said(*values) == [Thinking("Hm"), START, ENDED, Message("Hi")]
         assert usage(*values) == {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+
+    @pytest.mark.parametrize(
+        "string",
+        [
+            'data: {"text": "Hi"}\n\n',
+            'data: {"text": "Hi"}',
+            "data: Hi\n\n",
+            'event: LLM_RESPONSE\ndata: {"content": "Hi"}\n',
+            'event: LLM_RESPONSE\r\ndata: {"content": "Hi"}\r\n\r\n',
+            ': ping\n\nid: 7\nevent: x\ndata: "Hi"\n\n',
+        ],
+    )
+    def test_events_inside_a_string__are_read(self, string: str) -> None:
+        assert said(string, ": keep-alive\n\n") == [Message("Hi")]
+
+    def test_last_frame__may_have_the_answer_once_more_or_only(self) -> None:
+        done = {"type": "done", "content": "Hello", "message": "Stream complete"}
+        assert said("Hel", "lo", done) == [Message("Hel"), Message("lo")]
+        assert said(done) == [Message("Hello")]
+        assert said("Hi", {"type": "end", "message": "Stream complete"}) == [Message("Hi")]
+
+    def test_reasoning_under_a_key_of_its_own__is_thinking(self) -> None:
+        values = [{"reasoning": "Hm"}, {"thinking": "!", "content": "Hi"}]
+        assert said(*values) == [Thinking("Hm"), Thinking("!"), Message("Hi")]
+
+    def test_usage_alone__is_no_event(self) -> None:
+        values = ["Hi", {"usage": {"input_tokens": 1, "output_tokens": 2}}]
+        assert said(*values) == [Message("Hi")]
+        assert usage(*values) == {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+
+    def test_flags_alone__are_kept_but_no_answer(self) -> None:
+        assert said("Hi", {"done": True}) == [Message("Hi"), Custom({"done": True})]
+        assert "no content" in failed({"done": True})
 
 
 class TestBodies:

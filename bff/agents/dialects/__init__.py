@@ -7,7 +7,7 @@ docs/agents.md has the table of what becomes what.
 
 from __future__ import annotations
 
-from bff.agents.dialects import agui, langchain, plain, strands
+from bff.agents.dialects import agui, langchain, langgraph, plain, strands
 from bff.agents.dialects.answer import Answer, InBandError
 from bff.agents.frames import TEXT, Frame, FrameError, open_frames
 from bff.events import JSON, Done, Event
@@ -96,7 +96,7 @@ def _read_string(answer: Answer, name: str | None, text: str, depth: int) -> Non
             answer.thinking.plain(text, "thinking")
         case "silent":
             pass
-        case "end":
+        case "end" | "done" if text != "[DONE]":
             answer.text.whole(text, "end")
         case _ if text != "[DONE]":
             answer.text.plain(text, name or "string")
@@ -107,14 +107,14 @@ def _read_list(answer: Answer, items: list[JSON], depth: int) -> None:
         case [dict(message), dict(metadata)] if "type" not in metadata and langchain.is_message(
             langchain.unwrapped(message)
         ):
-            langchain.read_mode(answer, "messages", items)
-        case [str(mode), value] if mode in langchain.MODES:
-            langchain.read_mode(answer, mode, value)
-        case [list(namespace), str(mode), value] if mode in langchain.MODES and _names(namespace):
-            langchain.read_mode(answer, mode, value)
+            langgraph.read_mode(answer, "messages", items)
+        case [str(mode), value] if mode in langgraph.MODES:
+            langgraph.read_mode(answer, mode, value)
+        case [list(namespace), str(mode), value] if mode in langgraph.MODES and _names(namespace):
+            langgraph.read_mode(answer, mode, value)
         case [list(namespace), value] if _names(namespace) and isinstance(value, dict | list):
             read(answer, Frame(None, value), depth + 1)
-        case _ if langchain.are_messages(items) and not any(map(strands.is_message, items)):
+        case _ if langchain.are_messages(items):
             langchain.read_messages(answer, items, "update")
         case _:
             text = plain.text_of(items)
@@ -125,6 +125,11 @@ def _read_list(answer: Answer, items: list[JSON], depth: int) -> None:
 
 
 def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth: int) -> None:
+    if len(frame) == 1 and name is None:  # most frames of most agents: one text, one key
+        ((key, text),) = frame.items()
+        if type(text) is str and key in plain.TEXT_KEYS:
+            _say(answer, key, text, token=False)
+            return
     kind = frame.get("type")
     if isinstance(kind, str):
         message = langchain.unwrapped(frame)
@@ -134,8 +139,8 @@ def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth
         if kind in agui.TYPES:
             agui.read(answer, frame)
             return
-        if kind in langchain.MODES and "data" in frame:
-            langchain.read_mode(answer, kind, frame["data"])
+        if kind in langgraph.MODES and "data" in frame:
+            langgraph.read_mode(answer, kind, frame["data"])
             return
     match frame:
         case {"event": dict(event)}:
@@ -148,7 +153,7 @@ def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth
             return
         case {"event": str(event), "data": _}:
             if event.startswith("on_"):
-                langchain.read_astream_event(answer, event, frame)
+                langgraph.read_astream_event(answer, event, frame)
                 return
             if depth < _DEEPEST:
                 read(answer, Frame(event, frame["data"]), depth + 1)
@@ -165,12 +170,12 @@ def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth
     if strands.MARKS & frame.keys() and "data" not in frame:
         strands.read_strands(answer, frame)
         return
-    if langchain.is_update(frame):
+    if langgraph.is_update(frame):
         for node, update in frame.items():
-            langchain.read_update(answer, node, update)
+            langgraph.read_update(answer, node, update)
         return
     if langchain.are_messages(frame.get("messages")) or frame.get("messages") == []:
-        langchain.read_state(answer, frame)
+        langgraph.read_state(answer, frame)
         return
     _read_text(answer, name, frame, depth)
 
@@ -193,30 +198,44 @@ def _read_text(answer: Answer, name: str | None, frame: dict[str, JSON], depth: 
         if langchain.are_messages(value):
             langchain.read_messages(answer, value, "update")
             return
-    if strands.is_message(frame):
-        strands.read_message(answer, frame, "message")
+    if isinstance(frame.get("content"), list) and "role" in frame:
+        langchain.read_messages(answer, [frame], "update")
         return
     if _read_choices(answer, frame):
         return
-    key_found = plain.text_key(frame)
-    if frame.get("role", "assistant") not in ("assistant", "ai"):
+    if frame.get("role", "assistant") not in ("assistant", "ai", "model"):
         return  # somebody else's words
+    thought = plain.thought_of(frame)
+    if thought:
+        answer.thinking.plain(thought, "thinking")
+    key_found = plain.text_key(frame)
     if key_found is None:
-        if not _empty(frame):
-            answer.custom(frame)
+        _keep(answer, frame, thought)
         return
-    text = plain.text_of(frame[key_found]) or ""
-    if plain.is_junk(text):
-        answer.junk += 1
-        return
-    if key_found == "data" and isinstance(frame["data"], str):
-        answer.text.mirrored(text, "strands", "converse", token="delta" in frame)
-    elif text:
-        answer.text.plain(text, key_found)
+    _say(answer, key_found, plain.text_of(frame[key_found]) or "", token="delta" in frame)
     answer.use_total(frame.get("usage") or frame.get("usage_metadata"))
     rest = plain.beside(frame, key_found)
     if rest:
         answer.custom(rest)
+
+
+def _say(answer: Answer, key: str, text: str, *, token: bool) -> None:
+    if plain.is_junk(text):
+        answer.junk += 1
+    elif key == "data":
+        answer.text.mirrored(text, "strands", "converse", token=token)
+    elif text:
+        answer.text.plain(text, key)
+
+
+def _keep(answer: Answer, frame: dict[str, JSON], thought: str | None) -> None:
+    """An object without a text: its usage is noted, and if it says anything else, it is kept."""
+    usage = frame.get("usage") or frame.get("usage_metadata")
+    answer.use_total(usage)
+    silent = usage or thought is not None
+    rest = plain.beside(frame, "") if silent else frame
+    if any(value not in ("", None, [], {}) for value in rest.values()):
+        answer.custom(rest, content=not all(isinstance(v, bool | None) for v in rest.values()))
 
 
 def _read_choices(answer: Answer, frame: dict[str, JSON]) -> bool:
@@ -232,11 +251,6 @@ def _read_choices(answer: Answer, frame: dict[str, JSON]) -> bool:
             return False
     answer.use_total(frame.get("usage"))
     return True
-
-
-def _empty(frame: dict[str, JSON]) -> bool:
-    """Whether an object says nothing: an empty text, or a text that is null."""
-    return any(key in frame and frame[key] in ("", None, [], {}) for key in plain.TEXT_KEYS)
 
 
 def _names(namespace: list[JSON]) -> bool:

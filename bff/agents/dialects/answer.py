@@ -34,6 +34,8 @@ class Answer:
         """Whose message the agent is streaming, in dialects that say it only at its start."""
         self.message = 0
         """Which one, counted: blocks of a message are known by an index within it."""
+        self.state: dict[str, JSON] = {}
+        """What a graph's latest state holds beside its messages."""
         self._usage: dict[str, dict[str, int]] = {}
 
     @property
@@ -51,7 +53,11 @@ class Answer:
         self.thinking.pause()
 
     def end(self) -> None:
+        """Tell what only the end makes sure of."""
         self.tools.settle()
+        rest = {name: value for name, value in self.state.items() if isinstance(value, dict | list)}
+        if any(rest.values()):
+            self.custom(rest, content=False)
         self.thinking.end()
         self.text.end()
 

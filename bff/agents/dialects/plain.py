@@ -58,8 +58,11 @@ _NAMED = {
     "tool_end": "tool_end",
     "error": "error",
     "start": "silent",
-    "done": "silent",
-    "end": "silent",
+    "done": "done",
+    "end": "done",
+    "complete": "done",
+    "function_call": "tool_start",
+    "function_call_output": "tool_end",
     "ping": "silent",
     "heartbeat": "silent",
 }
@@ -104,10 +107,17 @@ def read_named(answer: Answer, role: str, frame: dict[str, JSON]) -> bool:
         case "end":
             answer.text.whole(text_of(frame) or "", "end")
             return True
-        case "silent":
+        case "done":
             answer.use_total(frame.get("usage"))
+            answer.text.whole(text_of({key: frame.get(key) for key in _LAST_KEYS}) or "", "end")
+            return True
+        case "silent":
             return not text_of(frame)
     return False
+
+
+_LAST_KEYS = ("content", "text", "output", "result", "response", "answer")
+"""Where a last frame has the answer once more; its `message` is about the stream."""
 
 
 def is_error(frame: dict[str, JSON]) -> str | None:
@@ -136,7 +146,7 @@ def text_of(value: JSON) -> str | None:
             found = [text for text in texts if text is not None]
             return "".join(found) if found and len(found) == len(value) else None
         case dict():
-            if value.get("role", "assistant") not in ("assistant", "ai"):
+            if value.get("role", "assistant") not in ("assistant", "ai", "model"):
                 return None
             for key in TEXT_KEYS:
                 found_text = text_of(value.get(key))
@@ -145,8 +155,19 @@ def text_of(value: JSON) -> str | None:
     return None
 
 
+def thought_of(frame: dict[str, JSON]) -> str | None:
+    """The reasoning an object carries under a key of its own, beside its text or without one."""
+    for key in ("thinking", "reasoning", "reasoning_content", "thought"):
+        if isinstance(frame.get(key), str):
+            return str(frame[key])
+    return None
+
+
 def text_key(frame: dict[str, JSON]) -> str | None:
     """The key under which an object carries its text."""
+    kind = frame.get("type")
+    if isinstance(kind, str) and kind.startswith("response.") and "output_text.delta" not in kind:
+        return None  # OpenAI's other deltas are no text
     for key in TEXT_KEYS:
         if key in frame and text_of(frame[key]) is not None:
             return key
@@ -162,17 +183,24 @@ def beside(frame: dict[str, JSON], key: str) -> dict[str, JSON]:
     }
 
 
-_INNER = re.compile(r"(event:|data:|id:)[^\n]*\n")
+_FIELDS = ("event:", "data:", "id:", "retry:", ":")
 
 
 def inner_events(text: str) -> list[Frame] | None:
     """The frames of server-sent events inside a string, or None if it holds none."""
-    if not text.endswith(("\n\n", "\r\n\r\n")) or not _INNER.match(text):
+    if not text.startswith(_FIELDS):
         return None
-    frames = EventStream().feed(text.encode("utf-8", "surrogatepass"))
-    if not all(frame.name or not isinstance(frame.value, str) for frame in frames):
-        return None  # text that happens to have a line like that
-    return frames or None
+    if not all(not line or line.startswith(_FIELDS) for line in re.split("\r?\n", text)):
+        return None
+    if all(not line or line.startswith(":") for line in text.split("\n")) and "\n" in text:
+        return []  # a comment: some send it to keep the stream alive
+    reader = EventStream()
+    frames = reader.feed(text.encode("utf-8", "surrogatepass"))
+    if frames:
+        return frames + reader.end()
+    # without the blank line that ends an event it must be more than a word with a colon
+    frames = reader.feed(b"\n\n")
+    return frames if any(f.name or isinstance(f.value, dict) for f in frames) else None
 
 
 _EVENT_KEYS = (

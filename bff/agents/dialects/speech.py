@@ -98,6 +98,8 @@ class Speech:
 
         `token` tells that it is certainly one; else it may be the answer once more.
         """
+        if not text:
+            return
         ahead = self._mirrors.get(other)
         if ahead and text in ahead:
             while ahead.popleft() != text:

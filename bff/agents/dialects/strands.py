@@ -141,6 +141,11 @@ def is_message(value: JSON) -> TypeGuard[dict[str, JSON]]:
     return False
 
 
+def has_results(message: dict[str, JSON]) -> bool:
+    """Whether a user's message is none: it gives the model what its tools found."""
+    return any("toolResult" in block for block in message["content"])
+
+
 def read_message(answer: Answer, message: dict[str, JSON], source: str) -> None:
     """A whole message: what the model said and called, or the results it was given."""
     texts: list[str] = []
