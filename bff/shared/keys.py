@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 
 PARTITIONS = 64
 
@@ -62,46 +62,31 @@ def rate_keys(caller: str) -> tuple[str, str]:
     return f"{place}:rate:{name}", f"{place}:part:{name}"
 
 
-@dataclass(frozen=True, slots=True)
 class RunKeys:
     """The names of one run's things."""
 
-    partition: int
-    member: str
-    """`owner:run id`, as leases and messages name the run."""
+    __slots__ = ("epoch", "followers", "leases", "log", "member", "open", "partition", "run")
 
-    @property
-    def owner(self) -> str:
-        return self.member.partition(":")[0]
-
-    @property
-    def epoch(self) -> str:
-        return epoch_key(self.partition)
-
-    @property
-    def leases(self) -> str:
-        return leases_key(self.partition)
-
-    @property
-    def open(self) -> str:
+    def __init__(self, partition: int, member: str) -> None:
+        place = f"bff:{{{partition:02d}}}:"
+        self.partition = partition
+        self.member = member
+        """`owner:run id`, as leases and messages name the run."""
+        self.epoch = epoch_key(partition)
+        self.leases = leases_key(partition)
+        self.open = f"{place}open:{member.partition(':')[0]}"
         """A hash: the owner's sessions with an open run, each with the run's member."""
-        return f"bff:{{{self.partition:02d}}}:open:{self.owner}"
-
-    @property
-    def run(self) -> str:
+        self.run = f"{place}run:{member}"
         """A hash: what is known of the run."""
-        return f"bff:{{{self.partition:02d}}}:run:{self.member}"
-
-    @property
-    def log(self) -> str:
+        self.log = f"{place}log:{member}"
         """A list: the run's last events; the run's hash says the last one's id."""
-        return f"bff:{{{self.partition:02d}}}:log:{self.member}"
-
-    @property
-    def followers(self) -> str:
+        self.followers = f"{place}followers:{member}"
         """A hash: each task with followers, and the server's time it counts until."""
-        return f"bff:{{{self.partition:02d}}}:followers:{self.member}"
+
+    def __repr__(self) -> str:
+        return f"<RunKeys {self.member}>"
 
 
+@lru_cache(maxsize=4096)
 def run_keys(owner: str, run_id: str) -> RunKeys:
     return RunKeys(partition(owner), f"{part(owner)}:{part(run_id)}")

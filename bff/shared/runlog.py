@@ -24,10 +24,11 @@ from bff.runlog import Idempotency, OnDisconnect, Owner, Run, Status, Superseded
 from bff.shared import scripts
 from bff.shared.epochs import Epochs
 from bff.shared.keys import RunKeys, part, run_keys
-from bff.shared.owned import Owned, Writer, entry, interruption
+from bff.shared.owned import Owned, entry, interruption
 from bff.shared.server import Call, Lane, Server, Unreachable
 from bff.shared.tails import Tails
 from bff.shared.timing import Timing
+from bff.shared.writer import Writer
 
 logger = logging.getLogger(__name__)
 

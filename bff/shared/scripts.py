@@ -124,8 +124,8 @@ RESTORE = Script.of(
 --      id before the first event kept
 epoch(KEYS[1], ARGV[1])
 local h = redis.call('HMGET', KEYS[4], 'status', 'task', 'last')
-if h[1] and h[2] ~= ARGV[3] then return {'superseded'} end
-if h[1] and h[1] ~= 'running' then return {'ended', h[1], tonumber(h[3])} end
+if h[1] and h[2] ~= ARGV[3] then return {'superseded', 0} end
+if h[1] and h[1] ~= 'running' then return {h[1], tonumber(h[3])} end
 local ttl = ARGV[5]
 redis.call('DEL', KEYS[5])
 redis.call('HSET', KEYS[4], 'status', 'running', 'task', ARGV[3], 'last', ARGV[12], 'bytes', 0,
@@ -146,53 +146,78 @@ return {'ok', tonumber(ARGV[12])}
 )
 
 _APPEND = """
--- KEYS run, log, ...; ARGV member, task, first id, most events, most bytes, ttl, entries from FROM
-local h = redis.call('HMGET', KEYS[1], 'status', 'task', 'last', 'bytes', 'watch')
-if not h[1] then return {'missing'} end
-if h[2] ~= ARGV[2] then return {'superseded'} end
-if h[1] ~= 'running' then return {'ended', h[1], tonumber(h[3])} end
-local last, first = tonumber(h[3]), tonumber(ARGV[3])
-if first > last + 1 then return {'behind', last} end
--- an earlier attempt whose reply was lost may have been kept: what is there already is passed over
-local from = FROM + last + 1 - first
-if from <= #ARGV then
+local function append(run, log, member, task, first, from, to, most, room, ttl)
+  local h = redis.call('HMGET', run, 'status', 'task', 'last', 'bytes', 'watch')
+  if not h[1] then return 'missing', 0 end
+  local last = tonumber(h[3])
+  if h[2] ~= task then return 'superseded', last end
+  if h[1] ~= 'running' then return h[1], last end
+  if first > last + 1 then return 'behind', last end
+  -- an attempt whose reply was lost may have been kept: what is there already is passed over
+  from = from + last + 1 - first
+  if from > to then return 'ok', last end
   local bytes = tonumber(h[4])
-  for i = from, #ARGV do bytes = bytes + #ARGV[i] end
-  local count = redis.call('RPUSH', KEYS[2], unpack(ARGV, from))
-  if last == 0 or count == #ARGV - from + 1 then redis.call('PEXPIRE', KEYS[2], ARGV[6]) end
-  local most, room = tonumber(ARGV[4]), tonumber(ARGV[5])
+  for i = from, to do bytes = bytes + #ARGV[i] end
+  local count = redis.call('RPUSH', log, unpack(ARGV, from, to))
+  if count == to - from + 1 then redis.call('PEXPIRE', log, ttl) end
   if count > most or bytes > room then
     -- a tenth more than needed, so that this is not done for every event
     while count > 1 and (count > most * 0.9 or bytes > room * 0.9) do
-      bytes = bytes - #redis.call('LPOP', KEYS[2])
+      bytes = bytes - #redis.call('LPOP', log)
       count = count - 1
     end
   end
-  tell(h[5], 'events ' .. ARGV[1] .. ' ' .. string.format('%d', last + 1) .. '\\n' ..
-    table.concat(ARGV, '\\n', from))
-  last = last + #ARGV - from + 1
-  redis.call('HSET', KEYS[1], 'last', last, 'bytes', bytes)
+  if h[5] then
+    tell(h[5], 'events ' .. member .. ' ' .. string.format('%d', last + 1) .. '\\n' ..
+      table.concat(ARGV, '\\n', from, to))
+  end
+  last = last + to - from + 1
+  redis.call('HSET', run, 'last', last, 'bytes', bytes)
+  return 'ok', last
 end
 """
 
-APPEND = Script.of(_NOW, _TELL, _APPEND.replace("FROM", "7"), "return {'ok', last}")
+APPEND = Script.of(
+    _NOW,
+    _TELL,
+    _APPEND,
+    """
+-- KEYS per run: run, log
+-- ARGV task, most events, most bytes, ttl, then per run: `member first-id how-many`, the events
+-- -> one text: per run a word and the last event's id (every item of a list costs the client)
+local task, most, room, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local reply, arg = {}, 5
+for key = 1, #KEYS, 2 do
+  local member, first, count = string.match(ARGV[arg], '(%S+) (%d+) (%d+)')
+  local to = arg + count
+  local word, last = append(KEYS[key], KEYS[key + 1], member, task, tonumber(first), arg + 1, to,
+    most, room, ttl)
+  reply[#reply + 1] = word .. ' ' .. string.format('%d', last)
+  arg = to + 1
+end
+return table.concat(reply, ' ')
+""",
+)
 
 CLOSE = Script.of(
     _NOW,
     _TELL,
-    # KEYS also leases, open, followers, idempotency key (or run)
-    # ARGV also session, status, ended, retention before the entries
-    _APPEND.replace("FROM", "11"),
+    _APPEND,
     """
+-- KEYS run, log, leases, open, followers, idempotency key (or run)
+-- ARGV task, most events, most bytes, ttl, member, first id, session, status, ended, retention,
+--      the events -> a word, the last event's id
+local member = ARGV[5]
+local word, last = append(KEYS[1], KEYS[2], member, ARGV[1], tonumber(ARGV[6]), 11, #ARGV,
+  tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
+if word ~= 'ok' then return {word, last} end
 redis.call('HSET', KEYS[1], 'status', ARGV[8], 'ended', ARGV[9])
 redis.call('HDEL', KEYS[1], 'message', 'watch', 'cancel')
-redis.call('ZREM', KEYS[3], ARGV[1])
-if redis.call('HGET', KEYS[4], ARGV[7]) == ARGV[1] then redis.call('HDEL', KEYS[4], ARGV[7]) end
+redis.call('ZREM', KEYS[3], member)
+if redis.call('HGET', KEYS[4], ARGV[7]) == member then redis.call('HDEL', KEYS[4], ARGV[7]) end
 redis.call('DEL', KEYS[5])
-redis.call('PEXPIRE', KEYS[6], ARGV[10])
-redis.call('PEXPIRE', KEYS[1], ARGV[10])
-redis.call('PEXPIRE', KEYS[2], ARGV[10])
-return {'ok', last}
+for _, key in ipairs({KEYS[1], KEYS[2], KEYS[6]}) do redis.call('PEXPIRE', key, ARGV[10]) end
+return {word, last}
 """,
 )
 

@@ -46,8 +46,8 @@ class Unreachable(Exception):
 @dataclass(frozen=True, slots=True)
 class Call:
     script: Script
-    keys: tuple[str, ...]
-    args: tuple[str | int, ...] = ()
+    keys: Sequence[str]
+    args: Sequence[str | int] = ()
 
 
 async def within(seconds: float, work: asyncio.Future[T]) -> T:
