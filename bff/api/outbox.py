@@ -7,18 +7,21 @@ but itself; no task while there is nothing to send, so that an idle socket costs
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from bff.settings import WRITE_TIMEOUT_SECONDS
 
 MAX_BYTES = 256 * 1024
-CLOSE_SECONDS = 2.0
-"""For what is still to be sent before a close, and again for the client's answer to it."""
+CLOSE_SECONDS = 4.0
+"""For what is still to be sent before a close, the close itself and the client's answer to it."""
+ANSWER_SECONDS = 1.0
+"""For the answer alone: a client that is not reading does not hold up a task that stops."""
 
 Send = Callable[[], Awaitable[Any]]
 
@@ -42,7 +45,7 @@ class Outbox:
         self._bytes = 0
         self._room = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._timers: list[asyncio.TimerHandle] = []
         self.closing = False
 
     async def text(self, text: str) -> None:
@@ -68,9 +71,20 @@ class Outbox:
             self._queue.clear()
             self._bytes = 0
             self._room.set()
-        self._add(partial(self._response.close, code=code), 0)
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(CLOSE_SECONDS * 2, self.cut)
+        self._add(partial(self._say_goodbye, code), 0)
+        self._after(CLOSE_SECONDS, self.cut)
+
+    async def _say_goodbye(self, code: int) -> None:
+        """Send the close frame and leave the reading to whoever reads, which ends with the answer.
+
+        aiohttp's own `close` would end the connection at once when somebody is reading; a client
+        that was just sending would then see a reset and not the code.
+        """
+        await self._response.send_frame(struct.pack("!H", code), WSMsgType.CLOSE)
+        self._after(ANSWER_SECONDS, self._transport.close)
+
+    def _after(self, seconds: float, do: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, do))
 
     def _add(self, send: Send, size: int) -> None:
         self._queue.append((size, send))
@@ -97,12 +111,13 @@ class Outbox:
         self._transport.abort()
 
     async def finish(self) -> None:
-        """The reading has ended: wait for a close that is under way, drop everything else."""
-        if self._writer and not self.closing:
-            self._writer.cancel()
+        """The reading has ended, and with it everything that is still to be sent."""
         if self._writer:
+            self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
-        if self._deadline:
-            self._deadline.cancel()
+        for timer in self._timers:
+            timer.cancel()
+        if self.closing:
+            self._transport.close()
         if isinstance(self._response.exception(), TimeoutError):
             self.cut()  # a transport that is only closed would wait for its buffer to be read

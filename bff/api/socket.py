@@ -141,11 +141,10 @@ class Socket:
 
     async def _on_text(self, text: str) -> None:
         try:
-            kind, value = _parse(text)
+            kind, value = self._parse(text)
             if kind == "message":
                 await self._send_message(value)
             else:
-                self._count_frame()
                 await self._on_control(kind, value)
         except ValidationError as error:
             await self._refuse(Invalid(errors=field_errors(error)))
@@ -154,6 +153,20 @@ class Socket:
         except Exception:
             logger.exception("a frame could not be handled")
             await self._refuse(Internal())
+
+    def _parse(self, text: str) -> tuple[str, dict[str, Any]]:
+        """A frame's type and fields; all but messages, which have the rate limit, are counted."""
+        kind = ""
+        try:
+            value = parse_json(text)
+            if not isinstance(value, dict):
+                raise Invalid(errors=[_field("frame", "must be an object")])
+            given = value.get("type", "message")
+            kind = given if isinstance(given, str) else ""
+            return kind, value
+        finally:
+            if kind != "message":
+                self._count_frame()
 
     async def _send_message(self, value: dict[str, Any]) -> None:
         allowance = await self._request.app[LIMITER].take(self._principal.id)
@@ -254,14 +267,6 @@ class Socket:
 def frame_of(run_id: str, record: Record) -> str:
     """A run's event as a frame; its JSON is the log's own text."""
     return f'{{"event":"{record.name}","id":{record.id},"run_id":"{run_id}","data":{record.data}}}'
-
-
-def _parse(text: str) -> tuple[str, dict[str, Any]]:
-    value = parse_json(text)
-    if not isinstance(value, dict):
-        raise Invalid(errors=[_field("frame", "must be an object")])
-    kind = value.get("type", "message")
-    return (kind if isinstance(kind, str) else ""), value
 
 
 def _field(field: str, message: str) -> Any:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from aiohttp import web
 
 from bff.api import RUNS, SETTINGS
-from bff.api.outbox import CLOSE_SECONDS
+from bff.api.outbox import ANSWER_SECONDS
 from bff.api.socket import Socket
 from bff.errors import BadRequest, Draining, Forbidden
 from bff.runs import Runs
@@ -34,7 +34,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
     if request.app[RUNS].draining:
         raise Draining(retry_after_seconds=1)
     response = web.WebSocketResponse(
-        timeout=CLOSE_SECONDS,
+        timeout=ANSWER_SECONDS,
+        autoclose=False,
         heartbeat=request.app[SOCKETS].ping_seconds,
         autoping=False,
         protocols=(PROTOCOL,),
