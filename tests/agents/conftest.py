@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import settings
 
 from bff.agents import Agent, Prompt, open_agent
 from bff.errors import Problem
@@ -15,6 +16,9 @@ from bff.events import Custom, Event, Message, Thinking, ToolEnd, ToolStart
 from bff.settings import Settings
 from tests.fakes.agentcore_wire import ACCESS_KEY, ARN, SECRET_KEY, TOKEN, AgentCoreWire
 from tests.fakes.container import EmbeddedContainer
+
+settings.register_profile("no-deadline", deadline=None)  # machines are busy at times
+settings.load_profile("no-deadline")
 
 SESSION = "s" * 40
 
@@ -74,8 +78,7 @@ def open_wire(monkeypatch: pytest.MonkeyPatch) -> OpenWire:
             }.items():
                 monkeypatch.setenv(name, value)
             extra = {"agent_payload": json.loads(payload)} if payload else {}
-            settings = Settings(agent_runtime_arn=ARN, **extra)
-            async with open_agent(settings) as agent:
+            async with open_agent(Settings(agent_runtime_arn=ARN, **extra)) as agent:
                 yield agent, wire
 
     return opened
