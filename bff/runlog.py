@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from bff.errors import Overloaded
 from bff.events import Record
 
 Status = Literal["running", "complete", "cancelled", "failed", "interrupted"]
@@ -41,6 +42,22 @@ class Run:
     status: Status = "running"
     last_event_id: int = 0
     ended_at: float | None = None
+    settled: bool = True
+    """False while the run's owner may still be writing what it delivered without the log."""
+
+    def after(self, seen: int) -> int:
+        """Where a client goes on that has seen event `seen`. Raises `ValueError` for no event.
+
+        A client can be ahead of a log that was away while its owner went on: then `Overloaded` is
+        raised until the owner has caught up, or the end is told once more if it never can.
+        """
+        if seen <= self.last_event_id:
+            return seen
+        if self.status == "interrupted":
+            return self.last_event_id - 1
+        if not self.settled:
+            raise Overloaded(retry_after_seconds=1)
+        raise ValueError(seen)
 
 
 class Superseded(Exception):

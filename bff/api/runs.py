@@ -61,7 +61,10 @@ def _after(request: web.Request, run: Run) -> int:
     """The last event seen: `Last-Event-ID` before `?after=`, since a reconnect keeps its URL."""
     field = "Last-Event-ID" if "Last-Event-ID" in request.headers else "after"
     text = request.headers.get("Last-Event-ID", request.query.get("after", "0"))
-    if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) > run.last_event_id:
+    try:
+        if re.fullmatch(r"[0-9]{1,15}", text) is None:
+            raise ValueError(text)
+        return run.after(int(text))
+    except ValueError:
         message = f"must be the id of an event of this run, 0 to {run.last_event_id}"
-        raise Invalid(errors=[{"field": field, "message": message}])
-    return int(text)
+        raise Invalid(errors=[{"field": field, "message": message}]) from None

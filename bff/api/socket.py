@@ -208,9 +208,11 @@ class Socket:
         return await self._runs.find(self._principal.id, run_id)
 
     async def _resume(self, run: Run, after: int) -> None:
-        if after > run.last_event_id:
+        try:
+            after = run.after(after)
+        except ValueError:
             message = f"must be the id of an event of this run, 0 to {run.last_event_id}"
-            raise Invalid(errors=[_field("after", message)])
+            raise Invalid(errors=[_field("after", message)]) from None
         if earlier := self._following.get(run.run_id):
             earlier.cancel()
             await asyncio.gather(earlier, return_exceptions=True)

@@ -234,7 +234,8 @@ class SharedRunLog:
                 return None
             run = read_run(reply)
             if run.status != "running" or reply[5] > 0 or not await self.judge(keys):
-                return run
+                settled = self._server.up_seconds >= self._timing.grace_seconds
+                return run if settled else replace(run, settled=False)
 
     async def find_open(self, owner: str, session_id: str) -> Run | None:
         if run := await self.local.find_open(owner, session_id):

@@ -107,7 +107,7 @@ class Server:
         self._probe = probe
         self._call_seconds = call_seconds
         self._slack_seconds = slack_seconds
-        self._answered_at = 0.0
+        self._answered_at = self._up_since = 0.0
         self._steady_since = time.monotonic()
         self._down = asyncio.Event()
         self._down.set()
@@ -127,6 +127,11 @@ class Server:
     def steady_seconds(self) -> float:
         """For how long the server has been there, but for moments too short to cost a lease."""
         return time.monotonic() - self._steady_since if self.up else 0.0
+
+    @property
+    def up_seconds(self) -> float:
+        """For how long every call has been answered."""
+        return time.monotonic() - self._up_since if self.up else 0.0
 
     def unsteady(self) -> None:
         """Owners may have been kept from renewing their leases: they get time to do so."""
@@ -187,7 +192,7 @@ class Server:
             return False
         if time.monotonic() - self._answered_at > self._slack_seconds:
             self.unsteady()
-        self._answered_at = time.monotonic()
+        self._answered_at = self._up_since = time.monotonic()
         self.up = True
         for tell in self.on_up:
             tell(replies)

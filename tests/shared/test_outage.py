@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -250,3 +251,43 @@ async def test_a_restart_of_everything__takes_the_tasks_limits_and_runs_up_again
     await until_well(a, b)
     again = await a.begin("run")
     assert (await b.find(again)).run_id == "run"
+
+
+async def test_a_client_ahead_of_the_log__is_asked_to_wait_until_the_owner_has_caught_up(
+    own: Valkey, start_task: StartTask
+) -> None:
+    slow = replace(FAST, grace_seconds=30.0)
+    a = await start_task(own.url)
+    run = await a.begin("run")
+    await a.say(run, 2, 3)
+    b = await start_task(own.url, timing=slow)
+
+    ahead = await b.find(run)
+    with pytest.raises(Overloaded):
+        ahead.after(9)
+    assert [ahead.after(seen) for seen in (0, 3)] == [0, 3]
+
+    settled = replace(ahead, settled=True)
+    with pytest.raises(ValueError, match="9"):
+        settled.after(9)
+
+
+async def test_what_was_said_while_the_server_was_away_and_died_with_its_task__ends_in_words(
+    own: Valkey, start_task: StartTask
+) -> None:
+    a, b = await start_task(own.url), await start_task(own.url)
+    run = await a.begin("run")
+    await a.say(run, 2, 3)
+    own.freeze()
+    await until_degraded(b)
+    await a.say(run, 4, 9)
+    seen = ids(await a.read(run, until=9))[-1]
+    await a.die()
+    own.thaw()
+    await until_well(b)
+
+    end = (await b.read(run, 1))[-1]
+    assert end.name == "error"
+    assert end.id < seen  # the log never got the rest; the client is told the end all the same
+    found = await b.find(run)
+    assert await b.read(found, found.after(seen)) == [end]
