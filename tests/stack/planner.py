@@ -21,7 +21,7 @@ import pulumi
 import yaml
 from pulumi.runtime import mocks, rpc, set_mocks
 from pulumi.runtime.config import set_all_config
-from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.settings import SETTINGS, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
 from stack.__main__ import deploy
@@ -106,9 +106,10 @@ class _Cloud(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         short = args.typ.rpartition(":")[2]
-        made = COMPUTED.get(args.typ, lambda _: {})(args)
+        package = args.typ.split(":")[1].split("/")[0]
+        made = COMPUTED[args.typ](args) if args.typ in COMPUTED else {}
         computed = {
-            "arn": f"arn:aws:{args.typ.split(':')[1].split('/')[0]}:us-west-2:{ACCOUNT}:{args.name}",
+            "arn": f"arn:aws:{package}:us-west-2:{ACCOUNT}:{args.name}",
             **({} if args.inputs.get("name") else {"name": f"{args.name}-1234567"}),
             **made,
         }
@@ -223,14 +224,14 @@ class _Engine(mocks.MockMonitor):
                     component=not request.custom,
                 )
             )
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
             outputs = rpc.deserialize_properties(request.outputs, keep_unknowns=True)
             self.plan.secret_outputs |= {k for k, v in outputs.items() if rpc.is_rpc_secret(v)}
             self.plan.outputs |= {key: None for key in request.outputs} | _plain(outputs)
-        return super().RegisterResourceOutputs(request)
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
 def _plain(value: Any) -> Any:
@@ -305,6 +306,8 @@ def make_plan(
         threads = ThreadPoolExecutor(initializer=give_loop)
         asyncio.get_running_loop().set_default_executor(threads)
         cloud = _Cloud(plan, preview, answers or {})
+        SETTINGS.rpc_manager.clear()  # what a program that was refused left behind
+        SETTINGS.outputs.clear()
         set_all_config(settings, [])
         engine = _Engine(plan, cloud)
         set_mocks(cloud, project=PROJECT, stack=stack, preview=preview, monitor=engine)

@@ -21,9 +21,7 @@ NETWORK = {
 def load(stack: str, config: dict[str, Any] | None = None, **options: Any) -> StackConfig:
     """What the program would go by; nothing is planned."""
     loaded: list[StackConfig] = []
-    plan = make_plan(
-        stack, config, program=lambda: loaded.append(StackConfig.load()), **options
-    )
+    plan = make_plan(stack, config, program=lambda: loaded.append(StackConfig.load()), **options)
     assert plan.resources == []
     return loaded[0]
 
@@ -217,9 +215,7 @@ def test_refusal__bad_value(key: str, value: Any, takes: str) -> None:
         ),
     ],
 )
-def test_refusal__bad_combination(
-    stack: str, config: dict[str, Any], key: str, why: str
-) -> None:
+def test_refusal__bad_combination(stack: str, config: dict[str, Any], key: str, why: str) -> None:
     lines = problems(stack, config)
 
     assert keys(lines) == {key}

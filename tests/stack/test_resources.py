@@ -38,7 +38,9 @@ def allowed(plan: Plan, role: str) -> dict[str, list[str]]:
 def test_preview__plans_the_same_with_everything_unknown(planned: Plans, stack: str) -> None:
     preview = make_plan(stack, preview=True)
 
-    assert sorted(r.key for r in preview.resources) == sorted(r.key for r in planned(stack).resources)
+    assert sorted(r.key for r in preview.resources) == sorted(
+        r.key for r in planned(stack).resources
+    )
 
 
 @BOTH
@@ -317,9 +319,9 @@ def test_image__context_is_the_same_on_every_machine(planned: Plans, stack: str)
 
     assert image["context"]["location"] == ".."
     assert image["dockerfile"]["location"] == "../Dockerfile"
-    assert "password" not in json.dumps(
-        [key for key in image.inputs if key not in image.secret]
-    ), "the registry's password is secret"
+    assert "password" not in json.dumps([key for key in image.inputs if key not in image.secret]), (
+        "the registry's password is secret"
+    )
 
 
 def test_architecture__image_and_task_agree() -> None:
@@ -585,7 +587,9 @@ def test_scaling__on_cpu_requests_and_open_streams(planned: Plans, stack: str) -
     }
 
     assert target["resourceId"] == f"service/agentcore-bff-{stack}/agentcore-bff-{stack}"
-    assert (target["minCapacity"], target["maxCapacity"]) == ((2, 10) if stack == "prod" else (1, 2))
+    assert (target["minCapacity"], target["maxCapacity"]) == (
+        (2, 10) if stack == "prod" else (1, 2)
+    )
     assert {name: t["targetValue"] for name, t in tracked.items()} == {
         "bff-cpu": 70,
         "bff-requests": 1000,
@@ -731,5 +735,3 @@ def test_outputs__are_the_contracts(planned: Plans, stack: str) -> None:
     assert outputs["logGroup"] == f"/agentcore-bff-{stack}"
     if stack == "prod":
         assert outputs["serviceUrl"] == outputs["customDomain"] == "https://chat.example.com"
-
-

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from bff.telemetry import emf
+from stack.metrics import NAMESPACE
+from tests.stack.planner import Plan, Planned, make_plan
+
+BOTH = pytest.mark.parametrize("stack", ["dev", "prod"])
+Plans = Callable[[str], Plan]
+
+
+def alarms(plan: Plan) -> dict[str, Planned]:
+    return {alarm.name.removeprefix("bff-"): alarm for alarm in plan.all("metricAlarm:MetricAlarm")}
+
+
+@BOTH
+def test_alarms__all_that_were_asked_for(planned: Plans, stack: str) -> None:
+    assert set(alarms(planned(stack))) == {
+        *("target-5xx", "balancer-5xx", "latency", "unhealthy-hosts", "tasks-missing"),
+        *("cpu", "memory", "agent-throttles", "agent-failures", "first-event"),
+    }
+
+
+@BOTH
+def test_every_alarm__acts_and_is_quiet_without_data(planned: Plans, stack: str) -> None:
+    for name, alarm in alarms(planned(stack)).items():
+        topic = planned(stack).outputs["alertsTopicArn"]
+        assert alarm["alarmActions"] == alarm["okActions"] == [topic], name
+        assert alarm["treatMissingData"] == "notBreaching", name
+        assert alarm["alarmDescription"], name
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "statistic", "over", "period", "times"),
+    [
+        ("target-5xx", "HTTPCode_Target_5XX_Count", "Sum", 10, 60, 2),
+        ("balancer-5xx", "HTTPCode_ELB_5XX_Count", "Sum", 10, 60, 2),
+        ("latency", "RequestLatency", "Average", 2000, 60, 3),
+        ("cpu", "CPUUtilization", "Average", 90, 300, 2),
+    ],
+)
+def test_alarm__threshold(
+    prod: Plan, name: str, metric: str, statistic: str, over: int, period: int, times: int
+) -> None:
+    alarm = alarms(prod)[name]
+
+    assert alarm["metricName"] == metric
+    assert alarm["comparisonOperator"] == "GreaterThanThreshold"
+    assert (alarm["statistic"], alarm["threshold"]) == (statistic, over)
+    assert (alarm["period"], alarm["evaluationPeriods"]) == (period, times)
+
+
+def test_latency_alarm__does_not_count_what_waits_for_an_agent(prod: Plan) -> None:
+    # The balancer's own TargetResponseTime has a blocking chat's whole run in it.
+    assert alarms(prod)["latency"]["namespace"] == NAMESPACE
+
+
+@BOTH
+def test_own_metrics__by_the_dimension_that_the_task_writes(planned: Plans, stack: str) -> None:
+    definition = planned(stack).one("taskDefinition:TaskDefinition")
+    (container,) = json.loads(definition["containerDefinitions"])
+    told = {pair["name"]: pair["value"] for pair in container["environment"]}
+
+    for alarm in alarms(planned(stack)).values():
+        if alarm.inputs.get("namespace") == NAMESPACE:
+            assert alarm["dimensions"] == {"Service": told["SERVICE_NAME"]}
+    assert told["METRICS"] == "emf"
+
+
+@BOTH
+def test_own_metrics__are_ones_the_service_writes(planned: Plans, stack: str) -> None:
+    plan = planned(stack)
+    used = {
+        a["metricName"] for a in alarms(plan).values() if a.inputs.get("namespace") == NAMESPACE
+    }
+    streams = plan.one("appautoscaling/policy:Policy", "bff-streams")
+    tracked = streams["targetTrackingScalingPolicyConfiguration"]["customizedMetricSpecification"]
+
+    assert emf.NAMESPACE == NAMESPACE
+    assert tracked["dimensions"][0]["name"] == emf.DIMENSION
+    assert used | {tracked["metricName"]} <= set(emf.UNITS)
+
+
+@BOTH
+def test_tasks_missing__compares_desired_with_running(planned: Plans, stack: str) -> None:
+    queries = {
+        query["id"]: query for query in alarms(planned(stack))["tasks-missing"]["metricQueries"]
+    }
+
+    assert queries["missing"]["expression"] == "desired - running"
+    for id, metric in (("desired", "DesiredTaskCount"), ("running", "RunningTaskCount")):
+        assert queries[id]["metric"]["metricName"] == metric
+        assert queries[id]["metric"]["dimensions"] == {
+            "ClusterName": f"agentcore-bff-{stack}",
+            "ServiceName": f"agentcore-bff-{stack}",
+        }
+
+
+def test_alarm_email__subscribes_a_person() -> None:
+    subscription = make_plan("prod", {"alarmEmail": "oncall@example.com"}).one(
+        "topicSubscription:TopicSubscription"
+    )
+
+    assert (subscription["protocol"], subscription["endpoint"]) == ("email", "oncall@example.com")
+
+
+@BOTH
+def test_dashboard__shows_every_alarm_and_every_metric_alarmed_on(
+    planned: Plans, stack: str
+) -> None:
+    plan = planned(stack)
+    body = json.loads(plan.one("dashboard:Dashboard")["dashboardBody"])
+    shown = json.dumps([widget for widget in body["widgets"] if widget["type"] == "metric"])
+    (strip,) = [widget for widget in body["widgets"] if widget["type"] == "alarm"]
+
+    assert len(strip["properties"]["alarms"]) == len(alarms(plan))
+    for alarm in alarms(plan).values():
+        queries = alarm.inputs.get("metricQueries", ())
+        names = [query["metric"]["metricName"] for query in queries if "metric" in query]
+        for name in names or [alarm["metricName"]]:
+            assert f'"{name}"' in shown, name
+
+
+@BOTH
+def test_dashboard__widgets_do_not_overlap_and_fit(planned: Plans, stack: str) -> None:
+    body = json.loads(planned(stack).one("dashboard:Dashboard")["dashboardBody"])
+    taken: set[tuple[int, int]] = set()
+
+    for widget in body["widgets"]:
+        cells = {
+            (widget["x"] + across, widget["y"] + down)
+            for across in range(widget["width"])
+            for down in range(widget["height"])
+        }
+        assert not cells & taken, widget["properties"]["title"]
+        assert all(x < 24 for x, _ in cells)
+        taken |= cells
+
+
+@BOTH
+def test_dashboard__log_query_reads_the_services_group(planned: Plans, stack: str) -> None:
+    body = json.loads(planned(stack).one("dashboard:Dashboard")["dashboardBody"])
+    (log,) = [widget for widget in body["widgets"] if widget["type"] == "log"]
+
+    assert log["properties"]["query"].startswith(f"SOURCE '/agentcore-bff-{stack}'")
