@@ -54,7 +54,7 @@ PARAMETERS: Mapping[str, dict[str, Any]] = {
         "name": "cursor",
         "in": "query",
         "description": "The last page's `next_cursor`.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,4096}$"},
     },
     "RunId": {
         "name": "run_id",
