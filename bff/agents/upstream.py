@@ -78,9 +78,13 @@ def headers(prompt: Prompt) -> dict[str, str]:
         **{
             name: prompt.trace[name]
             for name, most in _TRACE_LIMITS.items()
-            if name in prompt.trace and 0 < len(prompt.trace[name]) <= most
+            if _fits(prompt.trace.get(name, ""), most)
         },
     }
+
+
+def _fits(value: str, most: int) -> bool:
+    return 0 < len(value) <= most and value.isascii() and value.isprintable()
 
 
 def payload(template: Mapping[str, Any], prompt: Prompt) -> bytes:

@@ -33,11 +33,14 @@ async def playing(
 
 async def test_call__is_one_post_with_session_and_trace() -> None:
     trace = {"traceparent": "00-1-2-01", "tracestate": "a=b", "baggage": "x" * 9000}
+    odd = {"traceparent": "ü", "tracestate": "a\r\nb: c", "baggage": ""}
     async with playing(*HELLO) as (agent, container):
         events = [e async for batch in agent.stream(prompt("Hi", trace=trace)) for e in batch]
+        async for _ in agent.stream(prompt("Hi", trace=odd)):
+            pass
 
     assert events == [Message("Hel"), Message("lo"), Done()]
-    (call,) = container.calls
+    call, odd_call = container.calls
     assert (call.method, call.path) == ("POST", "/invocations")
     assert call.payload == {
         "prompt": "Hi",
@@ -53,6 +56,7 @@ async def test_call__is_one_post_with_session_and_trace() -> None:
     assert headers["x-amzn-bedrock-agentcore-runtime-request-id"] == "run-1"
     assert headers["traceparent"] == "00-1-2-01"
     assert headers["tracestate"] == "a=b"
+    assert not odd.keys() & odd_call.headers.keys(), "no header can carry them"
     assert "baggage" not in headers, "longer than AgentCore takes"
     assert "authorization" not in headers
     assert "cookie" not in headers

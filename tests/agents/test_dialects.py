@@ -406,6 +406,29 @@ class TestLangChain:
         values = [piece("", "t1", "now"), chunk(chunk_position="last"), result("noon", name="now")]
         assert said(*values) == [ToolStart("t1", "now", {}), ToolEnd("t1", "now", "noon")]
 
+    @pytest.mark.parametrize("mode", ["live", "values"])
+    def test_id_used_again_for_another_call__is_another_call(self, mode: str) -> None:
+        first, second = {**CALL, "args": {"n": 1}}, {**CALL, "args": {"n": 2}}
+        messages = [
+            ai(id="run-1", tool_calls=[first]),
+            result("1", id="result-1"),
+            ai(id="run-2", tool_calls=[second]),
+            result("2", id="result-2"),
+            ai("Done", "run-3"),
+        ]
+        states = [{"messages": [human("Hi"), *messages[:n]]} for n in range(6)]
+        assert said(*(messages if mode == "live" else states)) == [
+            ToolStart("t1", "calculator", {"n": 1}),
+            ToolEnd("t1", "calculator", "1"),
+            ToolStart("t1-2", "calculator", {"n": 2}),
+            ToolEnd("t1-2", "calculator", "2"),
+            Message("Done"),
+        ]
+
+    def test_call_told_again_under_another_message_id__is_one(self) -> None:
+        values = [piece(ARGS, "t1", "calculator"), result(), ai("", "other", tool_calls=[CALL])]
+        assert tools(said(*values)) == [START, ENDED]
+
     def test_call_cut_off_in_its_arguments__is_not_told(self) -> None:
         assert said(piece('{"n": ', "t1", "one"), "Hi") == [Message("Hi")]
 
@@ -702,12 +725,12 @@ class TestStrands:
     def test_failed_tool__has_an_error(self) -> None:
         failed_result = {"toolUseId": "t1", "status": "error", "content": [{"text": "no"}]}
         message = {"role": "user", "content": [{"toolResult": failed_result}]}
-        assert tools(said({"message": message}))[1] == ToolEnd("t1", "", None, "no")
+        assert tools(said({"message": message}))[1] == ToolEnd("t1", "tool", None, "no")
 
     def test_json_result__is_text(self) -> None:
         done = {"toolUseId": "t1", "content": [{"json": {"value": 345}}]}
         message = {"role": "user", "content": [{"toolResult": done}]}
-        assert tools(said({"message": message}))[1] == ToolEnd("t1", "", '{"value": 345}')
+        assert tools(said({"message": message}))[1] == ToolEnd("t1", "tool", '{"value": 345}')
 
     def test_what_nobody_knows__is_kept(self) -> None:
         event = {"tool_stream_event": {"tool_use": TOOL_USE, "data": "half"}, "type": "tool_stream"}

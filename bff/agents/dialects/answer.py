@@ -6,11 +6,12 @@ themselves remember nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bff.agents.dialects.speech import Speech
 from bff.agents.dialects.tools import Tools
 from bff.events import JSON, Custom, Event, Message, Thinking
+
+_MOST_USAGES = 1000
+"""Model calls whose tokens are kept apart; beyond that they are one sum."""
 
 
 class InBandError(Exception):
@@ -75,6 +76,8 @@ class Answer:
         if add and key in self._usage:
             old = self._usage[key]
             counts = {name: old.get(name, 0) + counts.get(name, 0) for name in {**old, **counts}}
+        if len(self._usage) >= _MOST_USAGES:
+            self._usage = {"": self.usage() or {}}
         self._usage[key] = counts
 
     def use_total(self, usage: JSON) -> None:
@@ -83,7 +86,8 @@ class Answer:
         if counts:
             self._usage = {"": counts}
 
-    def usage(self) -> Mapping[str, int] | None:
+    def usage(self) -> dict[str, int] | None:
+        """The tokens of the whole run, if anything said so."""
         if not self._usage:
             return None
         total: dict[str, int] = {}

@@ -52,7 +52,7 @@ def read_message(
     elif kind in WHOLE:
         _read_whole(answer, frame, key or place, source)
     elif kind in RESULT:
-        _read_result(answer, frame)
+        _read_result(answer, frame, key or place)
 
 
 def _read_chunk(answer: Answer, frame: dict[str, JSON], key: str | None) -> None:
@@ -62,7 +62,7 @@ def _read_chunk(answer: Answer, frame: dict[str, JSON], key: str | None) -> None
         if isinstance(piece, dict):
             _read_piece(answer, piece, piece, key)
     if not pieces:
-        _read_calls(answer, frame)
+        _read_calls(answer, frame, key)
     usage = frame.get("usage_metadata")
     if usage:
         answer.use(usage, key=f"message {key}", add=True)
@@ -76,7 +76,7 @@ def _read_piece(
     place = f"{key} {piece.get('index')}"
     id, name = word(piece.get("id")), word(function.get("name"))
     args = function.get("args", function.get("arguments"))
-    answer.tools.piece("chunks", place, id, name, word(args) or "")
+    answer.tools.piece("chunks", place, id, name, word(args) or "", key)
 
 
 def read_openai_delta(answer: Answer, delta: dict[str, JSON]) -> None:
@@ -91,22 +91,22 @@ def read_openai_delta(answer: Answer, delta: dict[str, JSON]) -> None:
 
 def _read_whole(answer: Answer, frame: dict[str, JSON], key: str | None, source: str) -> None:
     _read_content(answer, frame, key, delta=False, tools=not frame.get("tool_calls"), source=source)
-    _read_calls(answer, frame)
+    _read_calls(answer, frame, key)
     usage = frame.get("usage_metadata")
     if usage:
         answer.use(usage, key=f"message {key}")
 
 
-def _read_calls(answer: Answer, frame: dict[str, JSON]) -> None:
+def _read_calls(answer: Answer, frame: dict[str, JSON], key: str | None) -> None:
     for call in _list(frame.get("tool_calls")):
         match call:
             case {"name": str(name), "args": args} if name:
-                answer.tools.whole("chunks", word(call.get("id")), name, args)
+                answer.tools.whole("chunks", word(call.get("id")), name, args, key)
             case {"function": {"name": str(name), "arguments": args}}:
-                answer.tools.whole("chunks", word(call.get("id")), name, args)
+                answer.tools.whole("chunks", word(call.get("id")), name, args, key)
 
 
-def _read_result(answer: Answer, frame: dict[str, JSON]) -> None:
+def _read_result(answer: Answer, frame: dict[str, JSON], key: str | None) -> None:
     text = as_text(frame.get("content"))
     failed = frame.get("status") == "error"
     answer.tools.result(
@@ -114,6 +114,7 @@ def _read_result(answer: Answer, frame: dict[str, JSON]) -> None:
         word(frame.get("name")),
         None if failed else text,
         text if failed else None,
+        key=key,
     )
 
 
@@ -181,11 +182,11 @@ def _read_tool_block(answer: Answer, block: dict[str, JSON], key: str | None) ->
     piece = block.get("partial_json")
     args = block.get("input", block.get("args", block.get("arguments")))
     if isinstance(args, dict) and args and name:
-        answer.tools.whole("blocks", id, name, args)
+        answer.tools.whole("blocks", id, name, args, key)
         return
     if not isinstance(piece, str):
         piece = args if isinstance(args, str) else ""
-    answer.tools.piece("blocks", f"{key} {block.get('index')}", id, name, piece)
+    answer.tools.piece("blocks", f"{key} {block.get('index')}", id, name, piece, key)
 
 
 def thought(block: dict[str, JSON]) -> str:

@@ -22,11 +22,14 @@ _MOST_PENDING = 256
 class Call:
     """One tool call as far as it is known."""
 
-    __slots__ = ("ended", "id", "name", "pieces", "source", "started", "tries")
+    __slots__ = ("args", "ended", "id", "message", "name", "pieces", "source", "started", "tries")
 
-    def __init__(self, id: str, name: str, source: str) -> None:
+    def __init__(self, id: str, name: str, source: str, message: str | None) -> None:
         self.id = id
         self.name = name
+        self.message = message
+        """The message the call stands in, where messages have names."""
+        self.args: JSON = None
         self.source = source
         """Who tells the arguments; the others repeat it."""
         self.pieces: list[str] = []
@@ -42,6 +45,10 @@ class Tools:
         self._out = out
         self._pause = pause
         self._calls: dict[str, Call] = {}
+        """The latest call of each id: a careless agent uses one again."""
+        self._in_message: dict[tuple[str, str], Call] = {}
+        self._results: set[str] = set()
+        self._count = 0
         self._by_place: dict[str, Call] = {}
         self._pending: list[Call] = []
         self._size = 0
@@ -49,13 +56,21 @@ class Tools:
         self.told = False
         """Whether any result was told."""
 
-    def piece(self, source: str, place: str, id: str | None, name: str | None, text: str) -> None:
+    def piece(
+        self,
+        source: str,
+        place: str,
+        id: str | None,
+        name: str | None,
+        text: str,
+        message: str | None = None,
+    ) -> None:
         """Add to a call's arguments; `place` stands for the id in later pieces."""
-        call = self._calls.get(id) if id else self._by_place.get(place)
+        call = self._find(id, message) if id else self._by_place.get(place)
         if call is None:
             if not (id or name):
                 return  # a piece of nothing
-            call = self._open(id, name, source)
+            call = self._open(id, name, source, message)
         elif call.source != source:
             return
         self._by_place[place] = call
@@ -79,14 +94,18 @@ class Tools:
         if call.source == source and not call.started:
             call.pieces[:] = [text]
 
-    def whole(self, source: str, id: str | None, name: str, args: JSON) -> None:
+    def whole(
+        self, source: str, id: str | None, name: str, args: JSON, message: str | None = None
+    ) -> None:
         """A complete call."""
-        call = self._calls.get(id) if id else None
+        if isinstance(args, str):
+            args = parse(args.strip())
+        call = self._find(id, message, args) if id else None
         if call is None:
-            call = self._open(id, name, source)
+            call = self._open(id, name, source, message)
         if not call.started:
             call.name = call.name or name
-            self._start(call, parse(args.strip()) if isinstance(args, str) else args)
+            self._start(call, args)
 
     def complete(self, place: str) -> None:
         """Nothing more comes for the call at that place."""
@@ -95,17 +114,27 @@ class Tools:
             self._settle(call, cut_off=False)
 
     def result(
-        self, id: str | None, name: str | None, result: str | None, error: str | None = None
+        self,
+        id: str | None,
+        name: str | None,
+        result: str | None,
+        error: str | None = None,
+        *,
+        key: str | None = None,
     ) -> None:
-        """A call's result, told once."""
+        """A call's result, told once; `key` names the message it comes in."""
+        if key in self._results:
+            return
         call = self._calls.get(id) if id else self._oldest_open(name)
         if call is None:
             call = self._open(id, name, "result")
         if call.ended:
             return
         if not call.started:
-            call.name = call.name or name or ""
+            call.name = call.name or name or "tool"
             self._settle(call, cut_off=False)
+        if key:
+            self._results.add(key)
         call.ended = True
         self.told = True
         self._pause()
@@ -120,14 +149,34 @@ class Tools:
         """Whether a call of that tool is open."""
         return any(c.name == name and not c.ended for c in self._calls.values())
 
-    def _open(self, id: str | None, name: str | None, source: str) -> Call:
+    def _find(self, id: str, message: str | None, args: JSON = None) -> Call | None:
+        """The call of that id, unless another message uses the id of a call that is over again."""
+        call = self._calls.get(id)
+        if call is None or message is None:
+            return call
+        known = self._in_message.get((id, message))
+        if known is not None:
+            return known
+        if call.ended and call.message not in (None, message) and args != call.args:
+            return None
+        if len(self._in_message) < _MOST_CALLS:
+            self._in_message[id, message] = call
+        return call
+
+    def _open(
+        self, id: str | None, name: str | None, source: str, message: str | None = None
+    ) -> Call:
+        self._count += 1
+        if self._count > _MOST_CALLS or len(self._pending) >= _MOST_PENDING:
+            raise FrameError(f"over {_MOST_CALLS:,} tool calls, or {_MOST_PENDING} unfinished ones")
         if not id:
             self._unnamed += 1
             id = f"call-{self._unnamed}"
-        if len(self._calls) >= _MOST_CALLS or len(self._pending) >= _MOST_PENDING:
-            raise FrameError(f"over {_MOST_CALLS:,} tool calls, or {_MOST_PENDING} unfinished ones")
-        call = Call(id, name or "", source)
+        told = id if id not in self._calls else f"{id}-{self._count}"
+        call = Call(told, name or "", source, message)
         self._calls[id] = call
+        if message is not None:
+            self._in_message[id, message] = call
         self._pending.append(call)
         return call
 
@@ -145,6 +194,7 @@ class Tools:
 
     def _start(self, call: Call, args: JSON) -> None:
         call.started = True
+        call.args = args
         call.pieces.clear()
         if call in self._pending:
             self._pending.remove(call)
