@@ -11,7 +11,7 @@ PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 # Agents and clients that cannot share an environment with ours get one of their own in .envs/.
 AGENTS := .envs/langgraph/requirements.sha256 .envs/agents/requirements.sha256
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.envs/%/.ready,$(wildcard tests/clients/requirements-*.txt))
-NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/node/package-lock.json))
+NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/node/package-lock.json examples/*/package-lock.json))
 
 .PHONY: help run install test check format bench lock image token clean
 
@@ -61,7 +61,7 @@ token: $(VENV)/.run ## print a JWT signed with JWT_SECRET (ARGS="--sub alice")
 	@$(PY) -m bff token $(ARGS)
 
 clean: ## remove the environments and caches (data/ stays)
-	rm -rf $(VENV) .envs .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/clients/node/node_modules
+	rm -rf $(VENV) .envs .mypy_cache .ruff_cache .pytest_cache .hypothesis $(dir $(NODE))
 
 # .venv: what `make run` made is completed in place by `make install` and `make test`.
 
@@ -99,11 +99,11 @@ ENVIRONMENT = echo "Installing $< into $(@D), once ..."; \
 	$(PY) -m venv --clear $(@D) && $(@D)/bin/python $(PIP_INSTALL) -r $< && touch $@ || \
 	{ rm -rf $(@D); echo "skipped: $< could not be installed, so tests that need it skip; 'make $@' tries again"; }
 
-tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
+%/node_modules/.ready: %/package-lock.json
 	@if ! command -v npm >/dev/null; then \
 		echo "skipped: npm is not installed, so tests with JavaScript clients skip; install Node.js 20 or newer (Debian: apt-get install nodejs npm)"; \
 	else \
-		echo "Installing tests/clients/node, once ..."; \
-		(cd tests/clients/node && npm ci --no-audit --no-fund --loglevel=error) && touch $@ || \
+		echo "Installing $*, once ..."; \
+		(cd $* && npm ci --no-audit --no-fund --loglevel=error) && touch $@ || \
 		echo "skipped: npm ci failed, so tests with JavaScript clients skip; 'make $@' tries again"; \
 	fi
