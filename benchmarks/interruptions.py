@@ -11,7 +11,7 @@ place. An interruption is one client's connection that was cut, or one task kill
 When a run is over it is read once more, from its first event, on another task. Lost: an event that
 the client saw or the log took and that the resumed reading did not give. Doubled and reordered:
 what the ids say. Wrong: an event whose content is not what the agent said. A run whose own task was
-killed has to end in words (`interrupted`), within 5 s of being asked for.
+killed has to end in words (`interrupted`), within 5 s of its last event or of being asked for.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Figures:
     resumes: list[float] = field(default_factory=list, repr=False)
     """Seconds from asking to the first event, where one was owed."""
     waits: list[float] = field(default_factory=list, repr=False)
-    """Seconds from asking to the end of a run whose task was killed."""
+    """Seconds of silence before the end of a run whose task was killed."""
 
     @property
     def interruptions(self) -> int:
@@ -83,7 +83,7 @@ class Figures:
                 f"wrong {self.wrong}; runs without an end {self.unended}",
                 f"resume to first event: p50 {_ms(self.resumes, 0.5)}, "
                 f"p99 {_ms(self.resumes, 0.99)} ({len(self.resumes)} resumes)",
-                f"end of a killed task's run, from asking: p50 {_ms(self.waits, 0.5)}, "
+                f"silence before a killed task's run was ended: p50 {_ms(self.waits, 0.5)}, "
                 f"most {_ms(self.waits, 1.0)}",
             ]
         )
@@ -189,7 +189,7 @@ class Client:
             else:
                 new = reading.events[before:]
                 if new and new[-1][1] == "error":
-                    self._figures.waits.append(time.monotonic() - began)
+                    self._figures.waits.append(reading.silence)
                 elif new and owed and reading.first_at is not None:
                     self._figures.resumes.append(reading.first_at - began)
                 return True

@@ -115,6 +115,8 @@ class Reading:
     events: list[tuple[int, str, str]] = field(default_factory=list)
     first_at: float | None = None
     """When the first event of the last stream came."""
+    silence: float = 0.0
+    """Seconds before the last event in which nothing came."""
 
     @property
     def last(self) -> int:
@@ -138,7 +140,7 @@ class Reading:
         """Read a stream to its end, its break, or event `until`."""
         assert reply.status == 200, await reply.text()
         self.run_id = reply.headers["X-Run-Id"]
-        self.first_at = None
+        self.first_at, heard = None, time.monotonic()
         fields: dict[str, str] = {}
         try:
             async for line in reply.content:
@@ -146,7 +148,8 @@ class Reading:
                 if name:
                     fields[name] = value
                 elif "event" in fields:
-                    self.first_at = self.first_at or time.monotonic()
+                    self.silence, heard = time.monotonic() - heard, time.monotonic()
+                    self.first_at = self.first_at or heard
                     self.events.append((int(fields["id"]), fields["event"], fields["data"]))
                     fields = {}
                     if until is not None and self.last >= until:
