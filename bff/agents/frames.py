@@ -47,8 +47,13 @@ class Frames(Protocol):
 
 
 def open_frames(content_type: str) -> Frames:
-    """The reader for a `Content-Type`; one that says nothing useful is judged by first bytes."""
+    """The reader for a `Content-Type`; one that says nothing useful is judged by first bytes.
+
+    Raises `FrameError` for what no agent answers with: a proxy's error page, say.
+    """
     kind = content_type.partition(";")[0].strip().lower()
+    if kind == "text/html" or kind.partition("/")[0] in _NO_ANSWER:
+        raise FrameError(f"its answer is {kind}")
     if kind == "text/event-stream":
         return EventStream()
     if kind in ("application/x-ndjson", "application/ndjson", "application/jsonl"):
@@ -56,6 +61,9 @@ def open_frames(content_type: str) -> Frames:
     if kind == "application/json" or kind.endswith("+json"):
         return Document()
     return Unlabelled()
+
+
+_NO_ANSWER = frozenset({"image", "audio", "video", "font", "multipart"})
 
 
 class Lines:

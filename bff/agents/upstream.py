@@ -175,7 +175,8 @@ async def _answered(
         except (aiohttp.ClientError, OSError) as error:
             raise _broken(error) from error
         else:
-            if 200 <= response.status < 300 and not response.headers.get("Content-Encoding"):
+            encoding = response.headers.get("Content-Encoding", "identity")
+            if 200 <= response.status < 300 and encoding == "identity":
                 return response
             response.close()
             pause = next(waits, None) if _did_not_happen(response) else None

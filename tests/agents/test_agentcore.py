@@ -1,5 +1,6 @@
 """AgentCore Runtime behind its wire: what is signed and sent, and what its refusals become."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -143,6 +144,42 @@ async def test_broken_call__is_never_made_again(
     assert type(raised) is AgentFailed
     assert raised.agent_called
     assert len(front.calls) == 1
+
+
+async def test_kept_connection_that_breaks__is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = 0
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        for last in (False, True):
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            length = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            await reader.readexactly(int(length))
+            calls += 1
+            if last:
+                break
+            body = sse("Hi")
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
+        writer.close()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", f"http://{host}:{port}")
+        async with open_agent(Settings(agent_runtime_arn=ARN)) as agent:
+            assert text(await collect(agent)) == "Hi"
+            raised, _ = await failure(agent)
+
+    assert type(raised) is AgentFailed
+    assert raised.agent_called
+    assert calls == 2
 
 
 async def test_stop__ends_the_runtime_session(open_wire: OpenWire) -> None:

@@ -124,6 +124,8 @@ async def test_payload__survives_what_utf8_cannot_carry() -> None:
         (reply(307, SECRET, Location="/invocations"), AgentUnavailable),
         (reply(200, SECRET), AgentFailed),
         (reply(200, SECRET, Content_Encoding="gzip"), AgentFailed),
+        (reply(200, b"<html>hunter2</html>", "text/html; charset=utf-8"), AgentFailed),
+        (reply(200, b"hunter2", "image/png"), AgentFailed),
         (reply(200, b""), AgentFailed),
         (reply(204), AgentFailed),
         (reply(200, b"null"), AgentFailed),
@@ -169,6 +171,11 @@ async def test_failure__comes_after_what_the_agent_said() -> None:
         _, events = await failure(agent)
 
     assert text(events) == "Half an answer"
+
+
+async def test_encoding_identity__is_none() -> None:
+    async with playing(*reply(200, b'"Hi"', Content_Encoding="identity")) as (agent, _):
+        assert text(await collect(agent)) == "Hi"
 
 
 async def test_connection_refused__is_unavailable_and_the_agent_was_not_called() -> None:
@@ -282,6 +289,7 @@ async def test_cancelling__closes_the_connection_before_headers_too() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             await container.gone.wait()
+            assert len(container.calls) == 1
 
 
 async def test_failure_in_mid_stream__closes_the_connection() -> None:

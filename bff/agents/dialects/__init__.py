@@ -24,9 +24,12 @@ class Decoder:
     """
 
     def __init__(self, content_type: str) -> None:
-        self._frames = open_frames(content_type)
         self._answer = Answer()
         self.failure: str | None = None
+        try:
+            self._frames = open_frames(content_type)
+        except FrameError as error:
+            self.failure = str(error)
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that these bytes complete."""

@@ -165,7 +165,7 @@ class Speech:
         begun: list[Segment] = []
         claimed: list[Segment] = []
         for segment in reversed(self._segments):
-            if source in segment.sources:
+            if source in segment.sources or segment.length > _longest(text):
                 break
             said = squeezed(segment.text) + said
             claimed.append(segment)
@@ -186,7 +186,7 @@ class Speech:
 
     def _repeats(self, text: str) -> bool:
         """Whether the text is the last segments, or all of them, once more."""
-        longest = 2 * len(text) + 64  # what differs is white space
+        longest = _longest(text)
         if self._segments[-1].length > longest or len(text.strip()) < _SURE_CHARACTERS:
             return False
         wanted, said = text.strip(), ""
@@ -199,10 +199,17 @@ class Speech:
         return False
 
 
+def _longest(text: str) -> int:
+    """What is longer cannot be the same but for white space, and is not worth comparing."""
+    return 2 * len(text) + 64
+
+
 def missing(said: str, whole: str) -> str:
     """What `whole` has beyond `said`, where it repeats it but for white space; else all of it."""
     if whole.startswith(said):
         return whole[len(said) :]
+    if len(said) > _longest(whole):
+        return "" if whole.strip() in said else whole
     have, wanted = squeezed(said), squeezed(whole)
     if wanted in have:
         return ""
