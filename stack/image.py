@@ -95,6 +95,7 @@ class Image(pulumi.ComponentResource):
                         push_by_digest=True,
                         name_canonical=True,
                         oci_media_types=True,
+                        compression_level=6,  # the default packs nothing
                     )
                 )
             ],

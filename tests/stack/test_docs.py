@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from tests.stack.planner import ROOT, Plan
+from tests.stack.test_alarms import alarms
+
+STACK = (ROOT / "docs/stack.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+
+
+def test_outputs__documented_each(prod: Plan) -> None:
+    page = STACK.partition("## Outputs")[2].partition("\n## ")[0]
+
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(prod.outputs)
+
+
+def test_alarms__documented_each(prod: Plan) -> None:
+    page = OPERATIONS.partition("## Read the alarms")[2].partition("\n## ")[0]
+
+    assert set(re.findall(r"^\| `([\w-]+)` \|", page, re.M)) == set(alarms(prod))
+
+
+def test_costs__add_up_and_dev_is_a_third() -> None:
+    page = OPERATIONS.partition("## What it costs")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .* \| \**([\d.]+)\** \| \**([\d.]+)\** \|$", page, re.M)
+    *items, together = [tuple(map(Decimal, row)) for row in rows]
+
+    assert len(items) > 10
+    assert tuple(map(sum, zip(*items, strict=True))) == together
+    dev, prod = together
+    assert dev / prod < Decimal("0.36")
+
+
+def test_defaults__in_the_table_are_the_stacks(dev: Plan, prod: Plan) -> None:
+    rows = {
+        key: (dev_default.strip("` "), prod_default.strip("` "))
+        for key, dev_default, prod_default in re.findall(
+            r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", STACK, re.M
+        )
+    }
+    tasks = [plan.one("taskDefinition:TaskDefinition") for plan in (dev, prod)]
+    targets = [plan.one("appautoscaling/target:Target") for plan in (dev, prod)]
+    groups = [plan.one("targetGroup:TargetGroup") for plan in (dev, prod)]
+
+    assert rows["cpu"] == tuple(task["cpu"] for task in tasks)
+    assert rows["memory"] == tuple(task["memory"] for task in tasks)
+    assert rows["minTasks"] == tuple(str(target["minCapacity"]) for target in targets)
+    assert rows["maxTasks"] == tuple(str(target["maxCapacity"]) for target in targets)
+    assert rows["deregistrationDelay"] == tuple(str(g["deregistrationDelay"]) for g in groups)
