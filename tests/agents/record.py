@@ -1,4 +1,4 @@
-"""Records what real agents send: `python -m tests.agents.record` rewrites tests/agents/golden/.
+"""Records what real agents send: `python -m tests.agents.record [NAME …]` writes golden/.
 
 Each shape is two files: NAME.sse or NAME.json has the bytes, NAME.events what they must become.
 Read the difference before you commit it.
@@ -7,6 +7,7 @@ Read the difference before you commit it.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -39,6 +40,7 @@ CASES: dict[str, tuple[str, object]] = {
     "result-body": ("json-result", None),
     "string-body": ("json-string", None),
     "strands-raw": ("strands", None),
+    "strands-default-str": ("strands-default-str", None),
     "strands-converse": ("strands-converse", None),
     "strands-filtered": ("strands-both", None),
     "strands-data": ("strands-data", None),
@@ -63,7 +65,8 @@ def main() -> None:
         tempfile.TemporaryDirectory() as logs,
         serving("agents", program, Path(logs) / "log") as url,
     ):
-        for name, (case, modes) in CASES.items():
+        for name in sys.argv[1:] or CASES:
+            case, modes = CASES[name]
             thread = name.ljust(33, "-")
             asked = {"prompt": QUESTION, "session_id": thread, "case": case, "modes": modes}
             request = urllib.request.Request(f"{url}/invocations", json.dumps(asked).encode())

@@ -706,6 +706,31 @@ class TestStrands:
         ]
         assert usage(*values) == {"input_tokens": 16, "output_tokens": 4, "total_tokens": 20}
 
+    def test_inner_state_beside_a_token__is_not_told(self) -> None:
+        inner = {
+            "agent": "<strands.agent.agent.Agent object at 0x7f>",
+            "request_state": {},
+            "messages": [{"role": "assistant", "content": [{"text": "Old"}]}],
+            "tool_config": {"tools": [{"toolSpec": {"name": "secret"}}]},
+        }
+        values: list[object] = [
+            {"init_event_loop": True, **inner},
+            {"data": "Hi", "delta": {"text": "Hi"}, **inner},
+            {"reasoningText": "Hm", "delta": {}, **inner},
+            {"citation": {"title": "x"}, "delta": {}, **inner},
+            {"event_loop_throttled_delay": 4, **inner},
+        ]
+        assert said(*values) == [
+            Message("Hi"),
+            Thinking("Hm"),
+            Custom({"citation": {"title": "x"}}),
+        ]
+
+    def test_claude_agent_sdk__in_the_words_of_strands(self) -> None:
+        use = {"name": "calculator", "input": {"expression": "15 * 23"}, "toolUseId": "t1"}
+        values = [{"current_tool_use": use}, {"data": "It is 345"}, {"claude_session_id": "c1"}]
+        assert said(*values) == [START, Message("It is 345"), Custom({"claude_session_id": "c1"})]
+
     @pytest.mark.parametrize("so_far", [True, False])
     def test_call__in_its_own_words_alone(self, so_far: bool) -> None:
         values = []

@@ -199,6 +199,7 @@ class TestZoo:
         ("case", "thought", "used"),
         [
             ("strands", "I need a tool.", True),
+            ("strands-default-str", "I need a tool.", True),
             ("strands-both", "I need a tool.", True),
             ("strands-data", "", False),
             ("strands-strings", "", False),

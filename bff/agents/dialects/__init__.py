@@ -131,7 +131,7 @@ def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth
     if len(frame) == 1 and name is None:  # most frames of most agents: one text, one key
         ((key, text),) = frame.items()
         if type(text) is str and key in plain.TEXT_KEYS:
-            _say(answer, key, text, token=False)
+            _say(answer, key, text)
             return
     kind = frame.get("type")
     if isinstance(kind, str):
@@ -161,6 +161,9 @@ def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth
             if depth < _DEEPEST:
                 read(answer, Frame(event, frame["data"]), depth + 1)
                 return
+    if strands.is_token(frame):
+        strands.read_token(answer, frame)
+        return
     if strands.is_converse(frame):
         strands.read_converse(answer, frame)
         return
@@ -215,18 +218,18 @@ def _read_text(answer: Answer, name: str | None, frame: dict[str, JSON], depth: 
     if key_found is None:
         _keep(answer, frame, thought)
         return
-    _say(answer, key_found, plain.text_of(frame[key_found]) or "", token="delta" in frame)
+    _say(answer, key_found, plain.text_of(frame[key_found]) or "")
     answer.use_total(frame.get("usage") or frame.get("usage_metadata"))
     rest = plain.beside(frame, key_found)
     if rest:
         answer.custom(rest)
 
 
-def _say(answer: Answer, key: str, text: str, *, token: bool) -> None:
+def _say(answer: Answer, key: str, text: str) -> None:
     if plain.is_junk(text):
         answer.junk += 1
     elif key == "data":
-        answer.text.mirrored(text, "strands", "converse", token=token)
+        answer.text.mirrored(text, "strands", "converse", token=False)
     elif text:
         answer.text.plain(text, key)
 

@@ -207,7 +207,8 @@ def _longest(text: str) -> int:
 def missing(said: str, whole: str) -> str:
     """What `whole` has beyond `said`, where it repeats it but for white space; else all of it."""
     if whole.startswith(said):
-        return whole[len(said) :]
+        rest = whole[len(said) :]
+        return "" if said and rest.isspace() else rest
     if len(said) > _longest(whole):
         return "" if whole.strip() in said else whole
     have, wanted = squeezed(said), squeezed(whole)

@@ -46,6 +46,8 @@ LIFECYCLE = frozenset(
         "reasoningRedactedContent",
     }
 )
+_STATE = frozenset({"agent", "event_loop_cycle_id", "request_state", "delta"})
+"""What Strands puts beside a token: the delta it was made of, and often its whole inner state."""
 MARKS = LIFECYCLE | {
     "current_tool_use",
     "reasoningText",
@@ -106,6 +108,15 @@ def _read_delta(answer: Answer, delta: dict[str, JSON], place: str) -> None:
             answer.custom(delta)
 
 
+def is_token(frame: dict[str, JSON]) -> bool:
+    """A token in Strands' own words. What stands beside it is none of a client's business."""
+    return isinstance(frame.get("data"), str) and not frame.keys().isdisjoint(_STATE)
+
+
+def read_token(answer: Answer, frame: dict[str, JSON]) -> None:
+    answer.text.mirrored(frame["data"], "strands", "converse", token=True)
+
+
 def read_strands(answer: Answer, frame: dict[str, JSON]) -> None:
     """One of Strands' own events but `message` and `result`."""
     match frame:
@@ -118,7 +129,7 @@ def read_strands(answer: Answer, frame: dict[str, JSON]) -> None:
         case {"tool_cancel_event": {"tool_use": {"toolUseId": str(id)}, "message": str(text)}}:
             answer.tools.result(id, None, None, text)
         case _ if not frame.keys() & LIFECYCLE and "current_tool_use" not in frame:
-            answer.custom(frame)
+            answer.custom({name: frame[name] for name in frame if name in MARKS or name == "type"})
 
 
 def _read_tool_use(answer: Answer, id: str, name: str, so_far: JSON, delta: JSON) -> None:

@@ -98,6 +98,8 @@ async def strands(case: str, prompt: str) -> AsyncIterator[Any]:
         match case:
             case "strands":
                 yield event
+            case "strands-default-str":  # as fullstack-solution-template-for-agentcore does it
+                yield json.loads(json.dumps(dict(event), default=str))
             case "strands-converse" if "event" in event:
                 yield event
             case "strands-data" if "data" in event:
