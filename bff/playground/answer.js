@@ -22,6 +22,7 @@ export class Answer {
   #frame = null;
   #say;
   #changed;
+  gapped = false; // something is missing that the history may have
 
   /** `say(text)` reads out; `changed()` is called when the answer has grown on the page. */
   constructor({ say = () => {}, changed = () => {} } = {}) {
@@ -61,6 +62,7 @@ export class Answer {
         this.#customs().add(data.value);
         break;
       case "gap":
+        this.gapped = true;
         this.#note("A part of this answer is no longer kept here.");
         break;
       case "done":

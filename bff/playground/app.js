@@ -9,7 +9,7 @@ import { Conversation } from "./conversation.js";
 import { askForCredential, kept, readConfig } from "./credential.js";
 import { byId } from "./element.js";
 import { furnish } from "./frame.js";
-import { followRun, startRun } from "./run.js";
+import { followRun, newKey, startRun } from "./run.js";
 import { Sessions } from "./sessions.js";
 import { showWelcome } from "./welcome.js";
 
@@ -88,7 +88,7 @@ function showMessage(here, message) {
   }
 }
 
-async function send(text) {
+async function send(text, key = newKey()) {
   const here = current;
   if (here.answer) return;
   showWelcome(false);
@@ -96,14 +96,11 @@ async function send(text) {
   here.answer = conversation.answer();
   conversation.toEnd();
   composer.running();
-  const again = () => {
-    if (here !== current || here.answer) return;
-    send(text);
-  };
-  here.answer.again = again;
+  here.answer.again = () => here === current && send(text);
   try {
     const body = here.session ? { message: text, session_id: here.session } : { message: text };
     const response = await startRun(api, body, {
+      key,
       signal: here.leave.signal,
       onTrouble: () => composer.running("Connecting again …"),
     });
@@ -111,18 +108,16 @@ async function send(text) {
     await listen(here, response);
   } catch (error) {
     if (here.leave.signal.aborted) return;
-    const problem = Problem.from(error);
-    // nothing came of it: what was written goes back to where it can be sent again
     const { answer } = here;
-    answer.end("failed", { problem, again: () => retry(question, answer, again) });
+    const again = () => {
+      if (here !== current || here.answer) return;
+      question.remove();
+      answer.node.remove();
+      send(text, key); // under the same key: if it did arrive, this is the same run
+    };
+    answer.end("failed", { problem: Problem.from(error), again });
     finish(here);
   }
-}
-
-function retry(question, answer, again) {
-  question.remove();
-  answer.node.remove();
-  again();
 }
 
 /** The run has begun: now it has a name, and so has the session if it is new. */
@@ -145,10 +140,15 @@ async function listen(here, response) {
   composer.running();
   sessions.show({ busy: here.session });
   try {
-    const onTrouble = () => composer.running("The connection was lost; connecting again …");
+    let troubled = false;
+    const onTrouble = () => {
+      troubled = true;
+      composer.running("The connection was lost; connecting again …");
+    };
     for await (const event of followRun(api, here.run, { response, signal, onTrouble })) {
       if (here !== current) return;
-      if (!here.stopping) composer.running();
+      if (troubled && !here.stopping) composer.running();
+      troubled = false;
       here.answer.add(event);
     }
     here.answer.end("interrupted");
@@ -157,7 +157,9 @@ async function listen(here, response) {
     const problem = error.status === 404 ? new Problem({ title: "This answer can no longer be followed", detail: "It ended too long ago. Reload the page to see what was kept of it." }) : Problem.from(error);
     here.answer.end("interrupted", { problem, again: null });
   }
+  const { gapped, node } = here.answer;
   finish(here);
+  if (gapped && node.dataset.status === "complete") open(); // the history has all of it
 }
 
 function finish(here) {

@@ -10,8 +10,7 @@ const LONGEST_PAUSE_MS = 15_000;
 const TEMPORARY = new Set([408, 429, 500, 502, 503, 504]);
 
 /** Send a message until it has arrived; answers with the open stream. */
-export async function startRun(api, body, { signal, onTrouble }) {
-  const key = newKey();
+export async function startRun(api, body, { key, signal, onTrouble }) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await api.send(body, key, signal);
@@ -99,7 +98,8 @@ function pause(attempt, first, signal) {
   });
 }
 
-function newKey() {
+/** The name of one sending, however often it has to be tried. */
+export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return `playground-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }

@@ -115,3 +115,77 @@ async def test_second_tab__follows_the_same_run(visit: Visit) -> None:
     for page in (playground.page, tab):
         await expect(page.locator("article.answer .text")).to_have_text("One two.")
     assert playground.agent.messages == ["Hi"]
+
+
+async def test_message__that_could_not_be_sent_is_tried_again_under_its_key(visit: Visit) -> None:
+    playground = await visit({"Hi": [[Message("Hello")], [Done()]]})
+    keys: list[str | None] = []
+
+    async def lose(route: Route) -> None:
+        keys.append(await route.request.header_value("idempotency-key"))
+        await route.abort("connectionreset")
+
+    await playground.page.clock.install()
+    await playground.page.route("**/v1/chat/stream", lose)
+    answer = await playground.ask("Hi")
+    again = answer.get_by_role("button", name="Try again")
+    async with asyncio.timeout(10):
+        while not await again.count():
+            await playground.page.clock.fast_forward(5_000)
+    await expect(answer).to_contain_text("The service cannot be reached")
+    await playground.page.unroute("**/v1/chat/stream")
+    async with playground.page.expect_request("**/v1/chat/stream") as sent:
+        await again.click()
+
+    await expect(playground.page.locator("article.answer .text")).to_have_text("Hello")
+    await expect(playground.page.locator("article.question")).to_have_count(1)
+    assert {*keys, await (await sent.value).header_value("idempotency-key")} == {keys[0]}
+
+
+async def test_stream__of_any_shape_the_protocol_allows_is_understood(visit: Visit) -> None:
+    playground = await visit()
+    messages = [{"role": "assistant", "content": "Zero one two.", "run_id": "r"}]
+    kept = {"session_id": "s", "title": "Hi", "messages": messages, "next_cursor": None}
+    body = (
+        ": hello\r\nretry: 50\r\n\r\n"
+        'id: 1\r\nevent: start\r\ndata: {"run_id":"r","session_id":"s"}\r\n\r\n'
+        'id: 5\nevent: gap\ndata: {"from":2,\ndata: "to":5}\n\n'
+        'id:6\revent:message\rdata:{"content":"One "}\r\r'
+        'id: 6\nevent: message\ndata: {"content":"One "}\n\n'
+        'id: 7\nevent: of tomorrow\ndata: {"content":1}\n\n'
+    )
+    rest = (
+        'id: 8\nevent: message\ndata: {"content":"two."}\n\n'
+        'id: 9\nevent: done\ndata: {"status":"complete"}\n\n'
+    )
+    asked_after: list[str | None] = []
+    more = asyncio.Event()
+
+    async def first(route: Route) -> None:
+        headers = {"Content-Type": "text/event-stream", "X-Run-Id": "r", "X-Session-Id": "s"}
+        await route.fulfill(status=200, headers=headers, body=body)
+
+    async def again(route: Route) -> None:
+        asked_after.append(await route.request.header_value("last-event-id"))
+        await more.wait()
+        failing = 'id: 0\nevent: error\ndata: {"title":"Internal error","status":500}\n\n'
+        await route.fulfill(
+            status=200,
+            headers={"Content-Type": "text/event-stream"},
+            body=failing if len(asked_after) == 1 else rest,
+        )
+
+    await playground.page.route("**/v1/chat/stream", first)
+    await playground.page.route("**/v1/runs/r/events", again)
+    await playground.page.route("**/v1/sessions/s?*", lambda route: route.fulfill(json=kept))
+
+    answer = await playground.ask("Hi")
+    await expect(answer.locator(".note")).to_have_text(
+        "A part of this answer is no longer kept here."
+    )
+    await expect(answer.locator(".text")).to_have_text("One")
+    more.set()
+
+    # what the gap took, the history has
+    await expect(playground.page.locator("article.answer .text")).to_have_text("Zero one two.")
+    assert asked_after == ["7", "7"]
