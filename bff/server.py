@@ -11,6 +11,7 @@ import logging
 import signal
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 from aiohttp import http_parser, web
 from aiohttp.web_protocol import RequestHandler
@@ -28,6 +29,9 @@ from bff.settings import (
 from bff.telemetry.logs import open_logs
 
 logger = logging.getLogger(__name__)
+
+MAX_HEADER_BYTES = 32 * 1024
+"""For one header: more than the longest token, so that a longer one is a 401 and not a 400."""
 
 
 async def serve(settings: Settings) -> int:
@@ -144,11 +148,11 @@ class Connection(RequestHandler):
     def _head_is_late(self) -> None:
         self._head_timer = None
         if self.transport is not None and self._current_request is None:
-            body = dumps(RequestTimeout().document(request_id="", instance="")).encode()
-            self.transport.write(
-                b"HTTP/1.1 408 Request Timeout\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
-                b"Connection: close\r\n\r\n%b" % (PROBLEM_JSON.encode(), len(body), body)
-            )
+            headers, body = _to_nobody(RequestTimeout())
+            lines = [f"{name}: {value}" for name, value in headers.items()]
+            lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
+            head = "\r\n".join(["HTTP/1.1 408 Request Timeout", *lines])
+            self.transport.write(head.encode() + body)
             self.force_close()
 
     def handle_error(
@@ -160,13 +164,22 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         if status != 400:
             return super().handle_error(request, status, exc, message)
-        problem: Problem = BadRequest()
-        document = problem.document(request_id="", instance="")
-        response = web.Response(
-            status=400, body=dumps(document).encode(), content_type=PROBLEM_JSON
-        )
+        headers, body = _to_nobody(BadRequest())
+        response = web.Response(status=400, body=body, headers=headers)
         response.force_close()
         return response
+
+
+def _to_nobody(problem: Problem) -> tuple[dict[str, str], bytes]:
+    """Headers and body of the answer to a request that could not be read, so has no path or id."""
+    request_id = uuid4().hex
+    headers = {
+        "Content-Type": PROBLEM_JSON,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-Id": request_id,
+    }
+    return headers, dumps(problem.document(request_id=request_id, instance="")).encode()
 
 
 class _Server(web.Server):
@@ -189,6 +202,7 @@ class Runner(web.AppRunner):
             keepalive_timeout=IDLE_CONNECTION_SECONDS,
             shutdown_timeout=STOP_GRACE_SECONDS / 2,
             lingering_time=2,
+            max_field_size=MAX_HEADER_BYTES,
         )
 
     async def _make_server(self) -> web.Server:

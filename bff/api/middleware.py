@@ -162,11 +162,10 @@ def _is_ours(request: web.Request) -> bool:
     if not allowed:
         return True
     hosts = request.headers.getall("Host", [])
-    if request.rel_url.absolute:  # `GET http://host/path`, which goes before the header
-        hosts.append(request.rel_url.raw_authority)
     return bool(hosts) and all(
         host in allowed or re.sub(r":[0-9]{1,5}$", "", host) in allowed
-        for host in map(str.lower, hosts)
+        # aiohttp's host is that of `GET http://host/path` where a request has one
+        for host in map(str.lower, (*hosts, request.host))
     )
 
 
