@@ -169,7 +169,7 @@ function finish(here) {
   sessions.settle(here.session);
   sessions.show({ busy: null });
   composer.idle();
-  sessions.refresh();
+  sessions.refresh({ quiet: true }); // who was told why the answer failed need not hear it twice
 }
 
 function stop() {

@@ -25,7 +25,7 @@ export class Sessions {
   }
 
   /** Read the newest again; what "Show older ones" brought stays. */
-  async refresh() {
+  async refresh({ quiet = false } = {}) {
     try {
       const page = await this.#api.sessions();
       const fresh = new Set(page.sessions.map((session) => session.session_id));
@@ -35,7 +35,7 @@ export class Sessions {
       this.#known = [...older.filter((one) => one.pending), ...page.sessions, ...older.filter((one) => !one.pending)];
       this.#draw();
     } catch (error) {
-      this.#tell(Problem.from(error));
+      if (!quiet) this.#tell(Problem.from(error));
     }
   }
 

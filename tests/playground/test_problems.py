@@ -38,6 +38,7 @@ async def test_rate_limit__counts_down_to_the_next_try(visit: Visit) -> None:
     await playground.page.clock.fast_forward(61_000)
     await expect(again).to_be_enabled()
     await expect(again).to_have_text("Try again")
+    await expect(playground.page.get_by_role("alert")).to_have_count(1)
     assert playground.agent.messages == ["Hi"]
 
 
