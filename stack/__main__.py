@@ -31,6 +31,11 @@ NAME = "bff"
 
 def deploy() -> None:
     config = StackConfig.load()
+    if config.prod and config.alarm_email is None:
+        pulumi.log.warn(
+            "alarmEmail is not set: no alarm reaches a person unless something else "
+            "subscribes to the topic of the output alertsTopicArn"
+        )
     provider = aws.Provider(
         "aws",
         region=config.region,

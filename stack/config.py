@@ -13,8 +13,10 @@ from typing import Literal, get_args
 
 import pulumi
 
+from bff.settings import Settings
 from stack.reading import (
     Reader,
+    Refused,
     as_the_service_takes,
     both_or_none,
     flag,
@@ -101,21 +103,21 @@ class StackConfig:
         """What people type: cluster, service, log group and repository bear it."""
         return f"{pulumi.get_project()}-{self.stack}"
 
-    @property
-    def service_url(self) -> str | None:
-        return f"https://{self.domain_name}" if self.domain_name else None
-
     @classmethod
     def load(cls) -> StackConfig:
         """Raises `pulumi.RunError` with every problem if the stack cannot be planned."""
         stack = pulumi.get_stack()
         prod = is_prod(stack)
-        provider = pulumi.Config("aws")
-        read = Reader()
+        read, provider = Reader(), pulumi.Config("aws")
+        region = provider.get("region") or Settings().aws_region
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,25}", stack) or stack == "local":
             # A cache's name ends at 40; `local` is the service's word for "made-up keys are fine".
             takes = "1 to 26 lower-case letters, digits and '-', a letter first, and not 'local'"
             read.problems.append(f"stack name: got {stack!r}, takes {takes}")
+        try:
+            _ = as_the_service_takes("AWS_REGION")(region)
+        except Refused as refusal:
+            read.problems.append(f"aws:region: got {region!r}, takes {refusal}")
 
         read.need("agentRuntimeArn", _ARN)
         if prod:
@@ -126,7 +128,7 @@ class StackConfig:
         network = _existing_network(read, prod)
         config = cls(
             stack=stack,
-            region=provider.get("region") or "us-west-2",
+            region=region,
             profile=provider.get("profile"),
             agent_runtime_arn=read(
                 "agentRuntimeArn", as_the_service_takes("AGENT_RUNTIME_ARN"), ""

@@ -51,7 +51,7 @@ class Firewall(pulumi.ComponentResource):
         acl = aws.wafv2.WebAcl(
             name,
             scope="REGIONAL",
-            description="Known bad requests and floods; bodies are only counted",
+            description="Known bad requests and floods, bodies are only counted",
             default_action={"allow": {}},
             rules=[
                 *(

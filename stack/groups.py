@@ -67,7 +67,7 @@ class Groups(pulumi.ComponentResource):
             self.cache = self._group("cache", "Shared cache: reached by the tasks only")
             self._allow("tasks", self.tasks, "cache", self.cache, *CACHE_PORTS)
         if args.endpoints:
-            self.endpoints = self._group("endpoints", "AWS's endpoints: reached by the tasks only")
+            self.endpoints = self._group("endpoints", "Endpoints of AWS: reached by the tasks only")
             self._allow("tasks", self.tasks, "endpoints", self.endpoints, HTTPS)
         self.register_outputs({})
 

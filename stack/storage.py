@@ -103,7 +103,7 @@ class Storage(pulumi.ComponentResource):
             engine="valkey",
             major_engine_version="8",
             name=cache_name,
-            description="Runs, limits and locks that tasks share; nothing that cannot be lost",
+            description="Runs, limits and locks that tasks share, nothing that cannot be lost",
             subnet_ids=args.cache_subnet_ids,
             security_group_ids=[args.cache_group_id],
             snapshot_retention_limit=0,

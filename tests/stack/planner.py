@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -234,6 +235,17 @@ class _Engine(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
+class _Console(logging.Logger):
+    """Keeps what the operator would see beside the plan."""
+
+    def __init__(self, warnings: list[str]) -> None:
+        super().__init__("pulumi")
+        self._warnings = warnings
+
+    def warning(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self._warnings.append(str(msg))
+
+
 def _plain(value: Any) -> Any:
     """Secrets unwrapped, whole numbers whole, unknowns by one word."""
     if rpc.is_rpc_secret(value):
@@ -273,7 +285,7 @@ def make_plan(
     *,
     preview: bool = False,
     answers: Mapping[str, Any] | None = None,
-    program: Callable[[], None] = deploy,
+    program: Callable[[], object] = deploy,
     without: Sequence[str] = (),
 ) -> Plan:
     """Plan `stack` with its committed file, what it must be given, and `config` on top.
@@ -284,7 +296,9 @@ def make_plan(
     kind = "prod" if stack.startswith("prod") else "dev"
     mine = {**REQUIRED[kind], **(config or {})}
     settings = stack_file(kind) | {
-        f"{PROJECT}:{key}": _as_config(value) for key, value in mine.items() if key not in without
+        key if ":" in key else f"{PROJECT}:{key}": _as_config(value)
+        for key, value in mine.items()
+        if key not in without
     }
     plan = Plan()
 
@@ -303,6 +317,9 @@ def make_plan(
         asyncio.set_event_loop(loops[-1])
 
     async def main() -> None:
+        def run_program() -> None:
+            program()
+
         threads = ThreadPoolExecutor(initializer=give_loop)
         asyncio.get_running_loop().set_default_executor(threads)
         cloud = _Cloud(plan, preview, answers or {})
@@ -310,10 +327,17 @@ def make_plan(
         SETTINGS.outputs.clear()
         set_all_config(settings, [])
         engine = _Engine(plan, cloud)
-        set_mocks(cloud, project=PROJECT, stack=stack, preview=preview, monitor=engine)
+        set_mocks(
+            cloud,
+            project=PROJECT,
+            stack=stack,
+            preview=preview,
+            logger=_Console(plan.warnings),
+            monitor=engine,
+        )
         set_root_resource(cast(pulumi.Resource, None))  # set_mocks made one that is already over
         async with asyncio.timeout(20):
-            await run_in_stack(program)
+            await run_in_stack(run_program)
 
     with warnings.catch_warnings():
         # Said on import of parts that nobody uses; what we use is warned of from elsewhere.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import botocore.session
@@ -21,7 +21,31 @@ def report(service: str, operation: str, parameters: dict[str, Any]) -> str:
     """What AWS's model has against the parameters; unknown members included."""
     model = botocore.session.get_session().get_service_model(service).operation_model(operation)
     assert model.input_shape is not None
-    return str(ParamValidator().validate(parameters, model.input_shape).generate_report())
+    found = str(ParamValidator().validate(parameters, model.input_shape).generate_report())
+    return found or "\n".join(_refused_texts(parameters, model.input_shape, operation))
+
+
+def _refused_texts(value: Any, shape: Any, where: str) -> Iterator[str]:
+    """What botocore leaves to the service: choices, patterns and longest texts."""
+    if shape.type_name == "structure":
+        for key, item in value.items():
+            yield from _refused_texts(item, shape.members[key], f"{where}.{key}")
+    elif shape.type_name == "list":
+        for item in value:
+            yield from _refused_texts(item, shape.member, f"{where}[]")
+    elif shape.type_name == "map":
+        for item in value.values():
+            yield from _refused_texts(item, shape.value, f"{where}{{}}")
+    elif shape.type_name == "string":
+        if shape.enum and value not in shape.enum:
+            yield f"{where}: {value!r} is none of {shape.enum}"
+        pattern = shape.metadata.get("pattern")
+        # Java's classes and surrogates are not Python's.
+        ours = pattern and r"\p{" not in pattern and r"\u" not in pattern
+        if ours and not re.fullmatch(pattern, value):
+            yield f"{where}: {value!r} does not match {pattern}"
+        if len(value) > shape.metadata.get("max", len(value)):
+            yield f"{where}: {value!r} is too long"
 
 
 def upper(value: Any) -> Any:
@@ -31,6 +55,18 @@ def upper(value: Any) -> Any:
     return [upper(item) for item in value] if isinstance(value, list) else value
 
 
+SOME_ACL: dict[str, Any] = {
+    "Name": "x",
+    "Scope": "REGIONAL",
+    "DefaultAction": {"Allow": {}},
+    "VisibilityConfig": {
+        "SampledRequestsEnabled": True,
+        "CloudWatchMetricsEnabled": True,
+        "MetricName": "x",
+    },
+}
+
+
 def test_report__would_notice_a_wrong_member() -> None:
     wrong = {"family": "x", "containerDefinitions": [{"name": 1, "stopTimeOut": 5}]}
 
@@ -38,6 +74,10 @@ def test_report__would_notice_a_wrong_member() -> None:
 
     assert "stopTimeOut" in found
     assert "name" in found
+    described = {"Description": "a; b"}
+    assert "does not match" in report("wafv2", "CreateWebACL", {**SOME_ACL, **described})
+    launched = {"serviceName": "x", "launchType": "FARGATTE"}
+    assert "FARGATTE" in report("ecs", "CreateService", launched)
 
 
 @BOTH

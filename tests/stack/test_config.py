@@ -230,6 +230,18 @@ def test_refusal__stack_name_that_cannot_be_used(stack: str) -> None:
     ]
 
 
+def test_refusal__region_that_is_none() -> None:
+    assert problems("dev", {"aws:region": "oregon"}) == [
+        "aws:region: got 'oregon', takes something like us-west-2"
+    ]
+
+
+def test_alarm_email__prod_without_one_is_warned() -> None:
+    assert "alarmEmail is not set" in " ".join(make_plan("prod").warnings)
+    assert make_plan("prod", {"alarmEmail": "oncall@example.com"}).warnings == []
+    assert make_plan("dev").warnings == []
+
+
 @pytest.mark.parametrize(
     ("cpu", "memory"),
     [(256, 2048), (1024, 2048), (4096, 30720), (8192, 61440), (16384, 122880)],

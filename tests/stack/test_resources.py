@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
+import runpy
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 
 from bff.history.dynamodb_items import INDEX, TABLE, TTL_ATTRIBUTE
 from stack.network import ISOLATED_CIDRS, PRIVATE_CIDRS, PUBLIC_CIDRS, VPC_CIDR
-from tests.stack.planner import ACCOUNT, DIGEST, RUNTIME_ARN, SECRET, Plan, make_plan
+from tests.stack.planner import ACCOUNT, DIGEST, ROOT, RUNTIME_ARN, SECRET, Plan, make_plan
 from tests.stack.test_config import NETWORK
 
 Plans = Callable[[str], Plan]
@@ -41,6 +44,18 @@ def test_preview__plans_the_same_with_everything_unknown(planned: Plans, stack: 
     assert sorted(r.key for r in preview.resources) == sorted(
         r.key for r in planned(stack).resources
     )
+
+
+def test_program__runs_as_pulumi_runs_it(planned: Plans, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The folder by its path, from within, without the project on the path.
+    monkeypatch.chdir(ROOT / "stack")
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(ROOT))])
+
+    plan = make_plan(
+        "dev", program=lambda: runpy.run_path(str(ROOT / "stack"), run_name="__main__")
+    )
+
+    assert sorted(r.key for r in plan.resources) == sorted(r.key for r in planned("dev").resources)
 
 
 @BOTH
@@ -133,6 +148,16 @@ def test_generated_names__fit_into_32_characters(planned: Plans, stack: str) -> 
     for resource in planned(stack).resources:
         if resource.type.startswith("aws:lb/"):
             assert len(resource.name) + 8 <= 32, resource.key
+
+
+@BOTH
+def test_group_descriptions__hold_only_what_ec2_takes(planned: Plans, stack: str) -> None:
+    # The model has no pattern for it; an apostrophe is refused.
+    described = [r for r in planned(stack).resources if "ecurityGroup" in r.type]
+
+    for resource in described:
+        description = resource.inputs.get("description", "")
+        assert re.fullmatch(r"[0-9A-Za-z_ .:/()#,@\[\]+=&;{}!$*-]{0,255}", description), description
 
 
 # Network ----------------------------------------------------------------------------------------
