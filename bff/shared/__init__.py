@@ -14,9 +14,11 @@ from bff.limits import Limiter
 from bff.runlog import RunLog
 from bff.settings import Settings
 from bff.shared.epochs import Epochs
+from bff.shared.lanes import Lane, running
 from bff.shared.limiter import SharedLimiter
+from bff.shared.messages import Messages
 from bff.shared.runlog import SharedRunLog
-from bff.shared.server import CONNECT_SECONDS, Call, Lane, Server, running
+from bff.shared.server import Call, Server
 from bff.shared.timing import TIMING, Timing
 from bff.shared.upkeep import Upkeep
 
@@ -52,6 +54,7 @@ async def open_shared(
         server=server, lane=chores, log=log, epochs=epochs, task=task, timing=timing,
         retention_seconds=retention_seconds,
     )  # fmt: skip
+    messages = Messages(server=server, log=log, task=task, timing=timing)
     limiter = SharedLimiter(
         lane=limits,
         limit=settings.rate_limit_requests,
@@ -60,10 +63,10 @@ async def open_shared(
         tasks=lambda: upkeep.tasks,
     )
     try:
-        await server.look(seconds=CONNECT_SECONDS)
+        await server.look()
         async with running(
             server.watch, requests.work, limits.work, chores.work, log.writer.work,
-            upkeep.tick, upkeep.listen,
+            upkeep.tick, messages.listen,
         ):  # fmt: skip
             yield log, limiter
     finally:

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bff.shared import scripts
+from bff.shared import lua
 from bff.shared.keys import PARTITIONS, epoch_key
-from bff.shared.server import Call, Lane
+from bff.shared.lanes import Lane
+from bff.shared.server import Call
 
 logger = logging.getLogger(__name__)
 
@@ -68,4 +69,4 @@ class Epochs:
         self.seen(partition, value, age_ms)
 
     def _call(self, partition: int) -> Call:
-        return Call(scripts.TOUCH, (epoch_key(partition),), (secrets.token_hex(8),))
+        return Call(lua.TOUCH, (epoch_key(partition),), (secrets.token_hex(8),))

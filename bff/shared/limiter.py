@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from bff.limits import Allowance, LocalLimiter
-from bff.shared import scripts
+from bff.shared import lua
 from bff.shared.keys import rate_keys
-from bff.shared.server import Call, Lane, Unreachable, within
+from bff.shared.lanes import Lane
+from bff.shared.server import Call, Unreachable, within
 
 MOST_ENTRIES = 1000
 """Kept of one caller; a larger limit counts several requests as one entry."""
@@ -58,7 +59,7 @@ class SharedLimiter:
     async def _ask(self, caller: str, requests: int) -> Allowance | None:
         """What the server says; None if it does not, in time."""
         try:
-            reply = self._lane.send(Call(scripts.LIMIT, rate_keys(caller), (*self._args, requests)))
+            reply = self._lane.send(Call(lua.LIMIT, rate_keys(caller), (*self._args, requests)))
             return self._allowance(*await within(self._wait_seconds, reply))
         except (Unreachable, TimeoutError):
             return None

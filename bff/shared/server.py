@@ -1,6 +1,6 @@
 """The one way to the Redis or Valkey server, and what happens when it is slow or gone.
 
-Calls are scripts. Whatever is ready at the same time travels as one pipeline, on a few connections
+Calls are lua. Whatever is ready at the same time travels as one pipeline, on a few connections
 ("lanes") however many requests there are. A pipeline that fails or takes too long opens
 the breaker: from then on every call fails at once, so nobody waits for a server that is not
 there, while a prober looks for it twice a second.
@@ -13,9 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,7 +24,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from bff.shared.scripts import Script
+from bff.shared.lua import Script
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +34,6 @@ CONNECT_SECONDS = 1.0
 """For a first connection (TLS, the cluster's map); nobody's request waits for it."""
 PROBE_SECONDS = 0.4
 """Between two looks for a server that is gone."""
-MOST_CALLS = 128
-"""In one pipeline."""
 
 
 class Unreachable(Exception):
@@ -101,9 +98,9 @@ class Server:
         self.up = False
         self.on_up: list[Callable[[Sequence[Any]], None]] = []
         """Told with the probe's replies, before anybody else's call is let through."""
+        self.cluster = urlsplit(url).scheme.endswith("+cluster")
         self._client = connect(url)
         self._name = urlsplit(url).hostname or "?"
-        self._cluster = isinstance(self._client, RedisCluster)
         self._probe = probe
         self._call_seconds = call_seconds
         self._slack_seconds = slack_seconds
@@ -118,10 +115,6 @@ class Server:
     @property
     def client(self) -> Any:
         return self._client
-
-    @property
-    def cluster(self) -> bool:
-        return self._cluster
 
     @property
     def steady_seconds(self) -> float:
@@ -181,22 +174,32 @@ class Server:
         )
         self._down.set()
 
-    async def look(self, *, seconds: float) -> bool:
-        """Try the server once; true if it is there (again)."""
+    async def look(self) -> bool:
+        """Try the server once; true if it is there (again), and as quick as it has to be."""
         try:
-            if self._cluster and not self.up:
-                await self._client.aclose()  # the map of the cluster may be what is wrong
-            replies = await within(seconds, asyncio.ensure_future(self._send(self._probe())))
+            if not self.up:
+                await self._reconnect()
+            calls = self._probe()
+            replies = await within(CONNECT_SECONDS, asyncio.ensure_future(self._send(calls)))
+            await within(self._call_seconds, asyncio.ensure_future(self._send(calls[:1])))
         except (RedisError, OSError, TimeoutError) as error:
             logger.debug("%s is not there: %s", self._name, type(error).__name__)
             return False
-        if time.monotonic() - self._answered_at > self._slack_seconds:
+        now = time.monotonic()
+        if now - self._answered_at > self._slack_seconds:
             self.unsteady()
-        self._answered_at = self._up_since = time.monotonic()
+        self._answered_at = self._up_since = now
         self.up = True
         for tell in self.on_up:
             tell(replies)
         return True
+
+    async def _reconnect(self) -> None:
+        """Forget the connections: after a failover the name, or the map, leads to another node."""
+        if self.cluster:
+            await self._client.aclose()
+        else:
+            await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def watch(self) -> None:
         """Look for the server whenever it is gone, until cancelled."""
@@ -204,13 +207,14 @@ class Server:
             await self._down.wait()
             self._down.clear()
             first = True
-            while not self.up and not await self.look(seconds=CONNECT_SECONDS):
+            while not self.up and not await self.look():
                 first = False
                 await asyncio.sleep(PROBE_SECONDS)
             if not first:
                 logger.warning("%s answers again", self._name)
 
     async def aclose(self) -> None:
+        self.up = False
         with suppress(RedisError, OSError):
             await self._client.aclose()
 
@@ -221,58 +225,3 @@ def _evalsha(call: Call) -> tuple[str | int, ...]:
 
 def _eval(call: Call) -> tuple[str | int, ...]:
     return ("EVAL", call.script.text, len(call.keys), *call.keys, *call.args)
-
-
-class Lane:
-    """One connection's worth of calls: what is ready while a pipeline is out goes with the next."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
-        self._ready = asyncio.Event()
-
-    def send(self, call: Call) -> asyncio.Future[Any]:
-        """The reply to come, or `Unreachable`."""
-        if not self._server.up:
-            raise Unreachable
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((call, future))
-        self._ready.set()
-        return future
-
-    async def run(self, call: Call) -> Any:
-        return await self.send(call)
-
-    async def work(self) -> None:
-        """Send what is ready, until cancelled."""
-        while True:
-            await self._ready.wait()
-            batch = [self._waiting.popleft() for _ in range(min(MOST_CALLS, len(self._waiting)))]
-            if not self._waiting:
-                self._ready.clear()
-            try:
-                replies = await self._server.pipeline([call for call, _ in batch])
-            except Unreachable as error:
-                batch.extend(self._waiting)
-                self._waiting.clear()
-                self._ready.clear()
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                        future.exception()  # its caller may have left
-            else:
-                for (_, future), reply in zip(batch, replies, strict=True):
-                    if not future.done():
-                        future.set_result(reply)
-
-
-@asynccontextmanager
-async def running(*work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Keep the loops going for as long as the block lasts."""
-    tasks = [asyncio.ensure_future(loop()) for loop in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

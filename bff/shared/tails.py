@@ -14,9 +14,10 @@ from typing import Any
 from bff.errors import Interrupted
 from bff.events import Record, gap
 from bff.runlog import Run
-from bff.shared import scripts
+from bff.shared import lua
 from bff.shared.keys import RunKeys, run_keys
-from bff.shared.server import Call, Lane, Unreachable
+from bff.shared.lanes import Lane
+from bff.shared.server import Call, Unreachable
 from bff.shared.timing import Timing
 
 BATCH = 256
@@ -178,6 +179,18 @@ class Tails:
             return ()
         return self._took(tail, after, reply)
 
+    async def pages(
+        self, run: Run, after: int, *, until: int
+    ) -> AsyncGenerator[tuple[Record, ...], None]:
+        """The log behind event `after`, up to `until`, as far as the server can say."""
+        tail = Tail(run_keys(run.owner, run.run_id))
+        while after < until and (batch := await self.read(tail, after)):
+            batch = tuple(item for item in batch if item.id <= until)
+            if not batch:
+                return
+            yield batch
+            after = batch[-1].id
+
     def due(self) -> Iterator[tuple[Tail, Call]]:
         """The silent runs that are to be asked after now, each with the call that does."""
         now = self._now()
@@ -198,7 +211,7 @@ class Tails:
         keys = tail.keys
         watch = self._timing.milliseconds(self._timing.watch_seconds)
         args = (keys.member, after, BATCH, self._task, watch, BATCH_BYTES)
-        return Call(scripts.READ, (keys.leases, keys.run, keys.log), args)
+        return Call(lua.READ, (keys.leases, keys.run, keys.log), args)
 
     def _took(self, tail: Tail, after: int, reply: Sequence[Any]) -> tuple[Record, ...]:
         now = self._now()

@@ -16,15 +16,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from bff.shared import scripts
+from bff.shared import lua
 from bff.shared.epochs import Epochs
-from bff.shared.keys import PARTITIONS, TASKS_KEY, RunKeys, channel, leases_key, run_keys
+from bff.shared.keys import PARTITIONS, TASKS_KEY, RunKeys, leases_key
+from bff.shared.lanes import Lane
 from bff.shared.owned import Owned
 from bff.shared.runlog import SharedRunLog
-from bff.shared.server import Call, Lane, Server, Unreachable
+from bff.shared.server import Call, Server, Unreachable
 from bff.shared.timing import Timing
+from bff.shared.writer import ttl_ms
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +53,13 @@ class Upkeep:
         self._ticked = self._now()
         self._renew_at = self._sweep_at = self._touch_at = 0.0
         self._early = asyncio.Event()
+        self._withdrawing: list[Call] = []
         server.on_up.append(self._up)
 
     def probe(self) -> list[Call]:
         """What a server has to answer to count as there."""
-        return [self._alive(), *self._epochs.calls()]
+        self._withdrawing = self._log.opener.withdrawals()
+        return [self._alive(), *self._epochs.calls(), *self._withdrawing]
 
     def lost(self, partition: int) -> None:
         """The server lost a partition's keys: whatever we have of it is restored."""
@@ -67,9 +69,9 @@ class Upkeep:
                 self._log.writer.see_to(owned)
 
     def _up(self, replies: Sequence[Any]) -> None:
-        alive, *epochs = replies
-        self.tasks = max(1, alive[1])
-        self._epochs.took(epochs)
+        self._seen_alive(replies[0])
+        self._epochs.took(replies[1 : 1 + PARTITIONS])
+        self._log.opener.withdrew(len(self._withdrawing))
         for owned in self._log.owned.values():
             if owned.behind:
                 self._log.writer.see_to(owned)
@@ -107,35 +109,39 @@ class Upkeep:
             work.append((self._alive(), self._took_alive))
             work.extend(self._renewals(now))
             work.extend(self._joins())
-            work.extend(self._forgets())
+            withdrawals = self._log.opener.withdrawals()
+            work.extend((call, partial(self._withdrew, 1)) for call in withdrawals)
         for tail, call in self._log.tails.due():
             work.append((call, partial(self._log.tails.checked, tail)))
         if now >= self._sweep_at:
             self._sweep_at = now + self._timing.sweep_seconds * random.uniform(0.8, 1.0)
             for partition in range(PARTITIONS):
-                call = Call(scripts.LAPSED, (leases_key(partition),), (DEAD_A_SWEEP,))
+                call = Call(lua.LAPSED, (leases_key(partition),), (DEAD_A_SWEEP,))
                 work.append((call, partial(self._suspects, partition)))
         replies = [self._lane.send(call) for call, _ in work]
         for (_, took), reply in zip(work, await asyncio.gather(*replies), strict=True):
             if (more := took(reply)) is not None:
                 await more
-        suspects, self._log.suspects = self._log.suspects, {}
-        for keys in suspects.values():
-            await self._log.judge(keys)
+        await self._log.judge.judge_suspects()
 
     def _alive(self) -> Call:
         alive = self._timing.milliseconds(self._timing.alive_seconds)
-        return Call(scripts.ALIVE, (TASKS_KEY,), (self._task, alive))
+        return Call(lua.ALIVE, (TASKS_KEY,), (self._task, alive))
 
     async def _took_alive(self, reply: Sequence[int]) -> None:
-        before, self.tasks = reply
-        if not before:  # gone although it was not long ago: the server may have been flushed
+        self._seen_alive(reply)
+        if not reply[0]:  # gone although it was not long ago: the server may have been flushed
             replies = [self._lane.send(call) for call in self._epochs.calls()]
             self._epochs.took(await asyncio.gather(*replies))
 
+    def _seen_alive(self, reply: Sequence[int]) -> None:
+        _, tasks, server_ms = reply
+        self.tasks = max(1, tasks)
+        self._log.opener.server_clock = server_ms / 1000 - time.monotonic()
+
     def _suspects(self, partition: int, members: Sequence[str]) -> None:
         for member in members:
-            self._log.suspects[member] = RunKeys(partition, member)
+            self._log.judge.suspect(RunKeys(partition, member))
 
     # Leases
 
@@ -158,12 +164,13 @@ class Upkeep:
     def _renewal(self, partition: int, some: Sequence[Owned], *, touch: bool) -> Call:
         keys = [leases_key(partition)]
         lease = self._timing.milliseconds(self._timing.lease_seconds)
-        args: list[str | int] = [self._task, lease, self._log.writer.ttl_ms if touch else 0]
+        ttl = ttl_ms(self._retention_seconds) if touch else 0
+        args: list[str | int] = [self._task, lease, ttl]
         for owned in some:
             names = owned.keys
             keys += [names.run, names.log, names.open, names.followers, owned.idempotency_key]
             args += [names.member, owned.acked, int(names.member in self._log.followers)]
-        return Call(scripts.RENEW, tuple(keys), tuple(args))
+        return Call(lua.RENEW, tuple(keys), tuple(args))
 
     async def _renewed(self, some: Sequence[Owned], reply: Sequence[str]) -> None:
         suspicious = set()
@@ -181,39 +188,17 @@ class Upkeep:
                 case "superseded":
                     await self._log.writer.lose(owned)
                 case "cancel" | "left":
-                    self._log.cancel(owned.keys.member)
+                    await self._log.cancelled(owned.keys.member)
         for partition in suspicious:
             await self._epochs.ask(self._lane, partition)
 
     def _joins(self) -> list[tuple[Call, Callable[[Any], None]]]:
         """Followers here of other tasks' runs that end with the last follower."""
-        return [
-            (self._log.joining(run_keys(run.owner, run.run_id)), lambda _: None)
-            for member, (run, _) in self._log.followers.items()
-            if member not in self._log.owned
-        ]
+        renewals = self._log.followers.renewals()
+        return [(call, _nothing) for member, call in renewals if member not in self._log.owned]
 
-    def _forgets(self) -> list[tuple[Call, Callable[[Any], None]]]:
-        """Runs that were refused without knowing whether the server had begun them."""
-        refused, self._log.forgotten = self._log.forgotten, []
-        return [
-            (
-                Call(
-                    scripts.FORGET,
-                    (
-                        owned.keys.leases,
-                        owned.keys.open,
-                        owned.keys.run,
-                        owned.keys.log,
-                        owned.keys.followers,
-                        owned.idempotency_key,
-                    ),
-                    (owned.keys.member, self._task, owned.session),
-                ),
-                lambda _: None,
-            )
-            for owned in refused
-        ]
+    async def _withdrew(self, count: int, _: Any) -> None:
+        self._log.opener.withdrew(count)
 
     def _forget_ended(self) -> None:
         """Let go of runs whose retention is over."""
@@ -222,38 +207,6 @@ class Upkeep:
             if owned.ended and owned.run.ended_at is not None and owned.run.ended_at <= over:
                 del self._log.owned[member]
 
-    # Messages
 
-    async def listen(self) -> None:
-        """Hear what other tasks tell this one, on one connection, until cancelled."""
-        while True:
-            try:
-                await self._hear()
-            except (RedisError, OSError, TimeoutError) as error:
-                logger.debug("messages are not heard: %s", type(error).__name__)
-            except Exception:
-                logger.exception("a message could not be read")
-            self._log.tails.wake()
-            await asyncio.sleep(self._timing.tick_seconds / 2)
-
-    async def _hear(self) -> None:
-        async with self._server.client.pubsub() as messages:
-            await messages.subscribe(channel(self._task))
-            while True:
-                message = await messages.get_message(timeout=self._timing.alive_seconds)
-                if message is None:  # not even our own sign of life
-                    return
-                if message["type"] == "message":
-                    await self._told(message["data"])
-
-    async def _told(self, text: str) -> None:
-        match text.partition(" "):
-            case ("events", _, _):
-                self._log.tails.heard(text)
-            case ("cancel", _, member):
-                self._log.cancel(member)
-            case ("lost", _, member):
-                if owned := self._log.owned.get(member):
-                    await self._log.writer.lose(owned)
-            case _:
-                pass
+def _nothing(reply: Any) -> None:
+    """What a reply is worth that says nothing new."""

@@ -18,7 +18,7 @@ from dataclasses import replace
 from bff.events import Record
 from bff.local import MAX_BYTES_PER_RUN, MAX_EVENTS_PER_RUN, LocalRunLog
 from bff.runlog import Status, Superseded
-from bff.shared import scripts
+from bff.shared import lua
 from bff.shared.owned import Job, Owned, entry
 from bff.shared.server import Call, Server, Unreachable
 from bff.shared.timing import Timing
@@ -31,6 +31,11 @@ MOST_BYTES = 512 * 1024
 """Of one run in one call, about."""
 MOST_RUNS = 64
 """In one pipeline."""
+
+
+def ttl_ms(retention_seconds: float) -> int:
+    """For what belongs to an open run; its renewals push it on, so nothing stays for ever."""
+    return int((retention_seconds + 120) * 1000)
 
 
 class Writer:
@@ -51,14 +56,10 @@ class Writer:
         self._task = task
         self._timing = timing
         self._retention_seconds = retention_seconds
+        self._ttl_ms = ttl_ms(retention_seconds)
         self._superseded = superseded
         self._queue: dict[Owned, None] = {}
         self._ready = asyncio.Event()
-
-    @property
-    def ttl_ms(self) -> int:
-        """For what belongs to an open run; its renewals push it on, so nothing stays for ever."""
-        return int((self._retention_seconds + 120) * 1000)
 
     def put(
         self, owned: Owned, records: Sequence[Record], status: Status | None = None
@@ -183,26 +184,26 @@ class Writer:
 
     def _append(self, group: Sequence[tuple[Owned, Sequence[Record]]]) -> Call:
         keys: list[str] = []
-        args: list[str | int] = [self._task, MAX_EVENTS_PER_RUN, MAX_BYTES_PER_RUN, self.ttl_ms]
+        args: list[str | int] = [self._task, MAX_EVENTS_PER_RUN, MAX_BYTES_PER_RUN, self._ttl_ms]
         for owned, records in group:
             names = owned.keys
             keys += (names.run, names.log)
             args.append(f"{names.member} {records[0].id} {len(records)}")
             args += map(entry, records)
-        return Call(scripts.APPEND, keys, args)
+        return Call(lua.APPEND, keys, args)
 
     def _close(self, owned: Owned, records: Sequence[Record], status: Status) -> Call:
         keys = owned.keys
         ended = owned.run.ended_at or time.time()
         kept = max(1.0, ended + self._retention_seconds - time.time())
         return Call(
-            scripts.CLOSE,
+            lua.CLOSE,
             (keys.run, keys.log, keys.leases, keys.open, keys.followers, owned.idempotency_key),
             (
                 self._task,
                 MAX_EVENTS_PER_RUN,
                 MAX_BYTES_PER_RUN,
-                self.ttl_ms,
+                self._ttl_ms,
                 keys.member,
                 records[0].id,
                 owned.session,
@@ -216,7 +217,7 @@ class Writer:
     def _restore(self, owned: Owned, *, before: int) -> Call:
         keys, run = owned.keys, owned.run
         return Call(
-            scripts.RESTORE,
+            lua.RESTORE,
             (
                 keys.epoch,
                 keys.leases,
@@ -231,7 +232,7 @@ class Writer:
                 keys.member,
                 self._task,
                 self._timing.milliseconds(self._timing.lease_seconds),
-                self.ttl_ms,
+                self._ttl_ms,
                 owned.session,
                 owned.meta(),
                 run.message,

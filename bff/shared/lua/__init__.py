@@ -1,0 +1,51 @@
+"""What the server decides in one step: the Lua scripts beside this file.
+
+A script names every key it touches. Times are the server's, in milliseconds, so the tasks' clocks
+do not matter. Replies are lists whose first item says what happened.
+
+A run's hash has `status`, `task` (who owns it), `last` (id of the last event), `bytes`, `meta`
+(JSON), `message`, `created` and `ended` (the owner's seconds), `cancel`, `counted` (it ends with
+its last follower) and `watch` (`task=until …`: who wants its events published). The log is a list
+whose last element is event `last`, so ids need no room, cannot repeat and show what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script, with the hash by which a server that has met it knows it."""
+
+    name: str
+    text: str = field(repr=False)
+    sha: str
+
+
+def _script(name: str, *parts: str) -> Script:
+    """The file of that name, behind the parts it uses."""
+    folder = files(__name__)
+    text = "\n".join((folder / f"{part}.lua").read_text() for part in (*parts, name))
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+TOUCH = _script("touch", "now", "epoch")
+OPEN = _script("open", "now", "epoch")
+RESTORE = _script("restore", "now", "epoch")
+APPEND = _script("append", "now", "tell", "append_run")
+CLOSE = _script("close", "now", "tell", "append_run")
+FORGET = _script("forget")
+INTERRUPT = _script("interrupt", "now", "tell", "epoch")
+FIND = _script("find", "now")
+READ = _script("read", "now")
+RENEW = _script("renew", "now")
+JOIN = _script("join", "now")
+LEAVE = _script("leave", "now")
+CANCEL = _script("cancel")
+OPEN_RUNS = _script("open_runs")
+LAPSED = _script("lapsed", "now")
+ALIVE = _script("alive", "now")
+LIMIT = _script("limit")

@@ -1,0 +1,34 @@
+-- KEYS leases, run, log; ARGV member, after, most events, task, watch for (0: do not), most bytes
+-- -> status, last, lease left, id of the first event, events...
+local h = redis.call('HMGET', KEYS[2], 'status', 'last', 'watch')
+if not h[1] then return {'missing'} end
+local last = tonumber(h[2])
+local left = 0
+if h[1] == 'running' then
+  local till = redis.call('ZSCORE', KEYS[1], ARGV[1])
+  left = till and tonumber(till) - now or 0
+  if ARGV[5] ~= '0' then
+    local watch = {}
+    for task, till in string.gmatch(h[3] or '', '(%S+)=(%d+)') do
+      if task ~= ARGV[4] and tonumber(till) > now then
+        watch[#watch + 1] = task .. '=' .. till
+      end
+    end
+    watch[#watch + 1] = ARGV[4] .. '=' .. string.format('%d', now + ARGV[5])
+    redis.call('HSET', KEYS[2], 'watch', table.concat(watch, ' '))
+  end
+end
+local first = last - redis.call('LLEN', KEYS[3]) + 1
+local start = math.max(first, ARGV[2] + 1)
+local reply = {h[1], last, left, start}
+if start <= last then
+  local at = start - first
+  local events = redis.call('LRANGE', KEYS[3], at, at + ARGV[3] - 1)
+  local room = tonumber(ARGV[6])
+  for i, event in ipairs(events) do
+    room = room - #event
+    if i > 1 and room < 0 then break end
+    reply[i + 4] = event
+  end
+end
+return reply
