@@ -63,6 +63,7 @@ async def test_conversation__left_in_mid_answer_goes_on_and_can_be_come_back_to(
     await expect(await playground.ask("Hi")).to_contain_text("One")
 
     await page.locator("#new").click()
+    await expect(page.locator("article")).to_have_count(0)
     await expect(await playground.ask("Meanwhile")).to_contain_text("You said: Meanwhile")
     await page.get_by_role("link", name="Hi", exact=True).click()
 
