@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any, NoReturn, TypeVar
 
 from aiohttp import web
@@ -59,7 +60,8 @@ async def read_json(request: web.Request) -> Any:
 
 
 def parse_json(body: bytes | str) -> Any:
-    """Strict JSON; raises `BadRequest` naming what was wrong with it."""
+    """Strict JSON; raises `BadRequest`, or `Invalid` for text that is no Unicode, saying what is
+    wrong."""
     try:
         text = body.decode() if isinstance(body, bytes) else body
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -75,7 +77,27 @@ def parse_json(body: bytes | str) -> Any:
         raise _malformed("a number with too many digits") from None
     if _depth(value) > MAX_DEPTH:
         raise _malformed("nested too deeply")
+    if re.search(r"\\u[dD][89a-fA-F]", text):
+        _refuse_lone_surrogates(value, "")
     return value
+
+
+def _refuse_lone_surrogates(value: Any, field: str) -> None:
+    """Raise `Invalid` for text that UTF-8 cannot carry, in names and values alike."""
+    match value:
+        case dict():
+            for name, item in value.items():
+                _refuse_lone_surrogates(name, field)
+                _refuse_lone_surrogates(item, f"{field}.{name}" if field else name)
+        case list():
+            for index, item in enumerate(value):
+                _refuse_lone_surrogates(item, f"{field}.{index}" if field else str(index))
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                message = _MESSAGES["string_unicode"]
+                raise Invalid(errors=[{"field": field or "body", "message": message}]) from None
 
 
 def field_errors(error: ValidationError) -> list[FieldError]:

@@ -127,6 +127,8 @@ def problem_response(request: web.Request, problem: Problem) -> web.Response:
     response.headers["Cache-Control"] = "no-store"
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
+    if problem.headers.get("Connection") == "close":
+        response.force_close()
     if problem.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_seconds)))
     if problem.agent_called:
@@ -141,6 +143,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise MisdirectedRequest
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType(headers={"Connection": "close"})
+    if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        raise BadRequest(headers={"Connection": "close"})
     for name in request.query:
         if re.sub("[^a-z]", "", name.lower()) in _SECRET_PARAMETERS:
             message = "credentials are taken in headers only"
