@@ -70,15 +70,15 @@ class AccessLogs(pulumi.ComponentResource):
                                 "Service": "logdelivery.elasticloadbalancing.amazonaws.com"
                             },
                             "Action": "s3:PutObject",
-                            "Resource": pulumi.Output.concat(
-                                bucket.arn, "/AWSLogs/", account, "/*"
+                            "Resource": pulumi.Output.format(
+                                "{}/AWSLogs/{}/*", bucket.arn, account
                             ),
                         },
                         {
                             "Effect": "Deny",
                             "Principal": "*",
                             "Action": "s3:*",
-                            "Resource": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
+                            "Resource": [bucket.arn, pulumi.Output.format("{}/*", bucket.arn)],
                             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
                         },
                     ],

@@ -67,7 +67,7 @@ class Balancer(pulumi.ComponentResource):
         self.dns_name = balancer.dns_name
         self.label = balancer.arn_suffix
         self.target_label = self.target_group.arn_suffix
-        self.request_count_label = pulumi.Output.concat(self.label, "/", self.target_label)
+        self.request_count_label = pulumi.Output.format("{}/{}", self.label, self.target_label)
         if args.domain_name and args.hosted_zone_name:
             zone = aws.route53.get_zone_output(
                 name=args.hosted_zone_name, opts=pulumi.InvokeOptions(parent=self)
@@ -78,7 +78,7 @@ class Balancer(pulumi.ComponentResource):
             self.url = pulumi.Output.from_input(f"https://{args.domain_name}")
         else:
             self.listeners = [self._listener("http", 80, "HTTP", [self._forward()])]
-            self.url = pulumi.Output.concat("http://", balancer.dns_name)
+            self.url = pulumi.Output.format("http://{}", balancer.dns_name)
         self.register_outputs({"url": self.url})
 
     def _target_group(self, args: BalancerArgs) -> aws.lb.TargetGroup:

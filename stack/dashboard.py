@@ -47,9 +47,9 @@ class Dashboard(pulumi.ComponentResource):
             dashboard_body=pulumi.Output.json_dumps({"widgets": self._widgets(args)}),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.url = pulumi.Output.concat(
-            f"https://{args.region}.console.aws.amazon.com/cloudwatch/home?region={args.region}"
-            "#dashboards/dashboard/",
+        self.url = pulumi.Output.format(
+            "https://{0}.console.aws.amazon.com/cloudwatch/home?region={0}#dashboards/dashboard/{1}",
+            args.region,
             dashboard.dashboard_name,
         )
         self.register_outputs({"url": self.url})
@@ -166,11 +166,10 @@ class Dashboard(pulumi.ComponentResource):
         return {"type": "metric", "properties": properties}
 
     def _log(self, group: pulumi.Input[str]) -> dict[str, Any]:
-        query = pulumi.Output.concat(
-            "SOURCE '",
-            group,
-            "' | fields @timestamp, @message | filter level in ['ERROR', 'CRITICAL']"
+        query = pulumi.Output.format(
+            "SOURCE '{}' | fields @timestamp, @message | filter level in ['ERROR', 'CRITICAL']"
             " | sort @timestamp desc | limit 20",
+            group,
         )
         return {
             "type": "log",

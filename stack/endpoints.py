@@ -68,7 +68,7 @@ class Endpoints(pulumi.ComponentResource):
             )
 
         def choose(pairs: Sequence[tuple[str, str]], zones: Sequence[str]) -> list[str]:
-            chosen = [id for id, zone in pairs if zone in zones]
+            chosen = [id for id, zone in pairs if not zones or zone in zones]
             if not chosen:
                 raise pulumi.RunError(
                     f"{service} is in none of the private subnets' zones but in "

@@ -36,7 +36,7 @@ def environment(
         "DRAIN_TIMEOUT": f"{settings.drain_timeout_seconds:g}",
         "TRUSTED_PROXIES": pulumi.Output.from_input(proxies).apply(",".join),
         # Only by its name; what comes by address is a scan. Health checks are exempt.
-        "ALLOWED_HOSTS": config.domain_name or pulumi.Output.from_input(host).apply(str.lower),
+        "ALLOWED_HOSTS": config.domain_name or host,
         "CORS_ORIGINS": ",".join(config.cors_origins),
         "JWT_JWKS_URL": config.jwks_url,
         "JWT_ISSUER": config.jwt_issuer,

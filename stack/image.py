@@ -110,4 +110,4 @@ class Image(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return pulumi.Output.concat(repository.repository_url, "@", image.digest)
+        return pulumi.Output.format("{}@{}", repository.repository_url, image.digest)

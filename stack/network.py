@@ -165,7 +165,7 @@ class Network(pulumi.ComponentResource):
                                 "logs:DescribeLogStreams",
                                 "logs:PutLogEvents",
                             ],
-                            "Resource": pulumi.Output.concat(group.arn, ":*"),
+                            "Resource": pulumi.Output.format("{}:*", group.arn),
                         }
                     ],
                 }

@@ -101,7 +101,7 @@ class Service(pulumi.ComponentResource):
             self._name,
             service_namespace="ecs",
             scalable_dimension="ecs:service:DesiredCount",
-            resource_id=pulumi.Output.concat("service/", cluster.name, "/", service.name),
+            resource_id=pulumi.Output.format("service/{}/{}", cluster.name, service.name),
             min_capacity=args.min_tasks,
             max_capacity=args.max_tasks,
             opts=self._child,

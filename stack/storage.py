@@ -67,8 +67,8 @@ class Storage(pulumi.ComponentResource):
         """AgentCore keeps the conversations; the memory is called in the stack's own account."""
         partition = args.agent_runtime_arn.split(":")[1]
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
-        arn = pulumi.Output.concat(
-            f"arn:{partition}:bedrock-agentcore:{args.region}:", account, f":memory/{memory_id}"
+        arn = pulumi.Output.format(
+            "arn:{}:bedrock-agentcore:{}:{}:memory/{}", partition, args.region, account, memory_id
         )
         self.history = pulumi.Output.from_input(f"agentcore://{memory_id}")
         self.grant = Grant(actions=MEMORY_ACTIONS, resources=(arn,))
@@ -89,10 +89,10 @@ class Storage(pulumi.ComponentResource):
             deletion_protection_enabled=prod,
             opts=pulumi.ResourceOptions(parent=self, protect=prod),
         )
-        self.history = pulumi.Output.concat("dynamodb://", table.name)
+        self.history = pulumi.Output.format("dynamodb://{}", table.name)
         self.grant = Grant(
             actions=TABLE_ACTIONS,
-            resources=(table.arn, pulumi.Output.concat(table.arn, "/index/*")),
+            resources=(table.arn, pulumi.Output.format("{}/index/*", table.arn)),
         )
 
     def _cache(self, name: str, cache_name: str, args: StorageArgs) -> pulumi.Output[str]:

@@ -142,7 +142,7 @@ class Task(pulumi.ComponentResource):
             Grant(actions=pull, resources=(repository,)),
             Grant(
                 actions=("logs:CreateLogStream", "logs:PutLogEvents"),
-                resources=(pulumi.Output.concat(self.log_group.arn, ":*"),),
+                resources=(pulumi.Output.format("{}:*", self.log_group.arn),),
             ),
             Grant(
                 actions=("secretsmanager:GetSecretValue",),
