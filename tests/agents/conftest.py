@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -14,6 +20,7 @@ from bff.agents import Agent, Prompt, open_agent
 from bff.errors import Problem
 from bff.events import Custom, Event, Message, Thinking, ToolEnd, ToolStart
 from bff.settings import Settings
+from tests.agents.environments import REQUIREMENTS, ROOT, python_of
 from tests.fakes.agentcore_wire import ACCESS_KEY, ARN, SECRET_KEY, TOKEN, AgentCoreWire
 from tests.fakes.container import EmbeddedContainer
 
@@ -21,6 +28,11 @@ settings.register_profile("no-deadline", deadline=None)  # machines are busy at 
 settings.load_profile("no-deadline")
 
 SESSION = "s" * 40
+
+QUESTION = "What is 15 * 23?"
+ANSWER = "The result of 15 * 23 = 345."
+ALL_MODES = ["updates", "messages", "values", "custom", "debug", "tasks", "checkpoints"]
+START_SECONDS = 60
 
 
 def prompt(message: str = "Hello", **fields: object) -> Prompt:
@@ -58,16 +70,15 @@ def customs(events: list[Event]) -> list[object]:
     return [event.value for event in events if isinstance(event, Custom)]
 
 
-OpenWire = Callable[[str], AbstractAsyncContextManager[tuple[Agent, AgentCoreWire]]]
+OpenWire = Callable[..., AbstractAsyncContextManager[tuple[Agent, AgentCoreWire]]]
 
 
-@pytest.fixture
-def open_wire(monkeypatch: pytest.MonkeyPatch) -> OpenWire:
+def wired(setenv: Callable[[str, str], None]) -> OpenWire:
     """Opens AgentCore's front door before a container, and the agent that goes through it."""
 
     @asynccontextmanager
     async def opened(
-        container_url: str, payload: str | None = None
+        container_url: str, payload: dict[str, object] | None = None
     ) -> AsyncIterator[tuple[Agent, AgentCoreWire]]:
         async with AgentCoreWire(container_url).serve() as wire:
             for name, value in {
@@ -76,12 +87,19 @@ def open_wire(monkeypatch: pytest.MonkeyPatch) -> OpenWire:
                 "AWS_SESSION_TOKEN": TOKEN,
                 "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": wire.url,
             }.items():
-                monkeypatch.setenv(name, value)
-            extra = {"agent_payload": json.loads(payload)} if payload else {}
-            async with open_agent(Settings(agent_runtime_arn=ARN, **extra)) as agent:
+                setenv(name, value)
+            settings = Settings(agent_runtime_arn=ARN)
+            if payload is not None:
+                settings = replace(settings, agent_payload=payload)
+            async with open_agent(settings) as agent:
                 yield agent, wire
 
     return opened
+
+
+@pytest.fixture
+def open_wire(monkeypatch: pytest.MonkeyPatch) -> OpenWire:
+    return wired(monkeypatch.setenv)
 
 
 @dataclass
@@ -107,3 +125,54 @@ async def world(request: pytest.FixtureRequest, open_wire: OpenWire) -> AsyncIte
             async with open_wire(container.url) as (agent, wire):
                 yield World(agent, container, wire)
                 assert wire.wrong == []
+
+
+@contextmanager
+def serving(environment: str, program: Path, log: Path) -> Iterator[str]:
+    """The address of an agent's server, running as long as the block."""
+    try:
+        python = python_of(environment)
+    except (subprocess.SubprocessError, OSError) as error:
+        pytest.skip(f"cannot install {REQUIREMENTS[environment].relative_to(ROOT)}: {error}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [str(python), str(program)],
+            env={**os.environ, "PORT": str(port), "LANGSMITH_TRACING": "false"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_for(url, server, log)
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/ping", timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise AssertionError(f"the agent's server did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    program = ROOT / "examples" / "langgraph_agent" / "agent.py"
+    with serving("langgraph", program, tmp_path_factory.mktemp("example") / "log") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    program = ROOT / "tests" / "agents" / "zoo" / "agent.py"
+    with serving("agents", program, tmp_path_factory.mktemp("zoo") / "log") as url:
+        yield url

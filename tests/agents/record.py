@@ -14,8 +14,8 @@ from pathlib import Path
 
 from bff.agents.dialects import Decoder
 from bff.events import record
+from tests.agents.conftest import ALL_MODES, QUESTION, serving
 from tests.agents.environments import ROOT
-from tests.agents.test_real_agents import ALL_MODES, QUESTION, serving
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES: dict[str, tuple[str, object]] = {

@@ -977,6 +977,65 @@ class TestNamedEvents:
             ToolEnd("call-3", "a", "3"),
         ]
 
+    @pytest.mark.parametrize(
+        ("call", "done"),
+        [
+            (
+                {"tool": "calculator", "input": {"expression": "15 * 23"}, "toolUseId": "t1"},
+                {"toolResult": "345", "toolUseId": "t1"},
+            ),
+            (
+                {"tool_use": {"name": "calculator", "input": json.loads(ARGS), "id": "t1"}},
+                {
+                    "tool_result": {
+                        "tool_use_id": "t1",
+                        "content": [{"type": "text", "text": "345"}],
+                    }
+                },
+            ),
+            (
+                {
+                    "type": "function_call",
+                    "id": "f",
+                    "call_id": "t1",
+                    "name": "calculator",
+                    "arguments": ARGS,
+                },
+                {"type": "function_call_output", "id": "g", "call_id": "t1", "output": "345"},
+            ),
+            (
+                {"event": "tool_call", "data": {"id": "t1", "name": "calculator", "args": ARGS}},
+                {"event": "tool_result", "data": {"id": "t1", "result": 345}},
+            ),
+        ],
+    )
+    def test_tools_told_by_hand__are_tools(self, call: object, done: object) -> None:
+        assert said(call, done) == [START, ENDED]
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            {"type": "status", "message": "Working"},
+            {"type": "progress", "data": 50},
+            {"data": 50},
+            {"type": "sources", "data": [{"text": "A document", "url": "https://example.com"}]},
+            {"data": [{"text": "A document", "url": "https://example.com"}]},
+        ],
+    )
+    def test_news_about_the_run__are_kept_and_no_text(self, frame: object) -> None:
+        assert said("Hi", frame) == [Message("Hi"), Custom(frame)]
+
+    def test_conversation_once_more_at_the_end__adds_nothing(self) -> None:
+        messages = [ai("Let me see. ", "1", tool_calls=[CALL]), result(), ai("It is 345", "2")]
+        values = [
+            {"data": "Let me see. "},
+            {"tool": "calculator", "input": json.loads(ARGS), "toolUseId": "t1"},
+            {"toolResult": "345", "toolUseId": "t1"},
+            {"data": "It is 345"},
+            {"result": {"messages": messages, "image_url": []}},
+        ]
+        assert said(*values) == [Message("Let me see. "), START, ENDED, Message("It is 345")]
+
     def test_own_events__are_read(self) -> None:
         values = [
             {"type": "thinking", "content": "Hm"},

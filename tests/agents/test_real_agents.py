@@ -7,15 +7,7 @@ through AgentCore's front door as well.
 import asyncio
 import json
 import logging
-import os
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
-from pathlib import Path
+from contextlib import aclosing
 
 import pytest
 
@@ -23,63 +15,20 @@ from bff.agents import Agent, Prompt, open_agent
 from bff.errors import AgentFailed
 from bff.events import Done, Event, ToolEnd, ToolStart
 from bff.settings import Settings
-from tests.agents.conftest import OpenWire, customs, failure, prompt, text, thinking, tools
-from tests.agents.environments import REQUIREMENTS, ROOT, python_of
-
-QUESTION = "What is 15 * 23?"
-ANSWER = "The result of 15 * 23 = 345."
-START_SECONDS = 60
-
-
-@contextmanager
-def serving(environment: str, program: Path, log: Path) -> Iterator[str]:
-    """The address of an agent's server, running as long as the block."""
-    try:
-        python = python_of(environment)
-    except (subprocess.SubprocessError, OSError) as error:
-        pytest.skip(f"cannot install {REQUIREMENTS[environment].relative_to(ROOT)}: {error}")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [str(python), str(program)],
-            env={**os.environ, "PORT": str(port), "LANGSMITH_TRACING": "false"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_for(url, server, log)
-        yield url
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}/ping", timeout=5).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise AssertionError(f"the agent's server did not start:\n{log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    program = ROOT / "examples" / "langgraph_agent" / "agent.py"
-    with serving("langgraph", program, tmp_path_factory.mktemp("example") / "log") as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    program = ROOT / "tests" / "agents" / "zoo" / "agent.py"
-    with serving("agents", program, tmp_path_factory.mktemp("zoo") / "log") as url:
-        yield url
+from tests.agents.conftest import (
+    ALL_MODES,
+    ANSWER,
+    QUESTION,
+    OpenWire,
+    customs,
+    failure,
+    prompt,
+    text,
+    thinking,
+    tools,
+)
+from tests.agents.record import CASES
+from tests.agents.show import expected, row
 
 
 async def ask(agent: Agent, message: str = QUESTION, session: str = "s" * 40) -> list[Event]:
@@ -145,9 +94,6 @@ class TestExample:
 def settings(url: str, case: str, modes: object = None) -> Settings:
     payload = {"prompt": "$message", "session_id": "$session_id", "case": case, "modes": modes}
     return Settings(agent_url=url, agent_payload=payload)
-
-
-ALL_MODES = ["updates", "messages", "values", "custom", "debug", "tasks", "checkpoints"]
 
 
 class TestZoo:
@@ -252,6 +198,15 @@ class TestZoo:
         assert text(events) == before
         assert "hunter2" not in str(events) + caplog.text
         assert [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+    @pytest.mark.parametrize("name", CASES)
+    async def test_agentcore__passes_every_kind_on(
+        self, zoo: str, name: str, open_wire: OpenWire
+    ) -> None:
+        cells = await row(zoo, name, open_wire)
+
+        assert cells[1:3] == [expected(name), "yes"]
+        assert cells[-1] == "1"
 
     async def test_closing__frees_the_agent_too(self, zoo: str) -> None:
         async with (

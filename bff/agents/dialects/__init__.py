@@ -7,7 +7,7 @@ docs/agents.md has the table of what becomes what.
 
 from __future__ import annotations
 
-from bff.agents.dialects import agui, langchain, langgraph, plain, strands
+from bff.agents.dialects import agui, langchain, langgraph, named, plain, strands
 from bff.agents.dialects.answer import Answer, InBandError
 from bff.agents.frames import TEXT, Frame, FrameError, open_frames
 from bff.events import JSON, Done, Event
@@ -92,13 +92,15 @@ def _read_string(answer: Answer, name: str | None, text: str, depth: int) -> Non
     if plain.is_junk(text):
         answer.junk += 1
         return
-    match plain.role(name, {}):
+    match named.role(name, {}):
         case "error":
             raise InBandError("an error event in its stream")
         case "thinking":
             answer.thinking.plain(text, "thinking")
         case "silent":
             pass
+        case "custom":
+            answer.custom({"event": name, "data": text}, content=False)
         case "end" | "done" if text != "[DONE]":
             answer.text.whole(text, "end")
         case _ if text != "[DONE]":
@@ -167,8 +169,9 @@ def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth
     if strands.is_converse(frame):
         strands.read_converse(answer, frame)
         return
-    role = plain.role(name, frame)
-    if role is not None and plain.read_named(answer, role, frame):
+    wrapper, frame = named.unwrapped(frame)
+    role = named.role(name or wrapper, frame)
+    if role is not None and named.read(answer, role, frame):
         return
     wrong = plain.is_error(frame)
     if wrong is not None:

@@ -61,7 +61,7 @@ def read_update(answer: Answer, node: str, update: JSON) -> None:
             pass
         case {"messages": messages, **rest} if are_messages(_listed(messages)):
             read_messages(answer, _listed(messages), "update")
-            if rest:
+            if any(rest.values()):
                 answer.custom({node: rest})
         case dict() | list() if are_messages(_listed(update)):
             read_messages(answer, _listed(update), "update")

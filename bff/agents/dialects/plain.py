@@ -1,16 +1,9 @@
-"""What agents say without a framework's events: strings, objects with a text in them, errors.
-
-Also events named by hand, as LangGraphAgentCore names them (`TOOL_CALL`, `LLM_RESPONSE`, …) and as
-this service does (`message`, `tool_start`, …): the name is the SSE event's or the object's `type`.
-"""
+"""What agents say without a framework: strings, objects with a text in them, errors, junk."""
 
 from __future__ import annotations
 
 import re
 
-from bff.agents.dialects.answer import Answer, InBandError
-from bff.agents.dialects.langchain import thought
-from bff.agents.dialects.tools import as_text
 from bff.agents.frames import EventStream, Frame
 from bff.events import JSON
 
@@ -44,81 +37,6 @@ _BESIDE = frozenset(
 )
 """What stands beside a text and says nothing a client needs."""
 
-_NAMED = {
-    "agent_start": "silent",
-    "agent_end": "end",
-    "llm_response": "text",
-    "llm_token": "text",
-    "thinking": "thinking",
-    "reasoning": "thinking",
-    "tool_call": "tool_start",
-    "tool_start": "tool_start",
-    "tool_use": "tool_start",
-    "tool_result": "tool_end",
-    "tool_end": "tool_end",
-    "error": "error",
-    "start": "silent",
-    "done": "done",
-    "end": "done",
-    "complete": "done",
-    "function_call": "tool_start",
-    "function_call_output": "tool_end",
-    "ping": "silent",
-    "heartbeat": "silent",
-}
-
-
-_ARGS = ("args", "arguments", "input", "parameters")
-
-
-def role(name: str | None, frame: dict[str, JSON]) -> str | None:
-    """What a named event is for, or None if its name says nothing to us."""
-    kind = frame.get("type")
-    for word in (name, kind):
-        if isinstance(word, str):
-            found = _NAMED.get(word.lower())
-            if found:
-                return found
-    return None
-
-
-def read_named(answer: Answer, role: str, frame: dict[str, JSON]) -> bool:
-    """One event named by hand; false if it is not of the shape its name promises."""
-    tool = _first(frame, "tool", "tool_name", "toolName", "name")
-    id = _first(frame, "id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "call_id")
-    match role:
-        case "error":
-            raise InBandError("an error event in its stream")
-        case "thinking":
-            said = text_of(frame) or thought(frame)
-            answer.thinking.plain(said, "thinking")
-            return bool(said)
-        case "tool_start" if tool:
-            args: JSON = next((frame[name] for name in _ARGS if name in frame), {})
-            answer.tools.whole("named", id, tool, args)
-            return True
-        case "tool_end" if tool or id:
-            wrong = frame.get("error")
-            value = next((frame[k] for k in ("result", "output", "content") if k in frame), None)
-            failed = bool(wrong) or frame.get("status") == "error"
-            text = as_text(wrong if wrong and wrong is not True else value)
-            answer.tools.result(id, tool, None if failed else text, text if failed else None)
-            return True
-        case "end":
-            answer.text.whole(text_of(frame) or "", "end")
-            return True
-        case "done":
-            answer.use_total(frame.get("usage"))
-            answer.text.whole(text_of({key: frame.get(key) for key in _LAST_KEYS}) or "", "end")
-            return True
-        case "silent":
-            return not text_of(frame)
-    return False
-
-
-_LAST_KEYS = ("content", "text", "output", "result", "response", "answer")
-"""Where a last frame has the answer once more; its `message` is about the stream."""
-
 
 def is_error(frame: dict[str, JSON]) -> str | None:
     """What kind of error an object reports, in words fit for a log; None if it reports none."""
@@ -142,17 +60,36 @@ def text_of(value: JSON) -> str | None:
         case int() | float():
             return str(value)
         case list():
-            texts = [text_of(item) for item in value if isinstance(item, str | dict)]
+            texts = [_block_text(item) for item in value]
             found = [text for text in texts if text is not None]
             return "".join(found) if found and len(found) == len(value) else None
         case dict():
             if value.get("role", "assistant") not in ("assistant", "ai", "model"):
                 return None
             for key in TEXT_KEYS:
-                found_text = text_of(value.get(key))
+                inner = value.get(key)
+                if key in _NO_NUMBERS and isinstance(inner, int | float):
+                    continue
+                found_text = text_of(inner)
                 if found_text is not None:
                     return found_text
     return None
+
+
+_NO_NUMBERS = frozenset({"data", "chunk", "delta"})
+
+
+def _block_text(block: JSON) -> str | None:
+    """The text of a content block; an object that has more than text is none."""
+    match block:
+        case str():
+            return block
+        case {"text": str(text), **rest} if rest.keys() <= _BLOCK_KEYS:
+            return text
+    return None
+
+
+_BLOCK_KEYS = frozenset({"type", "index", "id", "annotations", "citations", "cache_control"})
 
 
 def thought_of(frame: dict[str, JSON]) -> str | None:
@@ -169,7 +106,7 @@ def text_key(frame: dict[str, JSON]) -> str | None:
     if isinstance(kind, str) and kind.startswith("response.") and "output_text.delta" not in kind:
         return None  # OpenAI's other deltas are no text
     for key in TEXT_KEYS:
-        if key in frame and text_of(frame[key]) is not None:
+        if key in frame and text_of({key: frame[key]}) is not None:
             return key
     return None
 
@@ -236,11 +173,3 @@ def is_junk(text: str) -> bool:
         case first if first.isupper():
             return bool(_PRINTED.fullmatch(text))
     return False
-
-
-def _first(frame: dict[str, JSON], *names: str) -> str | None:
-    for name in names:
-        value = frame.get(name)
-        if isinstance(value, str) and value:
-            return value
-    return None

@@ -18,6 +18,9 @@ _SURE_CHARACTERS = 5
 _MIRROR_TOKENS = 256
 """How far one of two sources that say each token may run ahead of the other."""
 
+_MOST_SEGMENTS = 256
+"""How far back a message is looked for that comes once more."""
+
 
 class Segment:
     """Text said in one piece: a message, or what stands between two tool calls."""
@@ -173,6 +176,7 @@ class Speech:
                 begun = claimed[:]
             if len(said) >= len(wanted):
                 break
+        begun = begun or self._same(wanted, source)
         if not begun:
             self._begin(source, key).add(text)
             return text
@@ -183,6 +187,14 @@ class Speech:
         if key:
             self._by_key[key] = begun[0]
         return rest
+
+    def _same(self, wanted: str, source: str) -> list[Segment]:
+        """An earlier segment that said just this: a whole conversation comes once more."""
+        for segment in self._segments[-_MOST_SEGMENTS:]:
+            might = len(wanted) <= segment.length <= _longest(wanted)
+            if might and source not in segment.sources and squeezed(segment.text) == wanted:
+                return [segment]
+        return []
 
     def _repeats(self, text: str) -> bool:
         """Whether the text is the last segments, or all of them, once more."""
