@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -48,6 +49,7 @@ class AgentCoreAgent:
         self._session = session
         self._client = client
         self._http = http
+        self._tls = ssl.create_default_context()
         self._endpoint: str = client.meta.endpoint_url.rstrip("/")
         path = f"/runtimes/{quote(self._arn, safe='')}/invocations"
         self._url = f"{self._endpoint}{path}?qualifier={quote(settings.agent_qualifier, safe='')}"
@@ -91,7 +93,8 @@ class AgentCoreAgent:
         port = where.port or (443 if secure else 80)
         try:
             async with asyncio.timeout(upstream.CONNECT_SECONDS):
-                _, writer = await asyncio.open_connection(where.hostname, port, ssl=secure or None)
+                tls = self._tls if secure else None
+                _, writer = await asyncio.open_connection(where.hostname, port, ssl=tls)
         except OSError as error:
             raise AgentUnavailable from error
         writer.transport.abort()

@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
+import trustme
 
 from bff.agents import Agent, open_agent
 from bff.agents.upstream import retry_after_seconds
@@ -189,6 +191,26 @@ async def test_connection_refused__is_unavailable_and_the_agent_was_not_called()
 
     assert type(raised) is AgentUnavailable
     assert not raised.agent_called
+
+
+async def test_certificate_nobody_signed__is_unavailable_and_the_agent_was_not_called() -> None:
+    calls: list[bytes] = []
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        calls.append(await reader.read(1))
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    server = await asyncio.start_server(never, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with open_agent(Settings(agent_url=url)) as agent:
+            raised, _ = await failure(agent)
+
+    assert type(raised) is AgentUnavailable
+    assert not raised.agent_called
+    assert calls == []
 
 
 async def test_unknown_host__is_unavailable_and_the_agent_was_not_called() -> None:

@@ -575,9 +575,19 @@ class TestLangChain:
         values = [state(documents=[]), state(ai("Hello"), documents=["a"])]
         assert said(*values) == [Message("Hello"), Custom({"documents": ["a"]})]
 
+    def test_message_of_a_node_without_a_model__is_in_the_last_event_of_the_graph(self) -> None:
+        def end(parents: list[str]) -> object:
+            output = {"messages": [human("Hi"), ai("Hel", "run-1"), ai("lo", "node-1")]}
+            return {"event": "on_chain_end", "data": {"output": output}, "parent_ids": parents}
+
+        stream = {"event": "on_chat_model_stream", "data": {"chunk": chunk("Hel", "run-1")}}
+        assert said(stream, end(["a"]), end([])) == [Message("Hel"), Message("lo")]
+
     def test_interrupt__is_kept(self) -> None:
         interrupt = [{"value": "Approve?", "id": "i1"}]
         assert customs(said({"__interrupt__": interrupt})) == [{"__interrupt__": interrupt}]
+        second = {"type": "values", "ns": [], "data": {"messages": []}, "interrupts": interrupt}
+        assert customs(said(second)) == [{"__interrupt__": interrupt}]
         assert customs(said({"messages": [human("Hi")], "__interrupt__": interrupt})) == [
             {"__interrupt__": interrupt}
         ]
@@ -863,6 +873,7 @@ class TestAgUi:
             ToolCallChunkEvent(delta=ARGS),
             TextMessageChunkEvent(message_id="m", role="assistant", delta="Hel"),
             TextMessageChunkEvent(delta="lo"),
+            MessagesSnapshotEvent(messages=[AssistantMessage(id="m", content="Hello")]),
         )
         assert said(*values) == [START, Message("Hel"), Message("lo")]
 

@@ -146,6 +146,8 @@ def _read_object(answer: Answer, name: str | None, frame: dict[str, JSON], depth
             return
         if kind in langgraph.MODES and "data" in frame:
             langgraph.read_mode(answer, kind, frame["data"])
+            if frame.get("interrupts"):
+                answer.custom({"__interrupt__": frame["interrupts"]})
             return
     match frame:
         case {"event": dict(event)}:

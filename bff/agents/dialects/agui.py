@@ -66,7 +66,8 @@ def read(answer: Answer, frame: dict[str, JSON]) -> None:
     if kind in _KEPT:
         _keep(answer, kind, frame)
         return
-    message = _get(frame, "messageId", "message_id")
+    message = _get(frame, "messageId", "message_id") or answer.streaming
+    answer.streaming = message
     delta = _get(frame, "delta", "delta") or ""
     if kind in _THOUGHTS:
         answer.thinking.delta(delta, "agui", message)

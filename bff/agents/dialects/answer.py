@@ -33,6 +33,8 @@ class Answer:
         """An AG-UI run was announced and has not ended."""
         self.role = "assistant"
         """Whose message the agent is streaming, in dialects that say it only at its start."""
+        self.streaming: str | None = None
+        """Its id: a chunk that has none goes on with the last."""
         self.message = 0
         """Which one, counted: blocks of a message are known by an index within it."""
         self.state: dict[str, JSON] = {}

@@ -104,6 +104,10 @@ def read_astream_event(answer: Answer, event: str, frame: dict[str, JSON]) -> No
             answer.tools.settle()
             if not answer.tools.known(name):
                 answer.tools.whole("events", word(frame.get("run_id")), name, fields.get("input"))
+        case ("on_chain_end", {"output": {"messages": list(messages)}}) if not frame.get(
+            "parent_ids", True
+        ):
+            read_messages(answer, messages, "state")  # what no model said, nodes may have
         case ("on_custom_event", _):
             answer.custom(frame)
         case ("on_tool_error" | "on_chain_error", _):
