@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +20,8 @@ CONFIGURATION_EXIT_CODE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    # until the service has its own handlers: as a container's first process we would ignore it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     options = _parser().parse_args(arguments)
     try:
         return _run(options, {**_dotenv(), **os.environ})
@@ -37,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve the API on HOST:PORT (the default)")
     token = commands.add_parser("token", help="print a JWT signed with the first JWT_SECRET")
-    token.add_argument("--sub", required=True, help="the user the token is for")
+    token.add_argument("--sub", required=True, type=_user, help="the user the token is for")
     token.add_argument(
         "--ttl", type=_positive, default=3600, metavar="SECONDS", help="default: 3600"
     )
@@ -46,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("create-table", help="make the DynamoDB table for local use")
     table.add_argument("name", metavar="NAME")
     return parser
+
+
+def _user(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 def _positive(text: str) -> int:
@@ -71,7 +80,11 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             from bff.history.dynamodb_table import create_table
 
             region = Settings.load(environ).aws_region
-            made = asyncio.run(create_table(options.name, region=region))
+            try:
+                made = asyncio.run(create_table(options.name, region=region))
+            except Exception as error:  # whatever AWS or the way to it has to say
+                print(f"table {options.name} could not be made: {error}", file=sys.stderr)
+                return 1
             print(f"table {options.name} {'made' if made else 'was there already'}")
         case _:
             from bff.server import serve

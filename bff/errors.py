@@ -181,7 +181,7 @@ class AgentUnavailable(Problem):
 
 class Draining(Problem):
     status, code, title = 503, "draining", "Draining"
-    detail = "This task is about to stop; send the request again, another task will take it."
+    detail = "This task is about to stop: it takes no new run, and ends those still open."
 
 
 class Overloaded(Problem):

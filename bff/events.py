@@ -117,7 +117,7 @@ class Record:
 
     @property
     def content(self) -> str:
-        """The content of a `message` or `thinking`, still as JSON text, for formats that quote it."""
+        """The content of a `message` or `thinking` as JSON text, for formats that quote it."""
         return self.data[len('{"content":') : -1]
 
     @property

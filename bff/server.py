@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -24,7 +26,9 @@ from bff.settings import (
     HEADERS_TIMEOUT_SECONDS,
     IDLE_CONNECTION_SECONDS,
     STOP_GRACE_SECONDS,
+    WRITE_TIMEOUT_SECONDS,
     Settings,
+    SettingsError,
 )
 from bff.telemetry.logs import open_logs
 
@@ -54,9 +58,12 @@ async def _serve(settings: Settings) -> int:
         try:
             site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
             await site.start()
+        except socket.gaierror:
+            takes = "an address of this machine, or a name of one"
+            raise SettingsError("HOST", repr(settings.host), takes) from None
         except OSError as error:
-            logger.critical("cannot listen on %s:%s: %s", settings.host, settings.port, error)
-            return 1
+            got = f"{settings.port} on {settings.host} ({os.strerror(error.errno or 0)})"
+            raise SettingsError("PORT", got, "one that is free and may be listened on") from None
         host, port = runner.addresses[0][:2]
         announce(settings, host, port)
         await stopping.wait()
@@ -112,15 +119,19 @@ def announce(settings: Settings, host: str, port: int) -> None:
 
 
 class Connection(RequestHandler):
-    """aiohttp's connection, but for two things: a head that does not arrive is answered with 408,
-    and what cannot be parsed with a problem document."""
+    """aiohttp's connection, but for three things: a head that does not arrive is answered with
+    408, what cannot be parsed with a problem document, and a reply that is not read is cut."""
 
-    __slots__ = ("_head_seconds", "_head_timer")
+    __slots__ = ("_head_seconds", "_head_timer", "_reply_timer", "_write_seconds")
 
-    def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, head_seconds: float, write_seconds: float, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         self._head_seconds = head_seconds
+        self._write_seconds = write_seconds
         self._head_timer: asyncio.TimerHandle | None = None
+        self._reply_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -154,6 +165,24 @@ class Connection(RequestHandler):
             head = "\r\n".join(["HTTP/1.1 408 Request Timeout", *lines])
             self.transport.write(head.encode() + body)
             self.force_close()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        self._watch_reply(None)
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            if self._reply_timer is not None:
+                self._reply_timer.cancel()
+
+    def _watch_reply(self, left_before: int | None) -> None:
+        """Cut the connection if none of what is left of a reply was taken since the last look."""
+        left = self.transport.get_write_buffer_size() if self.transport else 0
+        if self.transport and left_before and left >= left_before:
+            self.transport.abort()
+            return
+        self._reply_timer = self._loop.call_later(self._write_seconds / 2, self._watch_reply, left)
 
     def handle_error(
         self,
@@ -191,11 +220,16 @@ class Runner(web.AppRunner):
     """aiohttp's runner with our connections and time limits."""
 
     def __init__(
-        self, app: web.Application, *, head_seconds: float = HEADERS_TIMEOUT_SECONDS
+        self,
+        app: web.Application,
+        *,
+        head_seconds: float = HEADERS_TIMEOUT_SECONDS,
+        write_seconds: float = WRITE_TIMEOUT_SECONDS,
     ) -> None:
         super().__init__(
             app,
             head_seconds=head_seconds,
+            write_seconds=write_seconds,
             handler_cancellation=True,  # a handler ends when its client has gone
             auto_decompress=False,  # 1 MB of gzip would stall everyone for two seconds
             access_log=None,

@@ -281,7 +281,9 @@ def redis_url(text: str) -> str:
     parts = _url(text, takes)
     if parts.scheme not in ("redis", "rediss", "redis+cluster", "rediss+cluster"):
         raise Refused(takes)
-    if not parts.hostname or parts.fragment:
+    if not parts.hostname or parts.fragment or parts.query:
+        raise Refused(takes)
+    if not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):
         raise Refused(takes)
     return text
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,7 +17,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from bff.api import RUNS
 from bff.app import create_app
+from bff.events import Done, Message
 from bff.server import Runner
 from bff.settings import Settings
 from tests.fakes.scripted import ScriptedAgent
@@ -169,6 +172,75 @@ async def test_a_wrong_setting__ends_with_2_and_one_line(tmp_path: Path) -> None
     assert process.returncode == 2
     assert error == b"PORT: got 'http', takes a whole number from 0 to 65535\n"
     assert out == b""
+
+
+async def test_a_taken_port__ends_with_2_and_one_line(serve: Serve, tmp_path: Path) -> None:
+    served = await serve()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bff",
+        cwd=tmp_path,
+        env={**environ(), "PORT": str(served.client._base_url.port)},  # type: ignore[union-attr]
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    async with asyncio.timeout(20):
+        _, error = await process.communicate()
+
+    assert process.returncode == 2
+    assert re.fullmatch(rb"PORT: got \d+ on 127.0.0.1 \(.+\), takes one that is free .*\n", error)
+
+
+async def test_a_drain__is_told_at_once_though_a_dependency_hangs(tmp_path: Path) -> None:
+    class Hanging(ScriptedAgent):
+        async def ping(self) -> None:
+            await asyncio.Event().wait()
+
+    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db"})
+    app = create_app(settings, agent=Hanging())
+    runner = Runner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        app[RUNS].drain_begun.set()
+        async with aiohttp.ClientSession() as client:
+            timeout = aiohttp.ClientTimeout(total=1)  # less than a check may take
+            reply = await client.get(f"http://{host}:{port}/ready", timeout=timeout)
+            assert reply.status == 503
+            assert (await reply.json())["status"] == "draining"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_reply_that_is_not_read__is_cut(tmp_path: Path) -> None:
+    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db", "API_KEYS": f"a:{KEY}"})
+    agent = ScriptedAgent([[Message("x" * 7_000_000)], [Done()]])
+    runner = Runner(create_app(settings, agent=agent), write_seconds=0.4)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    listener.setblocking(False)
+    loop = asyncio.get_running_loop()
+    body = b'{"message":"Hi"}'
+    head = f"POST /v1/chat HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    try:
+        with listener:
+            await loop.sock_connect(listener, runner.addresses[0][:2])
+            await loop.sock_sendall(listener, head.encode() + body)
+            async with asyncio.timeout(20):
+                assert runner.server
+                while runner.server.requests_count == 0:
+                    await asyncio.sleep(0.01)
+                while runner.server.connections:
+                    await asyncio.sleep(0.01)
+    finally:
+        await runner.cleanup()
+
+    assert len(agent.calls) == 1
 
 
 async def test_a_head_that_does_not_arrive__is_answered_with_408(tmp_path: Path) -> None:

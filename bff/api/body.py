@@ -40,10 +40,8 @@ async def read_model(request: web.Request, model: type[Model]) -> Model:
 
 async def read_json(request: web.Request) -> Any:
     """The body as strict JSON: UTF-8, no duplicate names, no NaN, nested 32 deep at most."""
-    if request.content_type != "application/json" or request.charset not in (
-        None,
+    if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in (
         "utf-8",
-        "UTF-8",
         "utf8",
     ):
         raise UnsupportedMediaType

@@ -14,6 +14,8 @@ from bff.api.middleware import address_of
 from bff.errors import NotFound, Problem
 from bff.events import dumps
 
+Checks = dict[str, dict[str, Any]]
+
 CHECK_SECONDS = 2.0
 """Longest a dependency may take to answer; also how long an answer is believed."""
 
@@ -25,15 +27,14 @@ async def health(request: web.Request) -> web.StreamResponse:
 
 async def ready(request: web.Request) -> web.StreamResponse:
     """Each dependency with its state and latency; 503 while draining or without a needed one."""
-    checks = await request.app[READINESS].checks()
-    if request.app[RUNS].draining:
-        status = "draining"
-    elif any(checks[name]["status"] != "ok" for name in ("agent", "history")):
-        status = "unavailable"
-    elif any(check["status"] != "ok" for check in checks.values()):
-        status = "degraded"
+    readiness = request.app[READINESS]
+    if request.app[RUNS].draining:  # said at once, however long a dependency takes to answer
+        status, checks = "draining", readiness.latest
     else:
-        status = "ready"
+        checks = await readiness.checks()
+        wrong = {name for name, check in checks.items() if check["status"] != "ok"}
+        needed = {"agent", "history"} & wrong
+        status = "unavailable" if needed else "degraded" if wrong else "ready"
     return web.json_response(
         {"status": status, "checks": checks},
         status=503 if status in ("draining", "unavailable") else 200,
@@ -61,18 +62,20 @@ class Readiness:
     def __init__(self, pings: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
         self._pings = pings
         self._asked_at = float("-inf")
-        self._answer: asyncio.Task[dict[str, dict[str, Any]]] | None = None
+        self._answer: asyncio.Task[Checks] | None = None
+        self.latest: Checks = {}
 
-    async def checks(self) -> dict[str, dict[str, Any]]:
+    async def checks(self) -> Checks:
         now = time.monotonic()
         if self._answer is None or now - self._asked_at > CHECK_SECONDS:
             self._asked_at = now
             self._answer = asyncio.create_task(self._ask())
         return await asyncio.shield(self._answer)
 
-    async def _ask(self) -> dict[str, dict[str, Any]]:
+    async def _ask(self) -> Checks:
         answers = await asyncio.gather(*(self._one(ping) for ping in self._pings.values()))
-        return dict(zip(self._pings, answers, strict=True))
+        self.latest = dict(zip(self._pings, answers, strict=True))
+        return self.latest
 
     async def _one(self, ping: Callable[[], Awaitable[None]]) -> dict[str, Any]:
         began = time.monotonic()

@@ -83,6 +83,20 @@ class _Budget:
 class Socket:
     """One client's WebSocket: what it asked for, which runs it follows, what it is still owed."""
 
+    __slots__ = (
+        "_draining",
+        "_following",
+        "_frames",
+        "_outbox",
+        "_principal",
+        "_refusals",
+        "_request",
+        "_response",
+        "_runs",
+        "_session_id",
+        "_telemetry",
+    )
+
     def __init__(
         self, request: web.Request, response: web.WebSocketResponse, transport: asyncio.Transport
     ) -> None:
@@ -213,11 +227,13 @@ class Socket:
         except ValueError:
             message = f"must be the id of an event of this run, 0 to {run.last_event_id}"
             raise Invalid(errors=[_field("after", message)]) from None
+        # first the new follower, then the end of the earlier: the run may end with its last one
+        follower = await self._runs.follow(run)
         if earlier := self._following.get(run.run_id):
             earlier.cancel()
             await asyncio.gather(earlier, return_exceptions=True)
         self._session_id = run.session_id
-        self._follow(await self._runs.follow(run), after=after)
+        self._follow(follower, after=after)
 
     def _count_frame(self) -> None:
         if not self._frames.spend():

@@ -121,7 +121,6 @@ async def stream_run(
             await response.send_frames(encoder([_failure(request)]))
         finally:
             telemetry.stream_closed()
-    await response.write_eof()
     return response
 
 
