@@ -29,6 +29,19 @@ Send = Callable[[], Awaitable[Any]]
 class Outbox:
     """The sending side of one socket; `slow` is told when a client was cut for not reading."""
 
+    __slots__ = (
+        "_bytes",
+        "_queue",
+        "_response",
+        "_room",
+        "_slow",
+        "_timers",
+        "_transport",
+        "_write_timeout_seconds",
+        "_writer",
+        "closing",
+    )
+
     def __init__(
         self,
         response: web.WebSocketResponse,
@@ -43,7 +56,7 @@ class Outbox:
         self._write_timeout_seconds = write_timeout_seconds
         self._queue: deque[tuple[int, Send]] = deque()
         self._bytes = 0
-        self._room = asyncio.Event()
+        self._room: asyncio.Event | None = None
         self._writer: asyncio.Task[None] | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self.closing = False
@@ -57,7 +70,8 @@ class Outbox:
     async def _put(self, send: Send, size: int) -> None:
         """Queue something to send; waits while too much is queued."""
         while self._bytes > MAX_BYTES:
-            self._room.clear()
+            if self._room is None or self._room.is_set():
+                self._room = asyncio.Event()
             await self._room.wait()
         if not self.closing:
             self._add(send, size)
@@ -69,8 +83,7 @@ class Outbox:
         self.closing = True
         if at_once:
             self._queue.clear()
-            self._bytes = 0
-            self._room.set()
+            self._make_room(self._bytes)
         self._add(partial(self._say_goodbye, code), 0)
         self._after(CLOSE_SECONDS, self.cut)
 
@@ -96,8 +109,7 @@ class Outbox:
         try:
             while self._queue:
                 size, send = self._queue.popleft()
-                self._bytes -= size
-                self._room.set()
+                self._make_room(size)
                 async with asyncio.timeout(self._write_timeout_seconds):
                     await send()
         except TimeoutError:
@@ -105,6 +117,11 @@ class Outbox:
             self.cut()
         except ConnectionError:
             pass  # the client has gone, which ends the reading too
+
+    def _make_room(self, size: int) -> None:
+        self._bytes -= size
+        if self._room:
+            self._room.set()
 
     def cut(self) -> None:
         """End the connection without a word."""

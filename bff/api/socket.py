@@ -229,11 +229,11 @@ class Socket:
             raise Invalid(errors=[_field("after", message)]) from None
         # first the new follower, then the end of the earlier: the run may end with its last one
         follower = await self._runs.follow(run)
-        if earlier := self._following.get(run.run_id):
-            earlier.cancel()
-            await asyncio.gather(earlier, return_exceptions=True)
+        earlier = self._following.get(run.run_id)
         self._session_id = run.session_id
         self._follow(follower, after=after)
+        if earlier:
+            earlier.cancel()
 
     def _count_frame(self) -> None:
         if not self._frames.spend():

@@ -193,6 +193,22 @@ async def test_a_resume_of_what_is_followed_already__begins_anew(start: Start) -
     assert [frame["id"] for frame in again + rest] == [1, 2, 3, 4]
 
 
+async def test_a_resume_on_the_same_socket__does_not_end_a_run_that_ends_with_its_followers(
+    start: Start,
+) -> None:
+    agent, gate = gated()
+    service = await start(agent)
+    async with connect(service) as client:
+        await client.send(message="hi", on_disconnect="cancel")
+        run_id = (await client.read_until(lambda frame: frame["id"] == 2))[0]["run_id"]
+        for _ in range(3):
+            await client.send(type="resume", run_id=run_id, after=1)
+            assert (await client.read())["id"] == 2
+        gate.set()
+
+        assert (await client.read_run())[-1]["data"] == {"status": "complete"}
+
+
 async def test_a_resume_of_what_was_seen_whole__says_nothing(start: Start) -> None:
     service = await start()
     async with connect(service) as client:
