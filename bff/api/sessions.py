@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -20,7 +20,7 @@ from bff.api import HISTORY, PRINCIPAL, RUNS
 from bff.api.body import read_model
 from bff.api.runs import rfc3339
 from bff.auth import SESSION_ID, agent_session_id
-from bff.errors import Invalid, NotFound, SessionBusy
+from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
 from bff.events import dumps
 from bff.history import Page, Session, StoredMessage
 from bff.history.paging import first_title
@@ -70,7 +70,9 @@ async def show_session(request: web.Request) -> web.StreamResponse:
     cursor = _Cursor(owner, f"messages:{session_id}")
     after = cursor.read(request)
     # before the history, for a run is written there before it ends: between both it is seen twice
-    run = await request.app[RUNS].log.find_open(owner, session_id)
+    run: Run | None = None
+    with suppress(Overloaded):  # the shared log is away; the history has what has ended
+        run = await request.app[RUNS].log.find_open(owner, session_id)
     with cursor.checked() if after else nullcontext():
         found = await request.app[HISTORY].messages(owner, session_id, limit=limit, after=after)
     if found is not None:
