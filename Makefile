@@ -53,8 +53,9 @@ LOCK = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-versi
 	--generate-hashes --no-emit-index-url --no-annotate --no-header
 
 image: ## build the container image agentcore-bff (docker, else podman)
-	@builder=$$(command -v docker || command -v podman) || \
-		{ echo "neither docker nor podman is installed: one of them builds the image" >&2; exit 1; }; \
+	@if docker info >/dev/null 2>&1; then builder=docker; \
+	elif command -v podman >/dev/null; then builder=podman; \
+	else echo "neither a docker engine nor podman is here: one of them builds the image" >&2; exit 1; fi; \
 	set -x; "$$builder" build -t agentcore-bff $(ARGS) .
 
 token: $(VENV)/.run ## print a JWT signed with JWT_SECRET (ARGS="--sub alice")
