@@ -867,7 +867,7 @@ class TestAgUi:
             Custom({"type": "CUSTOM", "name": "progress", "value": 1}),
         ]
 
-    def test_chunk_forms(self) -> None:
+    def test_chunk_forms__are_read_as_the_long_ones(self) -> None:
         values = agui(
             ToolCallChunkEvent(tool_call_id="t1", tool_call_name="calculator", delta=""),
             ToolCallChunkEvent(delta=ARGS),
