@@ -165,8 +165,7 @@ class KeySet:
             except (ValueError, TimeoutError, OSError, aiohttp.ClientError) as error:
                 kind = type(error).__name__
                 logger.warning("the identity provider's keys could not be fetched: %s", kind)
-                pause = min(pause * 2, self._max_age_seconds)
-                wait = pause
+                wait, pause = pause, min(pause * 2, self._max_age_seconds)
             else:
                 wait = self._max_age_seconds
             self._under_way = False
