@@ -258,7 +258,7 @@ async def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--interruptions", type=int, default=12_000)
-    parser.add_argument("--clients", type=int, default=150)
+    parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--tasks", type=int, default=3)
     parser.add_argument("--kill-every", type=float, default=1.0, help="seconds between two kills")
     parser.add_argument("--most-seconds", type=float, default=900)

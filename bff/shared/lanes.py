@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -10,8 +11,12 @@ from typing import Any
 
 from bff.shared.server import Call, Server, Unreachable
 
+logger = logging.getLogger(__name__)
+
 MOST_CALLS = 128
 """In one pipeline."""
+RESTART_SECONDS = 0.5
+"""Before a loop that broke begins again."""
 
 
 class Lane:
@@ -49,9 +54,9 @@ class Lane:
             self._ready.clear()
         try:
             replies = await self._server.pipeline([call for call, _ in batch])
-        except (Unreachable, asyncio.CancelledError) as error:
+        except BaseException as error:
             self._fail(batch, Unreachable())
-            if isinstance(error, asyncio.CancelledError):
+            if not isinstance(error, Unreachable):
                 raise
             self._fail(self._waiting, error)  # they would only wait to fail as well
             self._waiting.clear()
@@ -71,10 +76,20 @@ class Lane:
 @asynccontextmanager
 async def running(*work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Keep the loops going for as long as the block lasts."""
-    tasks = [asyncio.ensure_future(loop()) for loop in work]
+    tasks = [asyncio.create_task(_forever(loop)) for loop in work]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _forever(loop: Callable[[], Awaitable[None]]) -> None:
+    """Begin a loop again that broke: one that is dead would be missed only when it is needed."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            logger.exception("a loop of the shared edition broke and begins again")
+        await asyncio.sleep(RESTART_SECONDS)

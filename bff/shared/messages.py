@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from redis.exceptions import RedisError
-
 from bff.shared.keys import channel
 from bff.shared.runlog import SharedRunLog
-from bff.shared.server import Server
+from bff.shared.server import GONE, Server
 from bff.shared.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -33,7 +31,7 @@ class Messages:
         while True:
             try:
                 await self._hear()
-            except (RedisError, OSError, TimeoutError) as error:
+            except GONE as error:
                 logger.debug("messages are not heard: %s", type(error).__name__)
             except Exception:
                 logger.exception("a message could not be read")

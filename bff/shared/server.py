@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.shared.lua import Script
 
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 1.0
 """For a first connection (TLS, the cluster's map); nobody's request waits for it."""
+GONE = (RedisError, RedisClusterException, KeyError, OSError, TimeoutError)
+"""What a client raises when the server is away. The cluster's exception is no `RedisError`, and for
+a slot that its map of the cluster lacks it raises `KeyError`."""
 PROBE_SECONDS = 0.4
 """Between two looks for a server that is gone."""
 
@@ -136,7 +139,7 @@ class Server:
             raise Unreachable
         try:
             replies = await within(self._call_seconds, asyncio.ensure_future(self._send(calls)))
-        except (RedisError, OSError, TimeoutError) as error:
+        except GONE as error:
             self.failed(error)
             raise Unreachable from error
         self._answered_at = time.monotonic()
@@ -181,8 +184,8 @@ class Server:
                 await self._reconnect()
             calls = self._probe()
             replies = await within(CONNECT_SECONDS, asyncio.ensure_future(self._send(calls)))
-            await within(self._call_seconds, asyncio.ensure_future(self._send(calls[:1])))
-        except (RedisError, OSError, TimeoutError) as error:
+            await within(self._call_seconds, asyncio.ensure_future(self._send(calls[-1:])))
+        except GONE as error:
             logger.debug("%s is not there: %s", self._name, type(error).__name__)
             return False
         now = time.monotonic()
@@ -204,7 +207,8 @@ class Server:
     async def watch(self) -> None:
         """Look for the server whenever it is gone, until cancelled."""
         while True:
-            await self._down.wait()
+            if self.up:
+                await self._down.wait()
             self._down.clear()
             first = True
             while not self.up and not await self.look():
@@ -215,7 +219,7 @@ class Server:
 
     async def aclose(self) -> None:
         self.up = False
-        with suppress(RedisError, OSError):
+        with suppress(*GONE):
             await self._client.aclose()
 
 

@@ -57,9 +57,13 @@ class Upkeep:
         server.on_up.append(self._up)
 
     def probe(self) -> list[Call]:
-        """What a server has to answer to count as there."""
+        """What a server has to answer to count as there; the last of it must be quick, too.
+
+        That last one is never our sign of life, which is how a flush is noticed: no reply to it
+        may go unread.
+        """
         self._withdrawing = self._log.opener.withdrawals()
-        return [self._alive(), *self._epochs.calls(), *self._withdrawing]
+        return [self._alive(), *self._withdrawing, *self._epochs.calls()]
 
     def lost(self, partition: int) -> None:
         """The server lost a partition's keys: whatever we have of it is restored."""
@@ -70,7 +74,7 @@ class Upkeep:
 
     def _up(self, replies: Sequence[Any]) -> None:
         self._seen_alive(replies[0])
-        self._epochs.took(replies[1 : 1 + PARTITIONS])
+        self._epochs.took(replies[-PARTITIONS:])
         self._log.opener.withdrew(len(self._withdrawing))
         for owned in self._log.owned.values():
             if owned.behind:
