@@ -102,6 +102,7 @@ class Server:
         self.on_up: list[Callable[[Sequence[Any]], None]] = []
         """Told with the probe's replies, before anybody else's call is let through."""
         self.cluster = urlsplit(url).scheme.endswith("+cluster")
+        self._url = url
         self._client = connect(url)
         self._name = urlsplit(url).hostname or "?"
         self._probe = probe
@@ -198,9 +199,15 @@ class Server:
         return True
 
     async def _reconnect(self) -> None:
-        """Forget the connections: after a failover the name, or the map, leads to another node."""
+        """Forget the connections: after a failover the name, or the map, leads to another node.
+
+        A cluster's client is made anew: it only ever asks the nodes of its last map, which may all
+        have gone, where the address we were given still leads somewhere.
+        """
         if self.cluster:
-            await self._client.aclose()
+            gone, self._client = self._client, connect(self._url)
+            with suppress(*GONE):
+                await gone.aclose()
         else:
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
