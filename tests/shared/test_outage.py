@@ -49,10 +49,11 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
                 await asyncio.sleep(0.02)
 
 
+@pytest.mark.parametrize("cluster", [False, True])
 async def test_no_server_at_the_start__serves_on_and_recovers(
-    tmp_path: Path, start_task: StartTask
+    tmp_path: Path, start_task: StartTask, cluster: bool
 ) -> None:
-    server = Valkey(tmp_path, port=free_port())
+    server = Valkey(tmp_path, cluster=cluster, port=free_port())
     a = await start_task(server.url)
     assert await degraded(a)
 
