@@ -134,7 +134,7 @@ class Life:
         slack = idle / 20  # a timer an event would cost more than all else that is done for it
         deadline = began + order.deadline_seconds
         async with (
-            asyncio.timeout_at(min(began + idle, deadline)) as limit,
+            asyncio.timeout_at(min(began + idle + slack, deadline)) as limit,
             aclosing(self._parts.agent.stream(prompt)) as batches,
         ):
             async for batch in batches:

@@ -47,7 +47,7 @@ class EmbeddedAgent:
     async def _answer(self, message: str) -> AsyncGenerator[Event, None]:
         command, _, rest = message.partition(" ")
         match command:
-            case "/slow" if re.fullmatch(r"[0-9]{1,5}", rest.strip()):
+            case "/slow" if re.fullmatch(r"[1-9][0-9]{0,4}", rest.strip()):
                 for number in range(1, min(int(rest), MOST_SLOW_WORDS) + 1):
                     await self._sleep(SLOW_SECONDS)
                     yield Message(f"{'' if number == 1 else ' '}word{number}")

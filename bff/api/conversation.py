@@ -13,6 +13,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 from bff.errors import Invalid
+from bff.events import well_formed
 from bff.settings import MAX_MESSAGE_CHARACTERS
 
 MAX_FOREIGN_ID_CHARACTERS = 1000
@@ -85,6 +86,8 @@ def last_user_index(messages: Sequence[HasRole]) -> int:
 
 def checked(field: str, text: str) -> str:
     """The text, if it can be a message."""
+    if text != well_formed(text):
+        raise invalid(field, "must be valid Unicode, without lone surrogates")
     if not 1 <= len(text) <= MAX_MESSAGE_CHARACTERS:
         raise invalid(field, f"must have 1 to {MAX_MESSAGE_CHARACTERS} characters")
     return text
