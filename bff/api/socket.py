@@ -33,6 +33,8 @@ EXPIRY_GRACE_SECONDS = 5.0
 """How long a socket outlives its token: half of what clocks may differ by."""
 FRAMES, FRAMES_SECONDS = 600, 60.0
 """Frames a client may send besides messages; those have the rate limit."""
+FRAMES_AT_ONCE = 32
+"""After so many frames everybody else has a turn."""
 REFUSALS = 20
 """Messages refused with `rate_limited` in one window, after which the socket is closed."""
 
@@ -125,9 +127,13 @@ class Socket:
             expiry = asyncio.get_running_loop().call_later(seconds, close)
         self._telemetry.socket_opened()
         try:
+            handled = 0
             async for message in self._response:
                 if not self._outbox.closing:
                     await self._on_message(message)
+                handled += 1
+                if handled % FRAMES_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a flood is read from memory, without any waiting
         finally:
             self._telemetry.socket_closed()
             if expiry:
