@@ -14,6 +14,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from bff.auth import Authenticator, open_authenticator, sign_token
@@ -27,6 +30,9 @@ ISSUER, AUDIENCE = "https://id.example.com/pool", "client-1"
 RSA = rsa.generate_private_key(65537, 2048)
 OTHER_RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
+
+
+SURROGATES = st.characters(categories=["Cs"])
 
 
 def jwk(key: Any, **fields: Any) -> dict[str, Any]:
@@ -305,6 +311,38 @@ async def test_token__is_taken(authenticator: Authenticator, name: str) -> None:
     token, parts = TAKEN[name]
 
     assert await identify(authenticator, token()) == parts
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters() | SURROGATES),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(["sub", "exp", "nbf", "iat", "iss", "aud", "client_id", "x"])
+
+
+@settings_of(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(NAMES, JSON), st.dictionaries(st.sampled_from(["typ", "kid", "x"]), JSON))
+async def test_whatever_we_sign__is_somebody_or_refused(
+    authenticator: Authenticator, claims: dict[str, Any], header: dict[str, Any]
+) -> None:
+    token = ours(header, **claims)
+
+    try:
+        issuer, sub = await identify(authenticator, token)
+    except Unauthenticated:
+        return
+    assert issuer in ("", ISSUER)
+    assert sub
+
+
+@settings_of(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters() | SURROGATES | st.sampled_from("..eyJ")))
+async def test_any_text__is_refused_and_nothing_else(
+    authenticator: Authenticator, text: str
+) -> None:
+    with pytest.raises(Unauthenticated):
+        await identify(authenticator, text)
 
 
 async def test_our_tokens__must_name_issuer_and_audience_where_there_is_no_provider() -> None:
