@@ -239,7 +239,10 @@ async def measure(
             for number in range(clients)
         ]
         told = began
-        while figures.interruptions < interruptions and time.monotonic() - began < most_seconds:
+        while (
+            not (figures.interruptions >= interruptions and figures.kills >= interruptions // 2)
+            and time.monotonic() - began < most_seconds
+        ):
             await asyncio.sleep(kill_every * random.uniform(0.5, 1.5))
             # half of the interruptions are to be kills
             if len(fleet.up) == tasks and figures.kills <= figures.cuts:

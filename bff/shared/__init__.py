@@ -68,6 +68,9 @@ async def open_shared(
             server.watch, requests.work, limits.work, chores.work, log.writer.work,
             upkeep.tick, messages.listen,
         ):  # fmt: skip
-            yield log, limiter
+            try:
+                yield log, limiter
+            finally:
+                await upkeep.leave()
     finally:
         await server.aclose()

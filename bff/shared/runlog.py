@@ -29,6 +29,8 @@ from bff.shared.timing import Timing
 from bff.shared.writer import Writer, ttl_ms
 
 ANY_NUMBER = 1_000_000_000
+COPY_BYTES = 64 * 1024 * 1024
+"""For our own copies of our runs; past that the server's are read, the oldest first."""
 
 
 class SharedRunLog:
@@ -45,7 +47,7 @@ class SharedRunLog:
         epochs: Epochs,
     ) -> None:
         ttl = ttl_ms(retention_seconds)
-        self.local = LocalRunLog(retention_seconds=retention_seconds)
+        self.local = LocalRunLog(retention_seconds=retention_seconds, max_bytes=COPY_BYTES)
         self.owned: dict[str, Owned] = {}
         """By member. Ended ones stay for the retention: they can be restored too."""
         self.judge = Judge(

@@ -35,6 +35,8 @@ CONNECT_SECONDS = 1.0
 GONE = (RedisError, RedisClusterException, KeyError, OSError, TimeoutError)
 """What a client raises when the server is away. The cluster's exception is no `RedisError`, and for
 a slot that its map of the cluster lacks it raises `KeyError`."""
+CLEAN_UP_SECONDS = 0.02
+"""For work that is cancelled to close its connection."""
 PROBE_SECONDS = 0.4
 """Between two looks for a server that is gone."""
 
@@ -68,6 +70,7 @@ async def within(seconds: float, work: asyncio.Future[T]) -> T:
     finally:
         if not work.done():
             work.cancel()
+            await asyncio.wait({work}, timeout=CLEAN_UP_SECONDS)
 
 
 def connect(url: str) -> Any:
@@ -83,7 +86,7 @@ def connect(url: str) -> Any:
     scheme = urlsplit(url).scheme
     if scheme.endswith("+cluster"):
         url = url.replace("+cluster", "", 1)
-        return RedisCluster.from_url(url, require_full_coverage=False, **options)
+        return _Cluster.from_url(url, require_full_coverage=False, **options)
     return Redis.from_url(url, **options)
 
 
@@ -104,6 +107,8 @@ class Server:
         self.cluster = urlsplit(url).scheme.endswith("+cluster")
         self._url = url
         self._client = connect(url)
+        self._gone: set[Any] = set()
+        """Clients that are being closed."""
         self._name = urlsplit(url).hostname or "?"
         self._probe = probe
         self._call_seconds = call_seconds
@@ -206,8 +211,9 @@ class Server:
         """
         if self.cluster:
             gone, self._client = self._client, connect(self._url)
-            with suppress(*GONE):
-                await gone.aclose()
+            self._gone.add(gone)
+            await _close(gone)
+            self._gone.discard(gone)
         else:
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
@@ -226,8 +232,37 @@ class Server:
 
     async def aclose(self) -> None:
         self.up = False
-        with suppress(*GONE):
-            await self._client.aclose()
+        for client in (self._client, *self._gone):
+            await _close(client)
+
+
+async def _close(client: Any) -> None:
+    """Close a client, and of a cluster the nodes that redis-py leaves open.
+
+    It closes nothing before it has a map of the cluster, and forgets the node it first asked when
+    the map does not name it.
+    """
+    with suppress(*GONE):
+        await client.aclose()
+    if isinstance(client, _Cluster):
+        nodes = client.nodes_manager
+        for node in (
+            *client.first_nodes,
+            *nodes.startup_nodes.values(),
+            *nodes.nodes_cache.values(),
+        ):
+            with suppress(*GONE):
+                await node.disconnect()
+
+
+class _Cluster(RedisCluster):
+    """A cluster's client that remembers the nodes it began with."""
+
+    __slots__ = ("first_nodes",)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.first_nodes = tuple(self.nodes_manager.startup_nodes.values())
 
 
 def _evalsha(call: Call) -> tuple[str | int, ...]:

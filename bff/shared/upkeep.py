@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 RUNS_A_CALL = 50
 DEAD_A_SWEEP = 20
+LEAVE_SECONDS = 1.0
+"""For the last of what this task has to say, when it stops."""
 TOUCH_SECONDS = 20.0
 """Between two extensions of what an open run's keys may outlive it by."""
 
@@ -49,6 +51,7 @@ class Upkeep:
         self._task = task
         self._timing = timing
         self._retention_seconds = retention_seconds
+        self._alive_seconds = timing.alive_seconds
         self._now = asyncio.get_running_loop().time
         self._ticked = self._now()
         self._renew_at = self._sweep_at = self._touch_at = 0.0
@@ -128,8 +131,20 @@ class Upkeep:
                 await more
         await self._log.judge.judge_suspects()
 
+    async def leave(self) -> None:
+        """Give up this task's share of the limits, once the server has all that we have."""
+        now = self._now
+        deadline = now() + LEAVE_SECONDS
+        while self._server.up and now() < deadline:
+            if not any(owned.behind for owned in self._log.owned.values()):
+                with suppress(Unreachable):
+                    self._alive_seconds = 0.0
+                    await self._lane.run(self._alive())
+                return
+            await asyncio.sleep(0.02)
+
     def _alive(self) -> Call:
-        alive = self._timing.milliseconds(self._timing.alive_seconds)
+        alive = self._timing.milliseconds(self._alive_seconds)
         return Call(lua.ALIVE, (TASKS_KEY,), (self._task, alive))
 
     async def _took_alive(self, reply: Sequence[int]) -> None:

@@ -14,6 +14,7 @@ import trustme
 
 from bff.errors import Overloaded
 from tests.shared.conftest import StartTask
+from tests.shared.tasks import until
 from tests.shared.valkey import Valkey
 
 
@@ -88,15 +89,27 @@ async def test_tls__is_spoken_and_checked(
 
 
 async def test_a_password__is_used_and_never_told(
-    own: Valkey, start_task: StartTask, caplog: pytest.LogCaptureFixture
+    valkey: Valkey, start_task: StartTask, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "bff")
-    assert own.tell("ACL SETUSER bff on >Canary-1 ~bff:* &bff:* +@all") == "+OK"
-    right = await start_task(f"redis://bff:Canary-1@127.0.0.1:{own.port}")
+    # as docs/shared.md has it: more than this the service never needs
+    rules = "on >Canary-1 ~bff:* &bff:* +@all -@admin -@dangerous +info"
+    assert valkey.tell(f"ACL SETUSER bff {rules}") == "+OK"
+    scheme = valkey.url.partition(":")[0]
+    right = await start_task(f"{scheme}://bff:Canary-1@127.0.0.1:{valkey.port}")
+    run = await right.begin("run", key="key", on_disconnect="cancel")
+    other = await start_task(f"{scheme}://bff:Canary-1@127.0.0.1:{valkey.port}")
+    live = asyncio.create_task(other.read(run))
+    await other.log.join(run)
+    await right.say(run, 2, 3)
+    await other.log.request_cancel(run)
+    await until(lambda: right.told.cancels != [])
+    await right.end(run, 4)
+    assert len(await live) == 4
+    assert (await other.limiter.take("owner")).remaining == 99
     await right.log.ping()
-    await right.begin("run")
 
-    wrong = await start_task(f"redis://bff:Canary-2@127.0.0.1:{own.port}")
+    wrong = await start_task(f"{scheme}://bff:Canary-2@127.0.0.1:{valkey.port}")
     with pytest.raises(Overloaded):
         await wrong.log.ping()
     assert "is not there" in caplog.text

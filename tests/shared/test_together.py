@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -324,3 +325,31 @@ async def test_timing__lets_nobody_wait_longer_than_promised() -> None:
         assert timing.renew_seconds + timing.tick_seconds < timing.lease_seconds
         assert timing.grace_seconds > timing.renew_seconds
     assert Timing().lease_seconds + 2 * Timing().tick_seconds + 0.5 < 5
+
+
+async def test_a_run_whose_copy_was_dropped_here__is_read_from_the_server(
+    own: Valkey, start_task: StartTask
+) -> None:
+    a = await start_task(own.url)
+    big = "x" * 400_000
+    first, *others = [await a.begin(f"run-{n}") for n in range(10)]
+    for run in (first, *others):
+        items = [record(id, Message(big)) for id in range(2, 21)]
+        for item in items:
+            await a.log.append(run, [item])
+        await a.end(run, 21)
+
+    assert ids(await a.read(await a.find(first))) == list(range(1, 22))
+    assert ids(await a.read(await a.find(first), 5)) == list(range(6, 22))
+
+
+async def test_a_task_that_leaves__gives_up_its_share_at_once(
+    valkey: Valkey, start_task: StartTask
+) -> None:
+    slow = replace(FAST, alive_seconds=60.0)
+    a, b = [await start_task(valkey.url, timing=slow) for _ in range(2)]
+    await until(lambda: "2 tasks" in repr(a.limiter))
+
+    await b.die()
+
+    await until(lambda: "1 tasks" in repr(a.limiter))
