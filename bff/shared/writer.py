@@ -31,6 +31,8 @@ MOST_BYTES = 512 * 1024
 """Of one run in one call, about."""
 MOST_RUNS = 64
 """In one pipeline."""
+MOST_EVENTS_IN_ALL = 1024
+"""In one pipeline; 500 bytes count as one more. A backlog must fit the time of a call."""
 
 
 def ttl_ms(retention_seconds: float) -> int:
@@ -65,13 +67,14 @@ class Writer:
         self, owned: Owned, records: Sequence[Record], status: Status | None = None
     ) -> asyncio.Future[None]:
         """Keep the records, in the order of the calls; done when they may be delivered."""
-        job = Job(records, status)
+        parts = [records[i : i + MOST_EVENTS] for i in range(0, len(records), MOST_EVENTS)]
+        jobs = [Job(part, None) for part in parts[:-1]] + [Job(parts[-1], status)]
         if owned.lost:
-            job.settle(Superseded())
+            jobs[-1].settle(Superseded())
         else:
-            owned.jobs.append(job)
+            owned.jobs.extend(jobs)
             self.see_to(owned)
-        return job.done
+        return jobs[-1].done
 
     def see_to(self, owned: Owned) -> None:
         """Bring the server up to date with this run."""
@@ -98,12 +101,17 @@ class Writer:
         appends: list[tuple[Owned, Sequence[Record]]] = []
         others: list[tuple[Owned, Call]] = []
         if self._server.up:
+            room = MOST_EVENTS_IN_ALL
             for owned in batch:
+                if room <= 0:
+                    self.see_to(owned)  # next time: nobody's events wait long for a backlog
+                    continue
                 match await self._next(owned):
                     case Call() as call:
                         others.append((owned, call))
                     case list() as records:
                         appends.append((owned, records))
+                        room -= len(records) + sum(len(item.data) for item in records) // 500
         else:
             for owned in batch:
                 await self._alone(owned)

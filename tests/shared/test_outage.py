@@ -11,6 +11,7 @@ from typing import TypeVar
 import pytest
 
 from bff.errors import Overloaded, SessionBusy
+from bff.events import Message, record
 from tests.shared.conftest import StartTask
 from tests.shared.tasks import FAST, Task, ids, until
 from tests.shared.valkey import Valkey, free_port
@@ -295,3 +296,19 @@ async def test_what_was_said_while_the_server_was_away_and_died_with_its_task__e
     assert end.id < seen  # the log never got the rest; the client is told the end all the same
     found = await b.find(run)
     assert await b.read(found, found.after(seen)) == [end]
+
+
+async def test_many_long_runs__are_all_restored(own: Valkey, start_task: StartTask) -> None:
+    a, b = await start_task(own.url), await start_task(own.url)
+    runs = [await a.begin(f"run-{n}", owner=f"owner-{n}") for n in range(30)]
+    for run in runs:
+        await a.log.append(run, [record(id, Message("x" * 300)) for id in range(2, 1001)])
+
+    own.tell("FLUSHALL")
+    await patiently(lambda: b.log.find("owner-0", "never"))
+    for run in runs:
+        await a.end(run, 1001)
+
+    for run in runs:
+        assert ids(await b.read(run)) == list(range(1, 1002))
+    assert not await degraded(a)

@@ -353,3 +353,14 @@ async def test_a_task_that_leaves__gives_up_its_share_at_once(
     await b.die()
 
     await until(lambda: "1 tasks" in repr(a.limiter))
+
+
+async def test_thousands_of_events_at_once__are_one_append(
+    valkey: Valkey, start_task: StartTask
+) -> None:
+    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    run = await a.begin("run")
+    await a.log.append(run, [record(id, Message("x")) for id in range(2, 12_001)])
+    await a.end(run, 12_001)
+
+    assert ids(await b.read(run)) == ids(await a.read(run)) == list(range(1, 12_002))
