@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 
@@ -32,6 +33,7 @@ from bff.api.middleware import (
     finish_headers,
     guard,
     observe,
+    own_host,
     problems,
 )
 from bff.api.service import READINESS, health, metrics, open_readiness, ready
@@ -45,21 +47,24 @@ from bff.runs import Runs
 from bff.settings import MAX_BODY_BYTES, Settings
 from bff.telemetry import open_telemetry
 
+get = partial(web.get, allow_head=False)
+"""For what is under `/v1`: a stream has no head that could be told without its body."""
+
 ROUTES = [
     web.post("/v1/chat", chat.send_message),
     web.post("/v1/chat/stream", chat.stream_message),
-    web.get("/v1/runs/{run_id}", runs.show_run),
-    web.get("/v1/runs/{run_id}/events", runs.resume_run),
+    get("/v1/runs/{run_id}", runs.show_run),
+    get("/v1/runs/{run_id}/events", runs.resume_run),
     web.post("/v1/runs/{run_id}/cancel", runs.cancel_run),
-    web.get("/v1/ws/chat", websocket.chat),
-    web.get("/v1/sessions", sessions.list_sessions),
-    web.get("/v1/sessions/{session_id}", sessions.show_session),
+    get("/v1/ws/chat", websocket.chat),
+    get("/v1/sessions", sessions.list_sessions),
+    get("/v1/sessions/{session_id}", sessions.show_session),
     web.patch("/v1/sessions/{session_id}", sessions.rename_session),
     web.delete("/v1/sessions/{session_id}", sessions.delete_session),
     web.post("/v1/chat/completions", openai.create_completion),
-    web.get("/v1/models", openai.list_models),
+    get("/v1/models", openai.list_models),
     web.post("/v1/ui/chat", ui.send_ui_message),
-    web.get("/v1/ui/chat/{id}/stream", ui.resume_ui_chat),
+    get("/v1/ui/chat/{id}/stream", ui.resume_ui_chat),
     web.post("/v1/ui/chat/{id}/cancel", ui.cancel_ui_chat),
     web.post("/v1/agui", agui.run_agent),
     web.get("/health", health),
@@ -77,7 +82,7 @@ def create_app(
     """The service; pass `agent` or `history` to run it around parts of your own."""
     app = web.Application(
         # outermost first: a request has its id before anything can go wrong with it
-        middlewares=[observe, problems, guard, cross_origin, authenticate],
+        middlewares=[observe, problems, own_host, cross_origin, authenticate, guard],
         client_max_size=MAX_BODY_BYTES,
     )
     app.add_routes(ROUTES)

@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -99,6 +99,9 @@ class Runs:
         self._lives: dict[str, Life] = {}
         self._ends: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._followers = 0
+        self._unfollowed = asyncio.Event()
+        self._unfollowed.set()
         log.bind(self)
 
     def __repr__(self) -> str:
@@ -189,11 +192,16 @@ class Runs:
         return Follower(self, run)
 
     async def _join(self, run: Run) -> None:
+        self._followers += 1
+        self._unfollowed.clear()
         if run.on_disconnect == "cancel":
             await self.log.join(run)
 
     def left(self, run: Run) -> None:
         """A follower has gone; the last one to leave ends a run that was to be cancelled then."""
+        self._followers -= 1
+        if not self._followers:
+            self._unfollowed.set()
         if run.on_disconnect == "cancel":
             self._spawn(self._leave(run))
 
@@ -236,13 +244,17 @@ class Runs:
         return True
 
     async def drain(self, timeout_seconds: float) -> None:
-        """Take no new run and return when the open ones have ended.
+        """Take no new run and return when the open ones have ended and their followers know.
 
-        What is still open after `timeout_seconds` gets its terminal `draining` error.
+        Followers here of other tasks' runs stay connected as well. What is still open after
+        `timeout_seconds` gets its terminal `draining` error.
         """
         self.drain_begun.set()
-        if self._ends:
-            await asyncio.wait(self._ends.values(), timeout=timeout_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                if self._ends:
+                    await asyncio.wait(self._ends.values())
+                await self._unfollowed.wait()
         for life in self._lives.values():
             life.end(Draining(agent_called=True))
         if self._ends:

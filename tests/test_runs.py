@@ -348,8 +348,25 @@ async def test_drain__lets_open_runs_end_and_takes_no_new_one() -> None:
         with pytest.raises(Draining):
             await runs.start(replace(ORDER, session_id="other"))
         go.set()
-        await draining
+        assert not draining.done()
         assert names(await read(follower))[-1] == "done"
+        await draining
+
+
+async def test_drain__waits_for_followers_of_other_tasks_runs() -> None:
+    shared = LocalRunLog(retention_seconds=60)
+    go = asyncio.Event()
+    async with house([go, *HELLO]).runs(log=shared) as owner, house().runs(log=shared) as other:
+        shared.bind(owner)
+        run = (await owner.start(ORDER)).run
+        follower = await other.follow(run)
+        draining = asyncio.create_task(other.drain(5))
+        await other.drain_begun.wait()
+        await asyncio.sleep(0)
+        assert not draining.done()
+        go.set()
+        assert names(await read(follower))[-1] == "done"
+        await draining
 
 
 async def test_drain__ends_what_is_still_open_in_words() -> None:

@@ -20,6 +20,7 @@ from bff.api.chat import make_order
 from bff.api.conversation import (
     MAX_FOREIGN_ID_CHARACTERS,
     ConversationMessage,
+    FirstError,
     Tolerant,
     last_user_message,
 )
@@ -39,7 +40,7 @@ class RunAgentInput(Tolerant):
         str, Field(alias="threadId", min_length=1, max_length=MAX_FOREIGN_ID_CHARACTERS)
     ]
     run_id: Annotated[str, Field(alias="runId", min_length=1, max_length=MAX_FOREIGN_ID_CHARACTERS)]
-    messages: Annotated[list[ConversationMessage], Field(min_length=1)]
+    messages: Annotated[list[ConversationMessage], Field(min_length=1), FirstError()]
 
 
 async def run_agent(request: web.Request) -> web.StreamResponse:

@@ -137,10 +137,16 @@ def problem_response(request: web.Request, problem: Problem) -> web.Response:
 
 
 @web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what no route takes: foreign hosts, encoded bodies, credentials in the query."""
+async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse requests for other hosts; a load balancer's health check names none of ours."""
     if request.path != "/health" and not _is_ours(request):
         raise MisdirectedRequest
+    return await handler(request)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what no route takes: encoded bodies, credentials in the query."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType(headers={"Connection": "close"})
     if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":

@@ -18,7 +18,7 @@ from pydantic import Field
 from bff.api import ALLOWANCE, RUNS, SETTINGS
 from bff.api.body import read_model
 from bff.api.chat import make_order, raise_failure
-from bff.api.conversation import ConversationMessage, Tolerant, last_user_message
+from bff.api.conversation import ConversationMessage, FirstError, Tolerant, last_user_message
 from bff.api.streaming import run_headers, stream_run
 from bff.auth import foreign_id
 from bff.errors import RunCancelled
@@ -39,7 +39,7 @@ class ChatCompletionRequest(Tolerant):
     """What OpenAI's clients send. Parameters that are not named here are taken and ignored."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)] = MODEL
-    messages: Annotated[list[ConversationMessage], Field(min_length=1)]
+    messages: Annotated[list[ConversationMessage], Field(min_length=1), FirstError()]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Literal[1] | None = None

@@ -52,7 +52,7 @@ async def list_sessions(request: web.Request) -> web.StreamResponse:
             if await history.messages(owner, run.session_id, limit=1) is None:
                 begun.append(_begun(run))
         begun = sorted(begun, key=lambda session: -session.updated_at)[: limit - 1]
-    with cursor.checked() if after else nullcontext():
+    with nullcontext() if after is None else cursor.checked():
         page = await history.sessions(owner, limit=limit - len(begun), after=after)
     ended_meanwhile = {session.session_id for session in page.items}
     shown = [session for session in begun if session.session_id not in ended_meanwhile]
@@ -73,7 +73,7 @@ async def show_session(request: web.Request) -> web.StreamResponse:
     run: Run | None = None
     with suppress(Overloaded):  # the shared log is away; the history has what has ended
         run = await request.app[RUNS].log.find_open(owner, session_id)
-    with cursor.checked() if after else nullcontext():
+    with nullcontext() if after is None else cursor.checked():
         found = await request.app[HISTORY].messages(owner, session_id, limit=limit, after=after)
     if found is not None:
         session, page = found

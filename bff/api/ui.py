@@ -19,6 +19,7 @@ from bff.api.body import read_model
 from bff.api.chat import make_order
 from bff.api.conversation import (
     MAX_FOREIGN_ID_CHARACTERS,
+    FirstError,
     Part,
     Tolerant,
     checked,
@@ -36,14 +37,14 @@ class UIMessage(Tolerant):
     """One message of the conversation as the page has it."""
 
     role: str
-    parts: list[Part] = Field(default_factory=list)
+    parts: Annotated[list[Part], FirstError()] = Field(default_factory=list)
 
 
 class UIChatRequest(Tolerant):
     """What `DefaultChatTransport` sends; what a page adds with `body` is taken and ignored."""
 
     id: Annotated[str, Field(min_length=1, max_length=MAX_FOREIGN_ID_CHARACTERS)]
-    messages: Annotated[list[UIMessage], Field(min_length=1)]
+    messages: Annotated[list[UIMessage], Field(min_length=1), FirstError()]
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
 
 

@@ -384,3 +384,26 @@ async def test_32000_characters_of_any_script__fit(start: Start) -> None:
     )
 
     assert reply.status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/runs/{}/events", "/v1/runs/{}", "/v1/ui/chat/s/stream"])
+async def test_head__is_no_way_to_ask_for_a_stream(start: Start, path: str) -> None:
+    service = await start()
+    reply = await service.client.post("/v1/chat", json={"message": "Hi", "session_id": "s"})
+
+    head = await service.client.head(path.format(reply.headers["X-Run-Id"]))
+
+    assert head.status == 405
+    # what followed a head unannounced would be taken for the next reply on the connection
+    assert (await service.client.get("/health")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/ui/chat", "/v1/agui"])
+async def test_a_thousand_mistakes__are_told_by_the_first(start: Start, path: str) -> None:
+    service = await start()
+    body = {"id": "a", "threadId": "a", "runId": "b", "model": "m", "messages": [{}] * 1000}
+
+    reply = await service.client.post(path, json=body)
+
+    assert reply.status == 422
+    assert [error["field"] for error in (await reply.json())["errors"]] == ["messages.0.role"]

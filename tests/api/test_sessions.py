@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import re
 from typing import Any
 
 import pytest
 
+from bff.auth import Principal
 from bff.errors import AgentFailed
 from bff.events import Done, Message, ToolEnd, ToolStart
 from tests.api.conftest import Service, Start
@@ -350,3 +352,14 @@ async def test_a_cursor__outlives_what_it_points_at(start: Start) -> None:
     rest = await get(service, f"/v1/sessions?cursor={cursor}")
 
     assert [one["session_id"] for one in rest["sessions"]] == ["s-1"]
+
+
+async def test_a_cursor_without_a_position__is_refused(start: Start) -> None:
+    service = await start()
+    owner = Principal("key", ("alice",)).id
+    check = hashlib.sha256(f"{owner} sessions ".encode()).digest()[:16]
+    cursor = base64.urlsafe_b64encode(check).rstrip(b"=").decode()
+
+    reply = await service.client.get("/v1/sessions", params={"cursor": cursor})
+
+    assert reply.status == 422

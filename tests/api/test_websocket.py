@@ -333,7 +333,7 @@ async def test_a_foreign_origin__is_refused_before_the_upgrade(start: Start, ori
         ({"protocols": ["chat.v1", "bearer.EXPIRED"]}, 401),
         ({"protocols": ["bearer.TOKEN"]}, 400),
         ({"protocols": ["chat.v2", "bearer.TOKEN"]}, 400),
-        ({"path": PATH + "?access_token=TOKEN"}, 400),
+        ({"path": PATH + "?access_token=TOKEN"}, 401),
         ({"path": PATH + "?token=TOKEN", "headers": {"X-API-Key": "alice-key"}}, 400),
     ],
 )
