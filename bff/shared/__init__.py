@@ -6,6 +6,7 @@ here then goes on for this process alone. docs/shared.md tells what a client see
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ from bff.shared.runlog import SharedRunLog
 from bff.shared.server import Call, Server
 from bff.shared.timing import TIMING, Timing
 from bff.shared.upkeep import Upkeep
+
+logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -63,7 +66,8 @@ async def open_shared(
         tasks=lambda: upkeep.tasks,
     )
     try:
-        await server.look()
+        if not await server.look():
+            logger.warning("%r: runs and limits are this task's own meanwhile", server)
         async with running(
             server.watch, requests.work, limits.work, chores.work, log.writer.work,
             upkeep.tick, messages.listen,

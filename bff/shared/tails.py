@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any
 
-from bff.errors import Interrupted
 from bff.events import Record, gap
 from bff.runlog import Run
 from bff.shared import lua
 from bff.shared.keys import RunKeys, run_keys
 from bff.shared.lanes import Lane
+from bff.shared.owned import interruption
 from bff.shared.server import Call, Unreachable
 from bff.shared.timing import Timing
 
@@ -141,7 +141,7 @@ class Tails:
     async def follow(
         self, run: Run, after: int, *, silence_seconds: float
     ) -> AsyncGenerator[tuple[Record, ...], None]:
-        """As `RunLog.follow`; `Interrupted` is raised if the run is lost together with its log."""
+        """As `RunLog.follow`; a run that is lost together with its log ends as interrupted."""
         keys = run_keys(run.owner, run.run_id)
         tail = self._tails.setdefault(keys.member, Tail(keys))
         tail.followers += 1
@@ -158,7 +158,8 @@ class Tails:
                     if batch[-1].terminal:
                         return
                 elif tail.gone:
-                    raise Interrupted(agent_called=True)
+                    yield (interruption(run, after + 1),)
+                    return
                 elif tail.read and tail.ended and after >= tail.last:
                     return
                 else:

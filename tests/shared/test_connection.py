@@ -93,7 +93,7 @@ async def test_a_password__is_used_and_never_told(
 ) -> None:
     caplog.set_level(logging.DEBUG, "bff")
     # as docs/shared.md has it: more than this the service never needs
-    rules = "on >Canary-1 ~bff:* &bff:* +@all -@admin -@dangerous +info"
+    rules = "on >Canary-1 ~bff:* &bff:* +@all -@admin -@dangerous"
     assert valkey.tell(f"ACL SETUSER bff {rules}") == "+OK"
     scheme = valkey.url.partition(":")[0]
     right = await start_task(f"{scheme}://bff:Canary-1@127.0.0.1:{valkey.port}")
