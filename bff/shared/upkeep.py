@@ -206,7 +206,10 @@ class Upkeep:
                     self._log.writer.see_to(owned)
                 case "superseded":
                     await self._log.writer.lose(owned)
-                case "cancel" | "left":
+                case "cancel":
+                    await self._log.cancelled(owned.keys.member)
+                case "left" if self._server.steady_seconds >= self._timing.grace_seconds:
+                    # followers elsewhere have had the time to say that they are still there
                     await self._log.cancelled(owned.keys.member)
         for partition in suspicious:
             await self._epochs.ask(self._lane, partition)

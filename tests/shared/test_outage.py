@@ -313,3 +313,26 @@ async def test_many_long_runs__are_all_restored(own: Valkey, start_task: StartTa
     for run in runs:
         assert ids(await b.read(run)) == list(range(1, 1002))
     assert not await degraded(a)
+
+
+async def test_followers_elsewhere__are_still_counted_when_the_server_comes_back(
+    own: Valkey, start_task: StartTask
+) -> None:
+    a, b = await start_task(own.url), await start_task(own.url)
+    run = await a.begin("run", on_disconnect="cancel")
+    await a.log.join(run)
+    await b.log.join(run)
+    await a.log.leave(run)
+    now = asyncio.get_running_loop().time
+
+    own.freeze()
+    frozen_at = now()
+    await until_degraded(b)
+    await until(lambda: now() - frozen_at > 2 * FAST.lease_seconds)
+    own.thaw()
+    await until_well(a, b)
+    back_at = now()
+    await until(lambda: now() - back_at > 2 * FAST.lease_seconds)
+
+    assert a.told.cancels == []
+    assert await b.log.leave(run)
