@@ -37,7 +37,7 @@ PRINCIPALS = 24
 """Users, so that the runs lie in many partitions."""
 PAUSE_SECONDS = 0.08
 """Between two words."""
-WORDS = (20, 120)
+FEWEST_WORDS = 20
 PATIENCE_SECONDS = 15.0
 """For one resumed reading of a run that is over or nobody's: far more than is promised."""
 
@@ -130,10 +130,11 @@ class Fleet:
 class Client:
     """One user agent: begins runs, is cut, resumes, checks."""
 
-    def __init__(self, number: int, fleet: Fleet, figures: Figures) -> None:
+    def __init__(self, number: int, fleet: Fleet, figures: Figures, *, most_words: int) -> None:
         self._key = {"X-API-Key": f"key-{number % PRINCIPALS}"}
         self._fleet = fleet
         self._figures = figures
+        self._most_words = most_words
 
     async def work(self, stop: asyncio.Event) -> None:
         connector = aiohttp.TCPConnector(force_close=True, limit=0)
@@ -145,7 +146,7 @@ class Client:
                 await self._one_run()
 
     async def _one_run(self) -> None:
-        count = random.randint(*WORDS)
+        count = random.randint(FEWEST_WORDS, self._most_words)
         reading = Reading()
         at = self._fleet.any()
         body = {"message": json.dumps([count, PAUSE_SECONDS])}
@@ -221,7 +222,7 @@ class Client:
 
 
 async def measure(
-    *, interruptions: int, clients: int, tasks: int, kill_every: float, most_seconds: float,
+    *, interruptions: int, clients: int, tasks: int, kill_every: float, most_seconds: float, most_words: int,
     tell: bool = False,
 ) -> Figures:  # fmt: skip
     """Interrupt until it was often enough, and report."""
@@ -235,7 +236,7 @@ async def measure(
         fleet = Fleet(stack, valkey.url, agent.url, folder)
         await asyncio.gather(*[fleet.add() for _ in range(tasks)])
         work = [
-            asyncio.create_task(Client(number, fleet, figures).work(stop))
+            asyncio.create_task(Client(number, fleet, figures, most_words=most_words).work(stop))
             for number in range(clients)
         ]
         told = began
@@ -264,6 +265,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--tasks", type=int, default=3)
     parser.add_argument("--kill-every", type=float, default=1.0, help="seconds between two kills")
+    parser.add_argument("--most-words", type=int, default=120, help="in an answer")
     parser.add_argument("--most-seconds", type=float, default=900)
     options = parser.parse_args()
     began = time.monotonic()

@@ -6,7 +6,9 @@ from benchmarks.interruptions import measure
 
 
 async def test_cut_clients_and_killed_tasks__lose_double_and_reorder_nothing() -> None:
-    figures = await measure(interruptions=20, clients=24, tasks=2, kill_every=0.3, most_seconds=20)
+    figures = await measure(
+        interruptions=20, clients=24, tasks=2, kill_every=0.3, most_seconds=20, most_words=30
+    )
 
     print(figures.report(0))
     assert figures.clean, figures
