@@ -222,9 +222,15 @@ class Client:
 
 
 async def measure(
-    *, interruptions: int, clients: int, tasks: int, kill_every: float, most_seconds: float, most_words: int,
+    *,
+    interruptions: int,
+    clients: int,
+    tasks: int,
+    kill_every: float,
+    most_seconds: float,
+    most_words: int,
     tell: bool = False,
-) -> Figures:  # fmt: skip
+) -> Figures:
     """Interrupt until it was often enough, and report."""
     figures = Figures()
     stop = asyncio.Event()
