@@ -90,7 +90,7 @@ class _Kept:
 
     def drop(self, count: int) -> int:
         """Forget the oldest records, never the last one; returns the bytes freed."""
-        count = min(count, len(self.records) - 1)
+        count = max(0, min(count, len(self.records) - 1))
         freed = sum(record.size for record in self.records[:count])
         del self.records[:count]
         self.bytes -= freed
@@ -127,6 +127,7 @@ class LocalRunLog:
         self._clock = clock
         self._runs: dict[tuple[str, str], _Kept] = {}
         self._ended: OrderedDict[tuple[str, str], _Kept] = OrderedDict()  # oldest end first
+        self._whole: OrderedDict[tuple[str, str], _Kept] = OrderedDict()  # ended, never cut here
         self._open: dict[str, dict[str, _Kept]] = {}  # owner -> session -> run
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}  # key -> fingerprint, run id
         self.bytes = 0
@@ -184,7 +185,7 @@ class LocalRunLog:
         del mine[run.session_id]
         if not mine:
             del self._open[run.owner]
-        self._ended[run.owner, run.run_id] = kept
+        self._ended[run.owner, run.run_id] = self._whole[run.owner, run.run_id] = kept
         self._sweep()
 
     def _add(self, kept: _Kept, records: Sequence[Record]) -> None:
@@ -267,6 +268,7 @@ class LocalRunLog:
 
     def _forget(self, place: tuple[str, str], kept: _Kept) -> None:
         del self._ended[place]
+        self._whole.pop(place, None)
         del self._runs[place]
         self.bytes -= kept.bytes
         if kept.key:
@@ -274,13 +276,10 @@ class LocalRunLog:
 
     def _make_room(self, wanted: int) -> bool:
         """Free memory until `wanted` bytes fit; false if even the open runs alone are too much."""
-        too_much = self.bytes + wanted - self._max_bytes
-        for kept in self._ended.values():
-            if too_much <= 0:
-                return True
-            freed = kept.drop(len(kept.records))
-            self.bytes -= freed
-            too_much -= freed
+        # never a look at all that is kept: a full log is asked for room with every event
+        while self._whole and self.bytes + wanted > self._max_bytes:
+            _, kept = self._whole.popitem(last=False)
+            self.bytes -= kept.drop(len(kept.records))
         while self._ended and self.bytes + wanted > self._max_bytes:
             place, kept = next(iter(self._ended.items()))
             self._forget(place, kept)

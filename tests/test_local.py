@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from contextlib import aclosing
+from types import FrameType
 
 import pytest
 
@@ -88,6 +90,38 @@ async def test_too_many_bytes__drop_the_oldest_events_of_the_run() -> None:
         await log.append(run, [text(id, 1000)])
 
     assert (await read(log, run))[0].name == "gap"
+
+
+async def test_too_many_bytes_in_nearly_too_many_events__drop_no_more_than_needed() -> None:
+    log = LocalRunLog(retention_seconds=900, max_events_per_run=100, max_bytes_per_run=50_000)
+    run = await open_run(log)
+    for id in range(2, 102):
+        await log.append(run, [text(id, 380)])
+        assert log.bytes > 40_000 or id < 75
+
+
+async def test_room_in_a_full_log__is_made_without_a_look_at_all_that_is_kept() -> None:
+    log = LocalRunLog(retention_seconds=900, max_bytes=2_000_000)
+    for number in range(2000):
+        run = await open_run(log, f"run-{number}")
+        await log.append(run, [text(2, 500)])
+        await log.close(run, record(3, Done()), "complete")
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    run = await open_run(log, "last")
+    sys.setprofile(count)
+    try:
+        for id in range(2, 12):
+            await log.append(run, [text(id)])
+    finally:
+        sys.setprofile(None)
+
+    assert repr(log).startswith("<LocalRunLog 1 running, 1")
+    assert calls < 500
 
 
 async def test_too_much_in_all__costs_ended_runs_before_open_ones() -> None:

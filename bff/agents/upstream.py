@@ -241,7 +241,7 @@ def retry_after_seconds(value: str | None, now: float) -> float:
     if value and re.fullmatch(r"[0-9]{1,9}", value.strip()):
         seconds = float(value)
     elif value:
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             seconds = parsedate_to_datetime(value).timestamp() - now
     return min(max(seconds, 1.0), MOST_RETRY_AFTER_SECONDS)
 

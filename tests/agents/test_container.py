@@ -275,6 +275,8 @@ async def test_throttling__says_when_to_come_back() -> None:
         ("Thu, 01 Jan 1970 00:00:30 GMT", 20),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 1),
         ("Thu, 01 Jan 2199 00:00:00 GMT", 300),
+        ("Thu, 01 Jan 99999999999 00:00:00 GMT", 2),
+        ("Thu, 01 Jan 2199 00:00:00 +99999999999999", 2),
     ],
 )
 def test_retry_after__is_bounded_in_both_forms(value: str | None, seconds: float) -> None:
