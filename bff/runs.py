@@ -97,6 +97,7 @@ class Runs:
         self._max_open_per_owner = max_open_per_owner
         self._stop_agent_on_cancel = stop_agent_on_cancel
         self._lives: dict[str, Life] = {}
+        self._openings: set[asyncio.Task[Follower]] = set()
         self._ends: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._followers = 0
@@ -142,6 +143,8 @@ class Runs:
         if self.draining:
             raise Draining(retry_after_seconds=1)
         opening = asyncio.create_task(self._open(order))
+        self._openings.add(opening)
+        opening.add_done_callback(self._openings.discard)
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -195,7 +198,11 @@ class Runs:
         self._followers += 1
         self._unfollowed.clear()
         if run.on_disconnect == "cancel":
-            await self.log.join(run)
+            try:
+                await self.log.join(run)
+            except BaseException:  # nobody else will say that this follower has left
+                self.left(run)
+                raise
 
     def left(self, run: Run) -> None:
         """A follower has gone; the last one to leave ends a run that was to be cancelled then."""
@@ -252,8 +259,8 @@ class Runs:
         self.drain_begun.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
-                if self._ends:
-                    await asyncio.wait(self._ends.values())
+                while pending := {*self._openings, *self._ends.values()}:
+                    await asyncio.wait(pending)
                 await self._unfollowed.wait()
         for life in self._lives.values():
             life.end(Draining(agent_called=True))

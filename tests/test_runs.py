@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bff.errors import AgentThrottled, Draining, Invalid, NotFound, SessionBusy, TooManyStreams
 from bff.events import Custom, Done, Event, Failed, Message, Record, ToolEnd, ToolStart
 from bff.local import LocalRunLog
-from bff.runlog import Idempotency
+from bff.runlog import Idempotency, Run
 from bff.runs import Follower, Order, Runs
 from tests.fakes.scripted import HELLO, ListHistory, Notes, ScriptedAgent, Step
 
@@ -276,6 +276,30 @@ async def test_a_starter_who_leaves_while_starting__counts_as_having_left() -> N
     assert parts.notes.ended == [("cancelled", None)]
 
 
+async def test_a_follower_who_leaves_while_joining__counts_as_having_left() -> None:
+    class Slow(LocalRunLog):
+        slow = False
+
+        async def join(self, run: Run) -> None:
+            await super().join(run)
+            if self.slow:
+                await asyncio.Event().wait()
+
+    log = Slow(retention_seconds=60)
+    async with house([asyncio.Event()]).runs(log=log) as runs:
+        follower = await runs.start(replace(ORDER, on_disconnect="cancel"))
+        log.slow = True
+        joining = asyncio.create_task(runs.follow(follower.run))
+        await asyncio.sleep(0)
+        joining.cancel()
+        await asyncio.gather(joining, return_exceptions=True)
+        async with follower:
+            pass
+        assert await runs.ended(follower.run, timeout_seconds=5)
+        async with asyncio.timeout(5):
+            await runs.drain(60)
+
+
 async def test_followers_who_drop__leave_a_run_alone_by_default() -> None:
     go = asyncio.Event()
     async with house([go, *HELLO]).runs() as runs:
@@ -351,6 +375,29 @@ async def test_drain__lets_open_runs_end_and_takes_no_new_one() -> None:
         assert not draining.done()
         assert names(await read(follower))[-1] == "done"
         await draining
+
+
+async def test_drain__lets_a_run_end_that_was_just_being_opened() -> None:
+    class Slow(LocalRunLog):
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def open(
+            self, run: Run, first: Record, *, idempotency: Idempotency | None, max_open: int
+        ) -> Run:
+            self.asked.set()
+            await self.go.wait()
+            return await super().open(run, first, idempotency=idempotency, max_open=max_open)
+
+    log, parts = Slow(retention_seconds=60), house()
+    async with parts.runs(log=log) as runs:
+        starting = asyncio.create_task(runs.start(ORDER))
+        await log.asked.wait()
+        draining = asyncio.create_task(runs.drain(5))
+        await runs.drain_begun.wait()
+        starting.cancel()
+        log.go.set()
+        await draining
+        assert parts.notes.ended == [("complete", None)]
 
 
 async def test_drain__waits_for_followers_of_other_tasks_runs() -> None:
