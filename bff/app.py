@@ -37,7 +37,7 @@ from bff.api.middleware import (
     problems,
 )
 from bff.api.service import READINESS, health, metrics, open_readiness, ready
-from bff.api.websocket import SOCKETS, open_sockets
+from bff.api.websocket import SOCKETS, close_sockets, open_sockets
 from bff.auth import agent_session_id, open_authenticator
 from bff.history import History, open_history
 from bff.limits import Limiter, LocalLimiter
@@ -90,6 +90,7 @@ def create_app(
         app.add_routes(playground.ROUTES)
     app[SETTINGS] = settings
     app.on_response_prepare.append(finish_headers)
+    app.on_shutdown.append(close_sockets)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:

@@ -234,7 +234,7 @@ class Runner(web.AppRunner):
             auto_decompress=False,  # 1 MB of gzip would stall everyone for two seconds
             access_log=None,
             keepalive_timeout=IDLE_CONNECTION_SECONDS,
-            shutdown_timeout=STOP_GRACE_SECONDS / 2,
+            shutdown_timeout=STOP_GRACE_SECONDS / 4,  # which aiohttp takes twice
             lingering_time=2,
             max_field_size=MAX_HEADER_BYTES,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -286,6 +287,15 @@ class Socket:
         self._draining = True
         if not self._following:
             self._outbox.close(GOING_AWAY)
+
+    @property
+    def following(self) -> Collection[asyncio.Task[None]]:
+        """What passes on a run to this client, a task for each of them."""
+        return self._following.values()
+
+    def close(self) -> None:
+        """Close behind what is queued, whatever is followed here."""
+        self._outbox.close(GOING_AWAY)
 
 
 def frame_of(run_id: str, record: Record) -> str:

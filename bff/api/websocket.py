@@ -25,6 +25,9 @@ PROTOCOL = "chat.v1"
 PING_SECONDS = 16.0
 """A ping after this much silence, and half of it for the answer: a dead socket is cut at 24 s."""
 
+LAST_EVENTS_SECONDS = 0.5
+"""When the drain is over, for the ends of runs to be passed on."""
+
 
 async def chat(request: web.Request) -> web.StreamResponse:
     """A socket for a conversation or several; every refusal comes before the upgrade."""
@@ -102,8 +105,19 @@ class Sockets:
         for socket in list(self._open):
             socket.drain()
 
+    async def close(self) -> None:
+        """Close those that still follow a run when the drain is over: one of another task."""
+        if following := [task for socket in self._open for task in socket.following]:
+            await asyncio.wait(following, timeout=LAST_EVENTS_SECONDS)
+        for socket in list(self._open):
+            socket.close()
+
 
 SOCKETS = web.AppKey("sockets", Sockets)
+
+
+async def close_sockets(app: web.Application) -> None:
+    await app[SOCKETS].close()
 
 
 @asynccontextmanager

@@ -15,7 +15,10 @@ from aiohttp import WSMsgType, WSServerHandshakeError
 
 from bff.api.outbox import MAX_BYTES, Outbox
 from bff.api.websocket import SOCKETS
-from bff.events import Done, Message
+from bff.auth import Principal
+from bff.events import Done, Message, record
+from bff.events import Start as Started
+from bff.runlog import Run
 from tests.api.conftest import KEYS, Service, Start
 from tests.fakes.scripted import ScriptedAgent
 
@@ -569,6 +572,42 @@ async def test_a_drain__closes_idle_sockets_at_once_and_others_after_their_runs(
         assert rest[-1]["data"] == {"status": "complete"}
         assert await busy.close_code() == 1001
     assert await refused(service, headers={"X-API-Key": "alice-key"}) == 503
+
+
+async def test_the_end_of_a_drain__tells_of_the_run_and_closes(start: Start) -> None:
+    agent, _ = gated()
+    service = await start(agent)
+    async with connect(service) as client:
+        await client.send(message="hi")
+        await client.read_until(lambda frame: frame["id"] == 2)
+        await service.runs.drain(0)
+        await service.app.shutdown()
+
+        assert (await client.read_run())[-1]["data"]["code"] == "draining"
+        assert await client.close_code() == 1001
+
+
+async def test_the_end_of_a_drain__closes_who_follows_another_tasks_run(start: Start) -> None:
+    service = await start()
+    run = Run(
+        run_id="run_elsewhere",
+        owner=Principal("key", ("alice",)).id,
+        session_id="s",
+        agent_session_id="a" * 64,
+        message="hi",
+        request_id="r",
+        created_at=time.time(),
+        last_event_id=1,
+    )
+    log, first = service.runs.log, record(1, Started(run.run_id, run.session_id))
+    await log.open(run, first, idempotency=None, max_open=1)
+    async with connect(service) as client:
+        await client.send(type="resume", run_id=run.run_id)
+        assert (await client.read())["event"] == "start"
+        await service.runs.drain(0)
+        await service.app.shutdown()
+
+        assert await client.close_code() == 1001
 
 
 @asynccontextmanager
