@@ -15,7 +15,7 @@ from typing import Protocol
 
 from bff.agents import Agent, Prompt
 from bff.errors import AgentFailed, AgentTimeout, Internal, Interrupted, Problem
-from bff.events import Done, Event, Failed, Record, Transcript, record
+from bff.events import Done, Event, Failed, Record, Transcript, encode, record
 from bff.history import History, Turn
 from bff.runlog import Idempotency, OnDisconnect, Run, RunLog, Status, Superseded
 
@@ -147,6 +147,7 @@ class Life:
                         self._parts.watch.run_spoke(now() - began)
                     await log.append(self.run, self._number(events))
                 if done:
+                    encode(done)  # an end that cannot be told has to fail here, or there is none
                     return done
         raise AgentFailed(agent_called=True)  # an agent that ends without `Done` broke its promise
 

@@ -348,6 +348,7 @@ async def test_an_agent_that_only_shows_life__is_not_silent() -> None:
         ([RuntimeError("secret text")], "internal"),
         ([[Message("no end")]], "agent_failed"),
         ([], "agent_failed"),
+        ([[Message("a"), Done(usage={"input_tokens": 10**4300})]], "internal"),
     ],
 )
 async def test_what_goes_wrong__is_the_terminal_event(steps: list[Step], code: str) -> None:

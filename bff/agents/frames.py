@@ -142,7 +142,7 @@ class EventStream:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
-            self._size += len(value)
+            self._size += len(value) + 1  # lines without anything on them are kept too
             check_size(self._size)
             self._data.append(value)
         elif field == b"event":

@@ -592,6 +592,10 @@ class TestLangChain:
             {"__interrupt__": interrupt}
         ]
 
+    def test_usage_beyond_all_measure__is_no_usage(self) -> None:
+        endless = {"input_tokens": int("9" * 4300), "output_tokens": int("9" * 4300)}
+        assert usage(chunk("a", usage_metadata=endless)) is None
+
     def test_usage__is_added_up_over_messages_and_counted_once(self) -> None:
         first = {"input_tokens": 10, "output_tokens": 1, "total_tokens": 11}
         second = {"input_tokens": 0, "output_tokens": 4, "total_tokens": 4}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.agents.frames import MAX_DEPTH, TEXT, Frame, FrameError, open_frames
+from bff.agents.frames import MAX_DEPTH, MAX_FRAME_BYTES, TEXT, Frame, FrameError, open_frames
 
 SSE = "text/event-stream; charset=utf-8"
 
@@ -191,3 +191,10 @@ def test_garbage__gives_frames_or_a_frame_error(data: bytes, content_type: str) 
     except FrameError:
         return
     assert all(isinstance(frame, Frame) for frame in frames)
+
+
+def test_empty_lines_of_an_event__count_towards_its_size() -> None:
+    frames = open_frames(SSE)
+    frames.feed(b"data: " + b"x" * (MAX_FRAME_BYTES - 100) + b"\n")
+    with pytest.raises(FrameError):
+        frames.feed(b"data:\n" * 100)

@@ -110,6 +110,9 @@ _USAGE_NAMES = {
     "totalTokens": "total_tokens",
 }
 
+_MOST_TOKENS = 10**12
+"""More in one call is no count: their sum must be a number that every client can read."""
+
 
 def _counts(usage: JSON) -> dict[str, int]:
     if not isinstance(usage, dict):
@@ -117,7 +120,7 @@ def _counts(usage: JSON) -> dict[str, int]:
     counts = {
         ours: usage[theirs]
         for theirs, ours in _USAGE_NAMES.items()
-        if type(usage.get(theirs)) is int and usage[theirs] >= 0
+        if type(usage.get(theirs)) is int and 0 <= usage[theirs] <= _MOST_TOKENS
     }
     if counts and "total_tokens" not in counts:
         counts["total_tokens"] = sum(counts.values())
