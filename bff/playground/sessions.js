@@ -153,7 +153,14 @@ export class Sessions {
     byId("delete-name").textContent = title;
     panel.returnValue = "";
     panel.showModal();
-    await new Promise((resolve) => panel.addEventListener("close", resolve, { once: true }));
+    await new Promise((resolve) => {
+      const closed = () => {
+        if (panel.open) return; // the end of an earlier question, told late
+        panel.removeEventListener("close", closed);
+        resolve();
+      };
+      panel.addEventListener("close", closed);
+    });
     if (panel.returnValue !== "delete") return this.#focus(id, "delete");
     try {
       await this.#api.remove(id);

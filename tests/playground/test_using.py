@@ -38,6 +38,7 @@ async def test_keyboard__is_enough(visit: Visit) -> None:
     await press("Escape")
     await expect(page.get_by_role("button", name="Delete “Sums”")).to_be_focused()
     await press("Enter")
+    await expect(page.get_by_role("button", name="Keep it")).to_be_focused()
     await press("Tab")
     await press("Enter")
     await expect(playground.sessions).to_have_count(0)
