@@ -12,6 +12,7 @@ export class Sessions {
   #current = null;
   #busy = null; // the session whose answer is being written
   #tell;
+  #asked;
   #deleted;
   #renamed;
 
@@ -152,6 +153,7 @@ export class Sessions {
     const panel = byId("delete-panel");
     byId("delete-name").textContent = title;
     panel.returnValue = "";
+    const asked = (this.#asked = Symbol(id));
     panel.showModal();
     await new Promise((resolve) => {
       const closed = () => {
@@ -161,6 +163,7 @@ export class Sessions {
       };
       panel.addEventListener("close", closed);
     });
+    if (this.#asked !== asked) return; // asked again before the end of this question was told
     if (panel.returnValue !== "delete") return this.#focus(id, "delete");
     try {
       await this.#api.remove(id);
