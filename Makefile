@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Test files run side by side; most of them wait for something, so a few more than there are cores.
+WORKERS ?= 3
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -29,7 +31,7 @@ run: $(VENV)/.run ## start on http://127.0.0.1:8000, with what that needs and no
 install: $(VENV)/.all ## make .venv with everything: tests, tools, AWS, Redis, Pulumi
 
 test: $(VENV)/.all $(AGENTS) $(CLIENTS) $(NODE) ## make what the tests need and run them all (ARGS="-k name -x")
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.all ## lint, format and types, as CI checks them
 	$(PY) -m ruff check .

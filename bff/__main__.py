@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from bff import __version__
 from bff.auth import new_key, sign_token
 from bff.local_credentials import with_local_credentials
-from bff.settings import Settings, SettingsError
+from bff.settings import Settings, SettingsError, needing
 
 CONFIGURATION_EXIT_CODE = 2
 
@@ -77,7 +77,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             settings = with_local_credentials(Settings.load(environ))
             print(sign_token(settings, options.sub, ttl_seconds=options.ttl))
         case "create-table":
-            from bff.history.dynamodb_table import create_table
+            with needing("create-table", "aws"):
+                from bff.history.dynamodb_table import create_table
 
             region = Settings.load(environ).aws_region
             try:

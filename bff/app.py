@@ -44,7 +44,7 @@ from bff.limits import Limiter, LocalLimiter
 from bff.local import LocalRunLog
 from bff.runlog import RunLog
 from bff.runs import Runs
-from bff.settings import MAX_BODY_BYTES, Settings
+from bff.settings import MAX_BODY_BYTES, Settings, needing
 from bff.telemetry import open_telemetry
 
 get = partial(web.get, allow_head=False)
@@ -128,7 +128,8 @@ def create_app(
 async def _open_log(settings: Settings, stack: AsyncExitStack) -> tuple[RunLog, Limiter]:
     """Runs and limits: shared where there is a Valkey, this process's own otherwise."""
     if settings.redis_url:
-        from bff.shared import open_shared
+        with needing("REDIS_URL", "shared"):
+            from bff.shared import open_shared
 
         return await stack.enter_async_context(open_shared(settings))
     limiter = LocalLimiter(settings.rate_limit_requests, settings.rate_limit_window_seconds)

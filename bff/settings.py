@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -205,6 +206,16 @@ class Settings:
             raise SettingsError("HISTORY", here, takes)
         if self.debug:
             raise SettingsError("DEBUG", "true", "false outside ENVIRONMENT=local")
+
+
+@contextmanager
+def needing(variable: str, extra: str) -> Iterator[None]:
+    """Around an import of what only this setting needs: `SettingsError` if it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        got = f"a value that needs the package {error.name}"
+        raise SettingsError(variable, got, f"`make install` first (the extra {extra!r})") from error
 
 
 class _Reader:

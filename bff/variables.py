@@ -281,8 +281,10 @@ def redis_url(text: str) -> str:
     parts = _url(text, takes)
     if parts.scheme not in ("redis", "rediss", "redis+cluster", "rediss+cluster"):
         raise Refused(takes)
-    if not parts.hostname or parts.fragment or parts.query:
+    if not parts.hostname or parts.fragment:
         raise Refused(takes)
+    if parts.query and not re.fullmatch(r"ssl_ca_certs=[^&=#]+", parts.query):
+        raise Refused(f"{takes}, with ?ssl_ca_certs=FILE or nothing behind it")
     if not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):
         raise Refused(takes)
     return text

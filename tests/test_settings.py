@@ -1,8 +1,17 @@
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
-from bff.settings import EMBEDDED, MemoryHistory, Settings, SettingsError, SqliteHistory
+from bff.settings import (
+    EMBEDDED,
+    MemoryHistory,
+    Settings,
+    SettingsError,
+    SqliteHistory,
+    needing,
+)
 
 ARN = "arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/my_agent-abcdefghij"
 SECRET = "s" * 32
@@ -128,3 +137,17 @@ def test_a_wrong_setting__is_refused_in_one_line(environ: dict[str, str], line: 
 
     assert line in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_setting_whose_packages_are_missing__says_how_to_get_them() -> None:
+    line = r"REDIS_URL: got a value that needs the package no_such_package, takes `make install`"
+    with pytest.raises(SettingsError, match=line), needing("REDIS_URL", "shared"):
+        importlib.import_module("no_such_package")
+
+
+def test_a_redis_url__may_name_its_authority_and_nothing_else() -> None:
+    url = "rediss://cache:6379/0?ssl_ca_certs=/etc/ca.pem"
+
+    assert Settings.load({"REDIS_URL": url}).redis_url == url
+    with pytest.raises(SettingsError, match="REDIS_URL"):
+        Settings.load({"REDIS_URL": "redis://cache:6379?retry=1"})

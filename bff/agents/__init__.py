@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bff.events import Event
-from bff.settings import EMBEDDED, Settings
+from bff.settings import EMBEDDED, Settings, needing
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ async def open_agent(settings: Settings) -> AsyncIterator[Agent]:
     """The agent the settings name; its connections are closed at the end."""
     match settings:
         case Settings(agent_runtime_arn=str()):
-            from bff.agents.agentcore import open_agentcore
+            with needing("AGENT_RUNTIME_ARN", "aws"):
+                from bff.agents.agentcore import open_agentcore
 
             async with open_agentcore(settings) as runtime:
                 yield runtime

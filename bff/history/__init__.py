@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar, assert_never
 
-from bff.settings import DynamoHistory, MemoryHistory, Settings, SqliteHistory
+from bff.settings import DynamoHistory, MemoryHistory, Settings, SqliteHistory, needing
 
 Item = TypeVar("Item", covariant=True)
 
@@ -125,12 +125,14 @@ async def open_history(settings: Settings, *, derive: Derive) -> AsyncIterator[H
             async with open_sqlite(path) as sqlite:
                 yield sqlite
         case DynamoHistory(table):
-            from bff.history.dynamodb import open_dynamodb
+            with needing("HISTORY", "aws"):
+                from bff.history.dynamodb import open_dynamodb
 
             async with open_dynamodb(table, region=settings.aws_region) as dynamodb:
                 yield dynamodb
         case MemoryHistory(memory_id, write):
-            from bff.history.agentcore import open_memory
+            with needing("HISTORY", "aws"):
+                from bff.history.agentcore import open_memory
 
             async with open_memory(
                 memory_id, region=settings.aws_region, write=write, derive=derive

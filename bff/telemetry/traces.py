@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bff.agents import Agent, Prompt
 from bff.errors import Problem
 from bff.events import Done, Event
-from bff.settings import Settings, SettingsError
+from bff.settings import Settings, needing
 
 if TYPE_CHECKING:
     from multidict import MultiMapping
@@ -207,17 +207,11 @@ async def open_tracing(
     if settings.otlp_endpoint is None:
         yield None
         return
-    try:
+    with needing("OTEL_EXPORTER_OTLP_ENDPOINT", "traces"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError:
-        raise SettingsError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            "an address without the packages that send traces",
-            "pip install 'agentcore-bff[traces]' (or make install), or no value",
-        ) from None
     endpoint = settings.otlp_endpoint.rstrip("/").removesuffix("/v1/traces") + "/v1/traces"
     provider = TracerProvider(
         resource=Resource.create({"service.name": settings.service_name}), shutdown_on_exit=False
