@@ -90,15 +90,15 @@ def finding(keys: RunKeys) -> Call:
 
 
 def read_run(reply: Sequence[Any]) -> Run:
-    """The run that `FIND` found; its message stays on the server."""
-    status, last, ended, meta, created, _ = reply
+    """The run that `FIND` found."""
+    status, last, ended, meta, created, _, message = reply
     run_id, owner, session_id, agent_session_id, request_id, on_disconnect = json.loads(meta)
     return Run(
         run_id=run_id,
         owner=owner,
         session_id=session_id,
         agent_session_id=agent_session_id,
-        message="",
+        message=message,
         request_id=request_id,
         created_at=float(created),
         on_disconnect=cast(OnDisconnect, on_disconnect),
