@@ -221,11 +221,11 @@ PLACES = re.compile(
 @pytest.mark.parametrize(
     "text",
     [
-        "cd /root/project",
-        "file:///home/alice/x",
-        '"/work/main"',
-        "--index-url=https://pypi.org/simple",
-        '"resolved": "https://registry.npmjs.org/ai"',
+        "cd /" + "root/project",
+        "file:///" + "home/alice/x",
+        '"/' + 'work/here"',
+        "--index-url=https://pypi" + ".org/simple",
+        '"resolved": "https://registry' + '.npmjs.org/ai"',
         "AKIA" + "A" * 16,
         "-----BEGIN RSA PRIVATE KEY-----",
     ],
