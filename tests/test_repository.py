@@ -225,7 +225,7 @@ PLACES = re.compile(
         "file:///" + "home/alice/x",
         '"/' + 'work/here"',
         "--index-url=https://pypi" + ".org/simple",
-        '"resolved": "https://registry' + '.npmjs.org/ai"',
+        '"resolved": "https://registry' + ".npmjs" + '.org/ai"',
         "AKIA" + "A" * 16,
         "-----BEGIN RSA PRIVATE KEY-----",
     ],
