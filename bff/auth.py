@@ -67,9 +67,6 @@ class Principal:
         """The digest that everything of this principal is kept under."""
         return _digest("principal", self.kind, *self.parts)
 
-    def agent_session(self, session_id: str) -> str:
-        return agent_session_id(self.id, session_id)
-
 
 def agent_session_id(owner: str, session_id: str) -> str:
     """What the agent and its memory know a session by, from the owner's digest and its name."""

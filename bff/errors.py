@@ -8,8 +8,7 @@ taken from an exception, so nothing private can reach a client. The document is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypedDict
 
 PROBLEM_JSON = "application/problem+json"
@@ -202,15 +201,3 @@ class AgentTimeout(Problem):
 def every_problem() -> list[type[Problem]]:
     """All of the tree, for the docs and OpenAPI."""
     return [Internal, *(cls for cls in Problem.__subclasses__() if cls is not Internal)]
-
-
-@contextmanager
-def translating(rules: Mapping[type[BaseException], type[Problem]]) -> Iterator[None]:
-    """Turn foreign exceptions into ours at the border; the foreign one stays as the cause."""
-    try:
-        yield
-    except tuple(rules) as error:
-        for foreign, ours in rules.items():
-            if isinstance(error, foreign):
-                raise ours() from error
-        raise

@@ -192,7 +192,6 @@ async def remember(parts: Parts, run: Run, transcript: Transcript, status: Statu
     turn = Turn(
         run_id=run.run_id,
         session_id=run.session_id,
-        agent_session_id=run.agent_session_id,
         message=run.message,
         answer=transcript.text,
         tool_calls=transcript.tool_calls,

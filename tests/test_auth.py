@@ -145,14 +145,14 @@ def test_equal_names__are_different_principals() -> None:
     ]
 
     assert len({principal.id for principal in principals}) == 5
-    assert len({principal.agent_session("user-123") for principal in principals}) == 5
+    assert len({agent_session_id(principal.id, "user-123") for principal in principals}) == 5
 
 
 def test_what_the_agent_sees__fits_agentcore_and_says_nothing() -> None:
     principal = Principal("jwt", ("", "alice"), expires_at=1.0)
 
-    assert re.fullmatch(r"[A-Za-z0-9_-]{33,100}", principal.agent_session("s"))
-    assert principal.agent_session("s") == agent_session_id(principal.id, "s")
+    assert re.fullmatch(r"[A-Za-z0-9_-]{33,100}", agent_session_id(principal.id, "s"))
+    assert agent_session_id(principal.id, "s") == agent_session_id(principal.id, "s")
     assert principal.id == Principal("jwt", ("", "alice"), expires_at=2.0).id
 
 
@@ -162,7 +162,7 @@ def test_derivations__stay_as_they_are() -> None:
 
     assert principal.id == "f2971ae3e48a5284cddbca2c8e1415512ad45b2fef96b731eb19f106c8576ecd"
     assert (
-        principal.agent_session("s-1")
+        agent_session_id(principal.id, "s-1")
         == "c7059c8b91681357e6f4b508d8ff2d754428976f5d72913eb0da4e222905908a"
     )
 

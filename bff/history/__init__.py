@@ -36,8 +36,6 @@ class Turn:
     asked_at: float
     answered_at: float
     tool_calls: Sequence[dict[str, Any]] = field(default=(), repr=False)
-    agent_session_id: str = ""
-    """The id the agent knows the session by (AgentCore Memory is keyed by it)."""
 
 
 @dataclass(frozen=True, slots=True)
