@@ -30,8 +30,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.shared.services import CountingAgent, Reading, Service, resume, service, words
-from tests.shared.valkey import running_valkey
+from tests.runs.valkey.services import CountingAgent, Reading, Service, resume, service, words
+from tests.runs.valkey.valkey import running_valkey
 
 PRINCIPALS = 24
 """Users, so that the runs lie in many partitions."""

@@ -23,7 +23,7 @@ import aiohttp
 from aiobotocore.config import AioConfig
 
 from bff.agents import Prompt, open_agent
-from bff.agents.dialects import Decoder
+from bff.agents.dialects.decoder import Decoder
 from bff.settings import Settings
 
 ARN = "arn:aws:bedrock-agentcore:us-west-2:123456789012:runtime/my_agent-abcdefghij"

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.shared.services import HEADERS, service
-from tests.shared.valkey import running_valkey
+from tests.runs.valkey.services import HEADERS, service
+from tests.runs.valkey.valkey import running_valkey
 
 LIMIT = 100
 WINDOW_SECONDS = 2

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.shared.services import CountingAgent, Reading, Service, resume, service, words
-from tests.shared.valkey import running_valkey
+from tests.runs.valkey.services import CountingAgent, Reading, Service, resume, service, words
+from tests.runs.valkey.valkey import running_valkey
 
 STREAMS = 20
 STREAM_WORDS = 1000

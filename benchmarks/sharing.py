@@ -19,8 +19,8 @@ import aiohttp
 import psutil
 
 from benchmarks.parts import cpu_seconds
-from tests.shared.services import HEADERS, CountingAgent, Reading, service
-from tests.shared.valkey import running_valkey
+from tests.runs.valkey.services import HEADERS, CountingAgent, Reading, service
+from tests.runs.valkey.valkey import running_valkey
 
 RUNS = 40
 PAUSE_SECONDS = 0.02

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dotenv import dotenv_values
 
 from bff import __version__
-from bff.auth import new_key, sign_token
-from bff.local_credentials import with_local_credentials
+from bff.identity import sign_token
+from bff.identity.api_keys import new_key
+from bff.identity.dev_credentials import with_dev_credentials
 from bff.settings import Settings, SettingsError, needing
 
 CONFIGURATION_EXIT_CODE = 2
@@ -74,11 +75,11 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             key, line = new_key(options.name)
             print(f"key:      {key}\nAPI_KEYS: {line}")
         case "token":
-            settings = with_local_credentials(Settings.load(environ))
+            settings = with_dev_credentials(Settings.load(environ))
             print(sign_token(settings, options.sub, ttl_seconds=options.ttl))
         case "create-table":
             with needing("create-table", "aws"):
-                from bff.history.dynamodb_table import create_table
+                from bff.history.dynamodb.table import create_table
 
             region = Settings.load(environ).aws_region
             try:
@@ -91,7 +92,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             from bff.server import serve
 
             settings = Settings.load(environ)
-            return asyncio.run(serve(with_local_credentials(settings)), debug=settings.debug)
+            return asyncio.run(serve(with_dev_credentials(settings)), debug=settings.debug)
     return 0
 
 

@@ -18,15 +18,13 @@ from bff.api import (
     SETTINGS,
     TELEMETRY,
     agui,
-    chat,
-    openai,
-    openapi,
+    ai_sdk,
+    native,
     playground,
     runs,
     sessions,
-    ui,
-    websocket,
 )
+from bff.api.health import READINESS, health, metrics, open_readiness, ready
 from bff.api.middleware import (
     authenticate,
     cross_origin,
@@ -36,14 +34,18 @@ from bff.api.middleware import (
     own_host,
     problems,
 )
-from bff.api.service import READINESS, health, metrics, open_readiness, ready
-from bff.api.websocket import SOCKETS, close_sockets, open_sockets
-from bff.auth import agent_session_id, open_authenticator
+from bff.api.openai import chat_completions, models
+from bff.api.openapi import document
+from bff.api.websocket import handshake
+from bff.api.websocket.handshake import SOCKETS, close_sockets, open_sockets
 from bff.history import History, open_history
-from bff.limits import Limiter, LocalLimiter
-from bff.local import LocalRunLog
-from bff.runlog import RunLog
+from bff.identity import open_authenticator
+from bff.identity.principals import agent_session_id
+from bff.limits import Limiter
+from bff.limits.memory import MemoryLimiter
 from bff.runs import Runs
+from bff.runs.log import RunLog
+from bff.runs.memory import MemoryRunLog
 from bff.settings import MAX_BODY_BYTES, Settings, needing
 from bff.telemetry import open_telemetry
 
@@ -51,28 +53,28 @@ get = partial(web.get, allow_head=False)
 """For what is under `/v1`: a stream has no head that could be told without its body."""
 
 ROUTES = [
-    web.post("/v1/chat", chat.send_message),
-    web.post("/v1/chat/stream", chat.stream_message),
+    web.post("/v1/chat", native.send_message),
+    web.post("/v1/chat/stream", native.stream_message),
     get("/v1/runs/{run_id}", runs.show_run),
     get("/v1/runs/{run_id}/events", runs.resume_run),
     web.post("/v1/runs/{run_id}/cancel", runs.cancel_run),
-    get("/v1/ws/chat", websocket.chat),
+    get("/v1/ws/chat", handshake.chat),
     get("/v1/sessions", sessions.list_sessions),
     get("/v1/sessions/{session_id}", sessions.show_session),
     web.patch("/v1/sessions/{session_id}", sessions.rename_session),
     web.delete("/v1/sessions/{session_id}", sessions.delete_session),
-    web.post("/v1/chat/completions", openai.create_completion),
-    get("/v1/models", openai.list_models),
-    web.post("/v1/ui/chat", ui.send_ui_message),
-    get("/v1/ui/chat/{id}/stream", ui.resume_ui_chat),
-    web.post("/v1/ui/chat/{id}/cancel", ui.cancel_ui_chat),
+    web.post("/v1/chat/completions", chat_completions.create_completion),
+    get("/v1/models", models.list_models),
+    web.post("/v1/ui/chat", ai_sdk.send_ui_message),
+    get("/v1/ui/chat/{id}/stream", ai_sdk.resume_ui_chat),
+    web.post("/v1/ui/chat/{id}/cancel", ai_sdk.cancel_ui_chat),
     web.post("/v1/agui", agui.run_agent),
     web.get("/health", health),
     web.get("/ready", ready),
     web.get("/metrics", metrics),
-    web.get("/openapi.json", openapi.show_openapi),
-    web.get("/docs", openapi.show_docs),
-    web.get("/docs/{name:docs[.](?:css|js)}", openapi.show_docs_file),
+    web.get("/openapi.json", document.show_openapi),
+    web.get("/docs", document.show_docs),
+    web.get("/docs/{name:docs[.](?:css|js)}", document.show_docs_file),
 ]
 
 
@@ -111,7 +113,7 @@ def create_app(
                     agent=app[AGENT],
                     history=app[HISTORY],
                     log=log,
-                    watch=telemetry.watch,
+                    observer=telemetry.watch,
                     max_open_per_owner=settings.max_streams_per_user,
                     idle_timeout_seconds=settings.agent_idle_timeout_seconds,
                     stop_agent_on_cancel=settings.agent_cancel == "stop-session",
@@ -127,10 +129,15 @@ def create_app(
 
 async def _open_log(settings: Settings, stack: AsyncExitStack) -> tuple[RunLog, Limiter]:
     """Runs and limits: shared where there is a Valkey, this process's own otherwise."""
+    limit, window_seconds = settings.rate_limit_requests, settings.rate_limit_window_seconds
     if settings.redis_url:
         with needing("REDIS_URL", "shared"):
-            from bff.shared import open_shared
+            from bff.limits.valkey import ValkeyLimiter
+            from bff.runs.valkey import open_valkey
 
-        return await stack.enter_async_context(open_shared(settings))
-    limiter = LocalLimiter(settings.rate_limit_requests, settings.rate_limit_window_seconds)
-    return LocalRunLog(retention_seconds=settings.run_retention_seconds), limiter
+        shared = await stack.enter_async_context(open_valkey(settings))
+        return shared.log, ValkeyLimiter(
+            lane=shared.limits, limit=limit, window_seconds=window_seconds, tasks=shared.tasks
+        )
+    log = MemoryRunLog(retention_seconds=settings.run_retention_seconds)
+    return log, MemoryLimiter(limit, window_seconds)

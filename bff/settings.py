@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from bff import variables
-from bff.variables import (
+from bff import setting_parsers as parsers
+from bff.setting_parsers import (
     EMBEDDED,
     ApiKey,
     DynamoHistory,
@@ -138,49 +138,47 @@ class Settings:
         An empty variable counts as unset, since that is what templates make of a missing value.
         """
         read = _Reader(environ)
-        environment = read("ENVIRONMENT", variables.name, "local")
+        environment = read("ENVIRONMENT", parsers.name, "local")
         local = environment == "local"
-        arn = read("AGENT_RUNTIME_ARN", variables.runtime_arn, None)
-        debug = read("DEBUG", variables.boolean, False)
-        blocking, streaming = read("AGENT_TIMEOUT", variables.both_timeouts, (900.0, 3600.0))
+        arn = read("AGENT_RUNTIME_ARN", parsers.runtime_arn, None)
+        debug = read("DEBUG", parsers.boolean, False)
+        blocking, streaming = read("AGENT_TIMEOUT", parsers.both_timeouts, (900.0, 3600.0))
         settings = cls(
-            host=read("HOST", variables.host, "127.0.0.1"),
-            port=read("PORT", variables.whole(0, 65535), DEFAULT_PORT),
+            host=read("HOST", parsers.host, "127.0.0.1"),
+            port=read("PORT", parsers.whole(0, 65535), DEFAULT_PORT),
             environment=environment,
-            aws_region=read("AWS_REGION", variables.region, "us-west-2"),
+            aws_region=read("AWS_REGION", parsers.region, "us-west-2"),
             agent_runtime_arn=arn,
-            agent_qualifier=read("AGENT_QUALIFIER", variables.qualifier, "DEFAULT"),
-            agent_url=read(
-                "AGENT_URL", variables.agent_url, EMBEDDED if local and not arn else None
-            ),
-            agent_payload=read("AGENT_PAYLOAD", variables.payload, json.loads(DEFAULT_PAYLOAD)),
-            agent_cancel=read("AGENT_CANCEL", variables.one_of("close", "stop-session"), "close"),
-            agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", variables.timeout, 120.0),
+            agent_qualifier=read("AGENT_QUALIFIER", parsers.qualifier, "DEFAULT"),
+            agent_url=read("AGENT_URL", parsers.agent_url, EMBEDDED if local and not arn else None),
+            agent_payload=read("AGENT_PAYLOAD", parsers.payload, json.loads(DEFAULT_PAYLOAD)),
+            agent_cancel=read("AGENT_CANCEL", parsers.one_of("close", "stop-session"), "close"),
+            agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", parsers.timeout, 120.0),
             agent_blocking_timeout_seconds=blocking,
             agent_streaming_timeout_seconds=streaming,
-            jwt_secrets=read("JWT_SECRET", variables.secrets, ()),
-            jwt_jwks_url=read("JWT_JWKS_URL", variables.http_url(https_only=not local), None),
-            jwt_issuer=read("JWT_ISSUER", variables.visible, None),
-            jwt_audience=read("JWT_AUDIENCE", variables.visible, None),
-            api_keys=read("API_KEYS", variables.api_keys(plain=local), ()),
-            rate_limit_requests=read("RATE_LIMIT_REQUESTS", variables.whole(1, 10_000_000), 100),
-            rate_limit_window_seconds=read("RATE_LIMIT_WINDOW", variables.whole(1, 86400), 60),
-            max_streams_per_user=read("MAX_STREAMS_PER_USER", variables.whole(1, 100_000), 10),
-            cors_origins=read("CORS_ORIGINS", variables.origins, ()),
-            trusted_proxies=read("TRUSTED_PROXIES", variables.networks, ()),
-            allowed_hosts=read("ALLOWED_HOSTS", variables.hosts, ()),
-            metrics_allow=read("METRICS_ALLOW", variables.networks, cls().metrics_allow),
-            service_name=read("SERVICE_NAME", variables.name, "agentcore-bff"),
+            jwt_secrets=read("JWT_SECRET", parsers.secrets, ()),
+            jwt_jwks_url=read("JWT_JWKS_URL", parsers.http_url(https_only=not local), None),
+            jwt_issuer=read("JWT_ISSUER", parsers.visible, None),
+            jwt_audience=read("JWT_AUDIENCE", parsers.visible, None),
+            api_keys=read("API_KEYS", parsers.api_keys(plain=local), ()),
+            rate_limit_requests=read("RATE_LIMIT_REQUESTS", parsers.whole(1, 10_000_000), 100),
+            rate_limit_window_seconds=read("RATE_LIMIT_WINDOW", parsers.whole(1, 86400), 60),
+            max_streams_per_user=read("MAX_STREAMS_PER_USER", parsers.whole(1, 100_000), 10),
+            cors_origins=read("CORS_ORIGINS", parsers.origins, ()),
+            trusted_proxies=read("TRUSTED_PROXIES", parsers.networks, ()),
+            allowed_hosts=read("ALLOWED_HOSTS", parsers.hosts, ()),
+            metrics_allow=read("METRICS_ALLOW", parsers.networks, cls().metrics_allow),
+            service_name=read("SERVICE_NAME", parsers.name, "agentcore-bff"),
             debug=debug,
-            redis_url=read("REDIS_URL", variables.redis_url, None),
-            history=read("HISTORY", variables.history, LOCAL_HISTORY),
-            run_retention_seconds=read("RUN_RETENTION", variables.seconds(1, 604_800), 900.0),
-            drain_timeout_seconds=read("DRAIN_TIMEOUT", variables.seconds(0, 3600), 100.0),
-            playground=read("PLAYGROUND", variables.boolean, local),
-            metrics=read("METRICS", variables.one_of("prometheus", "emf"), "prometheus"),
-            log_level="DEBUG" if debug else read("LOG_LEVEL", variables.log_level, "INFO"),
-            log_format=read("LOG_FORMAT", variables.one_of("json", "text"), "auto"),
-            otlp_endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", variables.http_url(), None),
+            redis_url=read("REDIS_URL", parsers.redis_url, None),
+            history=read("HISTORY", parsers.history, LOCAL_HISTORY),
+            run_retention_seconds=read("RUN_RETENTION", parsers.seconds(1, 604_800), 900.0),
+            drain_timeout_seconds=read("DRAIN_TIMEOUT", parsers.seconds(0, 3600), 100.0),
+            playground=read("PLAYGROUND", parsers.boolean, local),
+            metrics=read("METRICS", parsers.one_of("prometheus", "emf"), "prometheus"),
+            log_level="DEBUG" if debug else read("LOG_LEVEL", parsers.log_level, "INFO"),
+            log_format=read("LOG_FORMAT", parsers.one_of("json", "text"), "auto"),
+            otlp_endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", parsers.http_url(), None),
         )
         settings._refuse_combinations(environ)
         return settings
@@ -228,7 +226,7 @@ class _Reader:
             return default
         try:
             return parse(text)
-        except variables.Refused as refusal:
+        except parsers.Refused as refusal:
             got = f"{len(text.encode())} bytes" if variable in _SECRETS else _shown(text)
             raise SettingsError(variable, got, str(refusal)) from None
 

@@ -16,8 +16,8 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Page, expect
 
-from bff.auth import sign_token
 from bff.events import Done, Message, Thinking, ToolEnd, ToolStart
+from bff.identity import sign_token
 from tests.fakes.browser import MISSING, find_chromium, open_browser
 from tests.fakes.page import KEY, AgentByMessage, Served, local_settings, serve_page
 from tests.fakes.scripted import Step

@@ -4,14 +4,7 @@ import importlib
 
 import pytest
 
-from bff.settings import (
-    EMBEDDED,
-    MemoryHistory,
-    Settings,
-    SettingsError,
-    SqliteHistory,
-    needing,
-)
+from bff.settings import EMBEDDED, MemoryHistory, Settings, SettingsError, SqliteHistory, needing
 
 ARN = "arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/my_agent-abcdefghij"
 SECRET = "s" * 32

@@ -23,7 +23,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from bff.agents import Prompt, upstream
+from bff.agents import Prompt
+from bff.agents import http as agent_http
 from bff.errors import AgentUnavailable
 from bff.events import Event
 from bff.settings import Settings
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 SERVICE = "bedrock-agentcore"
 _CONFIG = AioConfig(
-    connect_timeout=upstream.CONNECT_SECONDS,
+    connect_timeout=agent_http.CONNECT_SECONDS,
     read_timeout=10,
     retries={"mode": "standard", "total_max_attempts": 3},  # StopRuntimeSession is idempotent
 )
@@ -58,13 +59,13 @@ class AgentCoreAgent:
         return f"<AgentCoreAgent {self._arn} at {self._endpoint}>"
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
-        body = upstream.payload(self._settings.agent_payload, prompt)
-        headers = upstream.headers(prompt)
+        body = agent_http.payload(self._settings.agent_payload, prompt)
+        headers = agent_http.headers(prompt)
 
-        async def prepare() -> upstream.Request:
-            return upstream.Request(self._url, body, await self._signed(body, headers))
+        async def prepare() -> agent_http.Request:
+            return agent_http.Request(self._url, body, await self._signed(body, headers))
 
-        async with aclosing(upstream.stream(self._http, prepare, self._advise)) as batches:
+        async with aclosing(agent_http.stream(self._http, prepare, self._advise)) as batches:
             async for batch in batches:
                 yield batch
 
@@ -92,7 +93,7 @@ class AgentCoreAgent:
         secure = where.scheme == "https"
         port = where.port or (443 if secure else 80)
         try:
-            async with asyncio.timeout(upstream.CONNECT_SECONDS):
+            async with asyncio.timeout(agent_http.CONNECT_SECONDS):
                 tls = self._tls if secure else None
                 _, writer = await asyncio.open_connection(where.hostname, port, ssl=tls)
         except OSError as error:
@@ -133,7 +134,7 @@ class AgentCoreAgent:
                 return f"the session stayed busy with another call ({arn})"
             case 424:
                 return f"the agent's code failed, see its log group in CloudWatch ({arn})"
-        return upstream.advise(status) or f"a failure inside AgentCore while calling {arn}"
+        return agent_http.advise(status) or f"a failure inside AgentCore while calling {arn}"
 
 
 @asynccontextmanager
@@ -142,6 +143,6 @@ async def open_agentcore(settings: Settings) -> AsyncIterator[AgentCoreAgent]:
     session = aioboto3.Session(region_name=settings.agent_region)
     async with (
         session.client(SERVICE, config=_CONFIG) as client,
-        upstream.open_session(keep_connections=True) as http,
+        agent_http.open_session(keep_connections=True) as http,
     ):
         yield AgentCoreAgent(settings, session, client, http)

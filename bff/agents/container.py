@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from bff.agents import Prompt, upstream
+from bff.agents import Prompt, http
 from bff.events import Event
 
 
@@ -31,16 +31,16 @@ class ContainerAgent:
         return f"<ContainerAgent {self._url}>"
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
-        request = upstream.Request(
+        request = http.Request(
             f"{self._url}/invocations",
-            upstream.payload(self._payload, prompt),
-            {**upstream.headers(prompt), upstream.REQUEST_HEADER: prompt.run_id},
+            http.payload(self._payload, prompt),
+            {**http.headers(prompt), http.REQUEST_HEADER: prompt.run_id},
         )
 
-        async def prepare() -> upstream.Request:
+        async def prepare() -> http.Request:
             return request
 
-        async with aclosing(upstream.stream(self._session, prepare, self._advise)) as batches:
+        async with aclosing(http.stream(self._session, prepare, self._advise)) as batches:
             async for batch in batches:
                 yield batch
 
@@ -48,7 +48,7 @@ class ContainerAgent:
         """The contract has no way to end a session."""
 
     async def ping(self) -> None:
-        await upstream.ping(self._session, f"{self._url}/ping")
+        await http.ping(self._session, f"{self._url}/ping")
 
     def _advise(self, status: int) -> str:
         where = f"AGENT_URL={self._url}"
@@ -57,11 +57,11 @@ class ContainerAgent:
                 return f"{where} has no POST /invocations; is it an AgentCore container?"
             case 401 | 402 | 403:
                 return f"{where} refuses us; a container wants no credentials, a proxy may"
-        return upstream.advise(status) or f"see the log of the container at {where}"
+        return http.advise(status) or f"see the log of the container at {where}"
 
 
 @asynccontextmanager
 async def open_container(url: str, payload: Mapping[str, Any]) -> AsyncIterator[ContainerAgent]:
     """The agent with a client of its own, made once."""
-    async with upstream.open_session(keep_connections=False) as session:
+    async with http.open_session(keep_connections=False) as session:
         yield ContainerAgent(session, url, payload)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from bff.agents import Agent
-from bff.auth import Authenticator, Principal
 from bff.history import History
+from bff.identity import Authenticator
+from bff.identity.principals import Principal
 from bff.limits import Allowance, Limiter
 from bff.runs import Runs
 from bff.settings import Settings

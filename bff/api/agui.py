@@ -15,20 +15,20 @@ from aiohttp import web
 from pydantic import Field
 
 from bff.api import RUNS
+from bff.api.ai_sdk import camel_usage
 from bff.api.body import read_model
-from bff.api.chat import make_order
-from bff.api.conversation import (
+from bff.api.foreign_messages import (
     MAX_FOREIGN_ID_CHARACTERS,
     ConversationMessage,
     FirstError,
     Tolerant,
     last_user_message,
 )
+from bff.api.start_run import run_request
 from bff.api.streaming import stream_run
-from bff.api.ui import camel_usage
-from bff.auth import foreign_id
 from bff.events import Custom, Done, Failed, Gap, Record, ToolEnd, ToolStart, dumps
-from bff.runlog import Run
+from bff.identity.principals import foreign_id
+from bff.runs.log import Run
 
 PROTOCOL_VERSION = "1.0"
 
@@ -46,7 +46,7 @@ class RunAgentInput(Tolerant):
 async def run_agent(request: web.Request) -> web.StreamResponse:
     """The answer to the thread's last user message; closing the connection cancels the run."""
     asked = await read_model(request, RunAgentInput)
-    order = make_order(
+    order = run_request(
         request,
         message=last_user_message(asked.messages),
         session_id=foreign_id(asked.thread_id),

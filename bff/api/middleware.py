@@ -10,18 +10,10 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bff.api import (
-    ALLOWANCE,
-    AUTHENTICATOR,
-    LIMITER,
-    PRINCIPAL,
-    REQUEST_ID,
-    SETTINGS,
-    TELEMETRY,
-)
+from bff.api import ALLOWANCE, AUTHENTICATOR, LIMITER, PRINCIPAL, REQUEST_ID, SETTINGS, TELEMETRY
 from bff.api.addresses import Address, client_address, limited_as
 from bff.api.streaming import EventStream
-from bff.api.websocket import SOCKET_ROUTE, bearer_protocols
+from bff.api.websocket.handshake import SOCKET_ROUTE, bearer_protocols
 from bff.errors import (
     PROBLEM_JSON,
     BadRequest,

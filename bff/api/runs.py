@@ -11,7 +11,7 @@ from bff.api import PRINCIPAL, RUNS
 from bff.api.streaming import NativeEncoder, run_headers, stream_run
 from bff.errors import Invalid
 from bff.events import dumps
-from bff.runlog import Run
+from bff.runs.log import Run
 
 
 async def show_run(request: web.Request) -> web.StreamResponse:

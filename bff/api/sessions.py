@@ -19,12 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from bff.api import HISTORY, PRINCIPAL, RUNS
 from bff.api.body import read_model
 from bff.api.runs import rfc3339
-from bff.auth import SESSION_ID, agent_session_id
 from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
 from bff.events import dumps
 from bff.history import Page, Session, StoredMessage
 from bff.history.paging import first_title
-from bff.runlog import Run
+from bff.identity.principals import SESSION_ID, agent_session_id
+from bff.runs.log import Run
 
 SESSIONS_PER_PAGE = 20
 MESSAGES_PER_PAGE = 50

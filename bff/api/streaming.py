@@ -18,8 +18,8 @@ from aiohttp_sse import EventSourceResponse
 from bff.api import REQUEST_ID, TELEMETRY
 from bff.errors import Internal
 from bff.events import Failed, Record, encode
-from bff.runlog import Run
 from bff.runs import Follower
+from bff.runs.log import Run
 from bff.settings import HEARTBEAT_SECONDS, WRITE_TIMEOUT_SECONDS
 
 logger = logging.getLogger(__name__)

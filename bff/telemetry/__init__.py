@@ -20,13 +20,7 @@ from bff.telemetry import emf
 from bff.telemetry.lag import watch_loop
 from bff.telemetry.logs import current_request
 from bff.telemetry.metrics import Meter, known_method
-from bff.telemetry.traces import (
-    TracedAgent,
-    Tracing,
-    answered,
-    open_tracing,
-    valid_trace_headers,
-)
+from bff.telemetry.traces import TracedAgent, Tracing, answered, open_tracing, valid_trace_headers
 
 if TYPE_CHECKING:
     from multidict import MultiMapping

@@ -22,7 +22,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from bff import __version__
-from bff.runlog import Status
+from bff.runs.log import Status
 from bff.telemetry.logs import lines_dropped
 
 # Else every counter brings a second series, which nobody reads.

@@ -7,7 +7,7 @@ from ag_ui.core import (
     BaseEvent,
 )
 
-from bff.agents.dialects import Decoder
+from bff.agents.dialects.decoder import Decoder
 from bff.events import Done, Event, ToolEnd, ToolStart
 from tests.fakes.container import sse
 

@@ -12,7 +12,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from bff.agents.dialects import Decoder
+from bff.agents.dialects.decoder import Decoder
 from bff.events import record
 from tests.agents.conftest import ALL_MODES, QUESTION, serving
 from tests.agents.environments import ROOT

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from bff.agents import Agent, open_agent
-from bff.agents.upstream import retry_after_seconds
+from bff.agents.http import retry_after_seconds
 from bff.errors import AgentFailed, AgentThrottled, AgentTimeout, AgentUnavailable, Problem
 from bff.events import Done, Message
 from bff.settings import DEFAULT_PAYLOAD, Settings

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bff.agents.dialects import Decoder
+from bff.agents.dialects.decoder import Decoder
 from bff.events import Event
 from tests.agents.record import CASES, GOLDEN, outcome
 

@@ -19,7 +19,7 @@ from bff.events import (
     gap,
     record,
 )
-from bff.runlog import Run
+from bff.runs.log import Run
 
 RUN = Run(
     run_id="run_5f1c0de",

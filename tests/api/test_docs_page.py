@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bff.api.operations import OPERATIONS
+from bff.api.openapi.operations import OPERATIONS
 from tests.api.conftest import Start
 from tests.fakes.browser import MISSING, find_chromium, open_browser
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.api.conftest import Service, Start
-from tests.test_auth_tokens import AUDIENCE, EC, ISSUER, RSA, jwk
+from tests.identity.test_tokens import AUDIENCE, EC, ISSUER, RSA, jwk
 
 OTHER = ec.generate_private_key(ec.SECP256R1())
 SECRET = "s" * 40

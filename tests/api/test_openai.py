@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bff.api.openai import OpenAIEncoder
+from bff.api.openai.chat_completions import OpenAIEncoder
 from bff.errors import AgentFailed, AgentThrottled
 from bff.events import Done, Event, Message, Record, Thinking, ToolStart
 from tests.api.conftest import Start

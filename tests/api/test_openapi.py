@@ -15,7 +15,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from bff.agents.embedded import EmbeddedAgent
-from bff.api.operations import OPERATIONS
+from bff.api.openapi.operations import OPERATIONS
 from bff.app import create_app
 from bff.errors import every_problem
 from bff.events import Custom, Done, Event, Failed, Gap, Start, ToolEnd, encode

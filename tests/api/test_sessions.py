@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bff.auth import Principal
 from bff.errors import AgentFailed
 from bff.events import Done, Message, ToolEnd, ToolStart
+from bff.identity.principals import Principal
 from tests.api.conftest import Service, Start
 from tests.fakes.scripted import ScriptedAgent
 

@@ -13,12 +13,12 @@ import jwt
 import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
 
-from bff.api.outbox import MAX_BYTES, Outbox
-from bff.api.websocket import SOCKETS
-from bff.auth import Principal
+from bff.api.websocket.handshake import SOCKETS
+from bff.api.websocket.outbox import MAX_BYTES, Outbox
 from bff.events import Done, Message, record
 from bff.events import Start as Started
-from bff.runlog import Run
+from bff.identity.principals import Principal
+from bff.runs.log import Run
 from tests.api.conftest import KEYS, Service, Start
 from tests.fakes.scripted import ScriptedAgent
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bff.api.agui import AgUiEncoder
-from bff.api.openai import OpenAIEncoder
+from bff.api.ai_sdk import UIEncoder
+from bff.api.openai.chat_completions import OpenAIEncoder
 from bff.api.streaming import Encoder, NativeEncoder
-from bff.api.ui import UIEncoder
 from bff.events import Event, Message, Record
 from tests.api.example_run import BODY, CANCELLED, COMPLETE, FAILED, RUN, records
 

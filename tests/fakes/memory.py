@@ -1,6 +1,6 @@
 """AgentCore Memory's events on the real wire, with what moto lacks.
 
-Order (newest first, as seen in the field, or oldest first), pages with tokens, pages that are
+RunRequest (newest first, as seen in the field, or oldest first), pages with tokens, pages that are
 empty and not the last, `includePayloads`, ListSessions, client tokens, id and size rules,
 ResourceNotFound and throttling: all as the service model and its documentation have it.
 """

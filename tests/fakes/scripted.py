@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bff.agents import Prompt
 from bff.events import Done, Event, Message
 from bff.history import Page, Session, StoredMessage, Turn
-from bff.runlog import Status
+from bff.runs.log import Status
 
 Step = Sequence[Event] | asyncio.Event | Exception
 """A batch to yield, something to wait for, or an error to raise."""

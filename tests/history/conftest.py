@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from bff.history import History, open_history
 from bff.history.agentcore import AgentCoreHistory, open_memory
-from bff.history.dynamodb_table import create_table
+from bff.history.dynamodb.table import create_table
 from bff.settings import DynamoHistory, Settings, SqliteHistory
 from tests.fakes.memory import MEMORY_ID, FakeMemory
 from tests.history.turns import derive

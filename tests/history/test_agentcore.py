@@ -12,7 +12,7 @@ import pytest
 from bff.errors import Overloaded
 from bff.history import Page, Session, open_history
 from bff.history.agentcore import AgentCoreHistory, open_memory
-from bff.history.agentcore_notes import LocalNotes, Note, fold
+from bff.history.agentcore.notes import LocalNotes, Note, fold
 from bff.settings import MemoryHistory, Settings, SettingsError
 from tests.fakes.memory import FakeMemory, Refused
 from tests.history.conftest import VirtualTime, memory_history

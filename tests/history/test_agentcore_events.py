@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.history import StoredMessage, Turn
-from bff.history.agentcore_events import (
+from bff.history.agentcore.events import (
     EVENT_BYTES,
     EVENT_ITEMS,
     TEXT_CHARACTERS,

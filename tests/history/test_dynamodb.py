@@ -17,8 +17,8 @@ from aiohttp.test_utils import TestServer
 from bff.errors import Overloaded
 from bff.history import Session
 from bff.history.dynamodb import DynamoHistory, open_dynamodb
-from bff.history.dynamodb_items import INDEX, TABLE
-from bff.history.dynamodb_table import create_table
+from bff.history.dynamodb.items import INDEX, TABLE
+from bff.history.dynamodb.table import create_table
 from bff.settings import SettingsError
 from tests.history.turns import ALICE, BOB, TURN, turn
 

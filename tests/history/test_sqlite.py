@@ -15,7 +15,7 @@ import pytest
 from bff.errors import Overloaded
 from bff.history import sqlite
 from bff.history.sqlite import SqliteHistory, open_sqlite
-from bff.history.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
+from bff.history.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from bff.settings import SettingsError
 from tests.history.turns import ALICE, TURN, turn
 

@@ -9,7 +9,7 @@ BOB = hashlib.sha256(b"bob").hexdigest()
 
 
 def derive(owner: str, session_id: str) -> str:
-    """Stands for the derivation in `bff.auth`: all a history knows is that it is one-way."""
+    """Stands for the derivation in `bff.identity`: all a history knows is that it is one-way."""
     return hashlib.sha256(f"{owner}/{session_id}".encode()).hexdigest()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from bff.history.dynamodb_items import INDEX, TABLE, TTL_ATTRIBUTE
+from bff.history.dynamodb.items import INDEX, TABLE, TTL_ATTRIBUTE
 from stack.network import ISOLATED_CIDRS, PRIVATE_CIDRS, PUBLIC_CIDRS, VPC_CIDR
 from tests.stack.planner import ACCOUNT, DIGEST, ROOT, RUNTIME_ARN, SECRET, Plan, make_plan
 from tests.stack.test_config import NETWORK

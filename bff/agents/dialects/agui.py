@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bff.agents.dialects.answer import Answer, InBandError
+from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.langchain import read_messages
-from bff.agents.dialects.tools import as_text
+from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON
 
 _SILENT = frozenset(
@@ -58,7 +58,7 @@ _KEPT = frozenset(
 TYPES = _SILENT | _THOUGHTS | _SPOKEN | _KEPT
 
 
-def read(answer: Answer, frame: dict[str, JSON]) -> None:
+def read(answer: Assembly, frame: dict[str, JSON]) -> None:
     """One event."""
     kind = frame["type"]
     if kind in _SILENT:
@@ -94,7 +94,7 @@ def read(answer: Answer, frame: dict[str, JSON]) -> None:
             _read_tool(answer, kind, frame, delta)
 
 
-def _keep(answer: Answer, kind: str, frame: dict[str, JSON]) -> None:
+def _keep(answer: Assembly, kind: str, frame: dict[str, JSON]) -> None:
     """Events for the client's own use: kept without the framework's event they were made of."""
     match frame.get("event"):
         case {"event": str(name)} if kind == "RAW" and name.startswith("on_"):
@@ -103,7 +103,7 @@ def _keep(answer: Answer, kind: str, frame: dict[str, JSON]) -> None:
     answer.custom(kept, content=kind not in ("STATE_SNAPSHOT", "STATE_DELTA"))
 
 
-def _read_tool(answer: Answer, kind: str, frame: dict[str, JSON], delta: str) -> None:
+def _read_tool(answer: Assembly, kind: str, frame: dict[str, JSON], delta: str) -> None:
     id = _get(frame, "toolCallId", "tool_call_id")
     name = _get(frame, "toolCallName", "tool_call_name")
     match kind:
@@ -118,7 +118,7 @@ def _read_tool(answer: Answer, kind: str, frame: dict[str, JSON], delta: str) ->
             answer.tools.result(id, name, as_text(frame.get("content")))
 
 
-def _read_end(answer: Answer, frame: dict[str, JSON]) -> None:
+def _read_end(answer: Assembly, frame: dict[str, JSON]) -> None:
     answer.use_total(frame.get("usage"))
     match frame.get("result"):
         case None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from bff.agents.dialects import strands
-from bff.agents.dialects.answer import Answer
-from bff.agents.dialects.tools import as_text
+from bff.agents.dialects.assembly import Assembly
+from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON
 
 CHUNK = frozenset({"AIMessageChunk", "AIMessageChunkV1"})
@@ -41,7 +41,7 @@ def is_message(frame: JSON) -> TypeGuard[dict[str, JSON]]:
 
 
 def read_message(
-    answer: Answer, frame: dict[str, JSON], source: str, place: str | None = None
+    answer: Assembly, frame: dict[str, JSON], source: str, place: str | None = None
 ) -> None:
     """One message; `place` names it where it has no id but a fixed place in a growing list."""
     kind = frame["type"]
@@ -55,7 +55,7 @@ def read_message(
         _read_result(answer, frame, key or place)
 
 
-def _read_chunk(answer: Answer, frame: dict[str, JSON], key: str | None) -> None:
+def _read_chunk(answer: Assembly, frame: dict[str, JSON], key: str | None) -> None:
     pieces = _list(frame.get("tool_call_chunks"))
     _read_content(answer, frame, key, delta=True, tools=not pieces)
     for piece in pieces:
@@ -71,7 +71,7 @@ def _read_chunk(answer: Answer, frame: dict[str, JSON], key: str | None) -> None
 
 
 def _read_piece(
-    answer: Answer, piece: dict[str, JSON], function: dict[str, JSON], key: str | None
+    answer: Assembly, piece: dict[str, JSON], function: dict[str, JSON], key: str | None
 ) -> None:
     place = f"{key} {piece.get('index')}"
     id, name = word(piece.get("id")), word(function.get("name"))
@@ -79,7 +79,7 @@ def _read_piece(
     answer.tools.piece("chunks", place, id, name, word(args) or "", key)
 
 
-def read_openai_delta(answer: Answer, delta: dict[str, JSON]) -> None:
+def read_openai_delta(answer: Assembly, delta: dict[str, JSON]) -> None:
     """What a chunk of a chat completion adds: text, reasoning, pieces of tool calls."""
     answer.thinking.delta(word(delta.get("reasoning_content")) or "", "chunks")
     answer.text.delta(word(delta.get("content")) or "", "chunks")
@@ -89,7 +89,7 @@ def read_openai_delta(answer: Answer, delta: dict[str, JSON]) -> None:
                 _read_piece(answer, call, function, None)
 
 
-def _read_whole(answer: Answer, frame: dict[str, JSON], key: str | None, source: str) -> None:
+def _read_whole(answer: Assembly, frame: dict[str, JSON], key: str | None, source: str) -> None:
     _read_content(answer, frame, key, delta=False, tools=not frame.get("tool_calls"), source=source)
     _read_calls(answer, frame, key)
     usage = frame.get("usage_metadata")
@@ -97,7 +97,7 @@ def _read_whole(answer: Answer, frame: dict[str, JSON], key: str | None, source:
         answer.use(usage, key=f"message {key}")
 
 
-def _read_calls(answer: Answer, frame: dict[str, JSON], key: str | None) -> None:
+def _read_calls(answer: Assembly, frame: dict[str, JSON], key: str | None) -> None:
     for call in _list(frame.get("tool_calls")):
         match call:
             case {"name": str(name), "args": args} if name:
@@ -106,7 +106,7 @@ def _read_calls(answer: Answer, frame: dict[str, JSON], key: str | None) -> None
                 answer.tools.whole("chunks", word(call.get("id")), name, args, key)
 
 
-def _read_result(answer: Answer, frame: dict[str, JSON], key: str | None) -> None:
+def _read_result(answer: Assembly, frame: dict[str, JSON], key: str | None) -> None:
     text = as_text(frame.get("content"))
     failed = frame.get("status") == "error"
     answer.tools.result(
@@ -119,7 +119,7 @@ def _read_result(answer: Answer, frame: dict[str, JSON], key: str | None) -> Non
 
 
 def _read_content(
-    answer: Answer,
+    answer: Assembly,
     frame: dict[str, JSON],
     key: str | None,
     *,
@@ -149,7 +149,7 @@ def _read_content(
 
 
 def _read_block(
-    answer: Answer,
+    answer: Assembly,
     block: JSON,
     key: str | None,
     texts: list[str],
@@ -177,7 +177,7 @@ def _read_block(
             answer.custom(block)
 
 
-def _read_tool_block(answer: Answer, block: dict[str, JSON], key: str | None) -> None:
+def _read_tool_block(answer: Assembly, block: dict[str, JSON], key: str | None) -> None:
     id, name = word(block.get("id")), word(block.get("name"))
     piece = block.get("partial_json")
     args = block.get("input", block.get("args", block.get("arguments")))
@@ -203,7 +203,7 @@ def thought(block: dict[str, JSON]) -> str:
     return ""
 
 
-def read_messages(answer: Answer, messages: list[JSON], source: str) -> None:
+def read_messages(answer: Assembly, messages: list[JSON], source: str) -> None:
     """A list of messages; what stands before the last question is an earlier turn's."""
     fresh = len(messages)
     while fresh and _kind(messages[fresh - 1]) not in ASKED:

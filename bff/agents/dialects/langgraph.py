@@ -5,7 +5,7 @@ https://docs.langchain.com/oss/python/langgraph/streaming
 
 from __future__ import annotations
 
-from bff.agents.dialects.answer import Answer, InBandError
+from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.langchain import (
     are_messages,
     is_message,
@@ -14,7 +14,7 @@ from bff.agents.dialects.langchain import (
     unwrapped,
     word,
 )
-from bff.agents.dialects.tools import as_text
+from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON
 
 MODES = frozenset(
@@ -22,7 +22,7 @@ MODES = frozenset(
 )
 
 
-def read_mode(answer: Answer, mode: str, value: JSON) -> None:
+def read_mode(answer: Assembly, mode: str, value: JSON) -> None:
     """One item of a LangGraph stream whose mode is known."""
     match mode, value:
         case ("messages" | "messages-tuple", [dict(message), *_]):
@@ -55,7 +55,7 @@ def is_update(frame: dict[str, JSON]) -> bool:
     return told
 
 
-def read_update(answer: Answer, node: str, update: JSON) -> None:
+def read_update(answer: Assembly, node: str, update: JSON) -> None:
     match update:
         case None:
             pass
@@ -69,7 +69,7 @@ def read_update(answer: Answer, node: str, update: JSON) -> None:
             answer.custom({node: update})
 
 
-def read_state(answer: Answer, state: dict[str, JSON]) -> None:
+def read_state(answer: Assembly, state: dict[str, JSON]) -> None:
     """A whole state, which holds everything said before it too."""
     messages = _listed(state.get("messages"))
     if are_messages(messages):
@@ -83,7 +83,7 @@ def read_state(answer: Answer, state: dict[str, JSON]) -> None:
         answer.custom(state)
 
 
-def read_astream_event(answer: Answer, event: str, frame: dict[str, JSON]) -> None:
+def read_astream_event(answer: Assembly, event: str, frame: dict[str, JSON]) -> None:
     """One event of `astream_events`."""
     data = frame.get("data")
     fields = data if isinstance(data, dict) else {}

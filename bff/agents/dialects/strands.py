@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from bff.agents.dialects.answer import Answer, InBandError
-from bff.agents.dialects.tools import as_text
+from bff.agents.dialects.assembly import Assembly, InBandError
+from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON
 
 CONVERSE = frozenset(
@@ -68,7 +68,7 @@ def is_converse(frame: dict[str, JSON]) -> bool:
     return (name in CONVERSE or name in _EXCEPTIONS) and isinstance(value, dict)
 
 
-def read_converse(answer: Answer, frame: dict[str, JSON]) -> None:
+def read_converse(answer: Assembly, frame: dict[str, JSON]) -> None:
     """One event of ConverseStream."""
     ((name, value),) = frame.items()
     match name, value:
@@ -94,7 +94,7 @@ def _place(event: Mapping[Any, JSON]) -> str:
     return f"block {event.get('contentBlockIndex', 0)}"
 
 
-def _read_delta(answer: Answer, delta: dict[str, JSON], place: str) -> None:
+def _read_delta(answer: Assembly, delta: dict[str, JSON], place: str) -> None:
     match delta:
         case {"text": str(text)}:
             answer.text.mirrored(text, "converse", "strands", token=True)
@@ -113,11 +113,11 @@ def is_token(frame: dict[str, JSON]) -> bool:
     return isinstance(frame.get("data"), str) and not frame.keys().isdisjoint(_STATE)
 
 
-def read_token(answer: Answer, frame: dict[str, JSON]) -> None:
+def read_token(answer: Assembly, frame: dict[str, JSON]) -> None:
     answer.text.mirrored(frame["data"], "strands", "converse", token=True)
 
 
-def read_strands(answer: Answer, frame: dict[str, JSON]) -> None:
+def read_strands(answer: Assembly, frame: dict[str, JSON]) -> None:
     """One of Strands' own events but `message` and `result`."""
     match frame:
         case {"force_stop": True}:
@@ -132,7 +132,7 @@ def read_strands(answer: Answer, frame: dict[str, JSON]) -> None:
             answer.custom({name: frame[name] for name in frame if name in MARKS or name == "type"})
 
 
-def _read_tool_use(answer: Answer, id: str, name: str, so_far: JSON, delta: JSON) -> None:
+def _read_tool_use(answer: Assembly, id: str, name: str, so_far: JSON, delta: JSON) -> None:
     match so_far, delta:
         case dict(), _ if so_far:
             answer.tools.whole("strands", id, name, so_far)
@@ -157,7 +157,7 @@ def has_results(message: dict[str, JSON]) -> bool:
     return any("toolResult" in block for block in message["content"])
 
 
-def read_message(answer: Answer, message: dict[str, JSON], source: str) -> None:
+def read_message(answer: Assembly, message: dict[str, JSON], source: str) -> None:
     """A whole message: what the model said and called, or the results it was given."""
     texts: list[str] = []
     thoughts: list[str] = []
@@ -182,7 +182,7 @@ def read_message(answer: Answer, message: dict[str, JSON], source: str) -> None:
     _say(answer, texts, thoughts, source, mine)
 
 
-def _say(answer: Answer, texts: list[str], thoughts: list[str], source: str, mine: bool) -> None:
+def _say(answer: Assembly, texts: list[str], thoughts: list[str], source: str, mine: bool) -> None:
     """Say what came before a tool call, so that the order stays; a user's words are not said."""
     if mine and thoughts:
         answer.thinking.whole("".join(thoughts), source)
@@ -192,7 +192,7 @@ def _say(answer: Answer, texts: list[str], thoughts: list[str], source: str, min
     thoughts.clear()
 
 
-def read_result(answer: Answer, result: dict[str, JSON]) -> None:
+def read_result(answer: Assembly, result: dict[str, JSON]) -> None:
     """Strands' AgentResult: the last message once more, and the tokens of the whole run."""
     message = result.get("message")
     if is_message(message):

@@ -1,0 +1,266 @@
+"""One call of an agent over HTTP: sent once, read as it comes, its failures given our names.
+
+Both agents that are reached over HTTP go through here and differ only in the request they make.
+The rule that matters: a request that may have reached the agent is never sent again. aiohttp
+repeats only idempotent methods, redirects are not followed, and what is tried again here is only
+what did not happen: a connection that never opened, and AgentCore's RetryableConflict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from bff.agents import Prompt
+from bff.agents.dialects.decoder import Decoder
+from bff.errors import AgentFailed, AgentThrottled, AgentTimeout, AgentUnavailable, Problem
+from bff.events import Event, dumps
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5.0
+PAUSES_SECONDS = (0.1, 0.5)
+"""Before the second and the third attempt at what did not happen."""
+MOST_RETRY_AFTER_SECONDS = 300.0
+
+SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+REQUEST_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Request-Id"
+ACCEPT = "text/event-stream, application/json"
+_TRACE_LIMITS = {"traceparent": 128, "tracestate": 512, "baggage": 8192}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is posted, and how the log names it."""
+
+    url: str
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+
+Advice = Callable[[int], str]
+"""What an operator should look at when the agent's side answers this status."""
+
+
+def open_session(*, keep_connections: bool) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
+    """A client that adds nothing of its own: no cookies, proxies, decompression or pool limit.
+
+    Time limits of a run are its owner's; only connecting has one here.
+    """
+    connector = aiohttp.TCPConnector(limit=0, force_close=not keep_connections)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        auto_decompress=False,
+        trust_env=False,
+        headers={"Accept-Encoding": "identity", "User-Agent": "agentcore-bff"},
+    )
+
+
+def headers(prompt: Prompt) -> dict[str, str]:
+    """What every call says about itself."""
+    return {
+        "Content-Type": "application/json",
+        "Accept": ACCEPT,
+        SESSION_HEADER: prompt.session_id,
+        **{
+            name: prompt.trace[name]
+            for name, most in _TRACE_LIMITS.items()
+            if _fits(prompt.trace.get(name, ""), most)
+        },
+    }
+
+
+def _fits(value: str, most: int) -> bool:
+    return 0 < len(value) <= most and value.isascii() and value.isprintable()
+
+
+def payload(template: Mapping[str, Any], prompt: Prompt) -> bytes:
+    """`AGENT_PAYLOAD` with its names replaced, once: what a client wrote is never looked at.
+
+    `"$metadata"` alone becomes the object; within a longer string it is the object's JSON.
+    """
+    values: dict[str, Any] = {
+        "$message": prompt.message,
+        "$session_id": prompt.session_id,
+        "$actor_id": prompt.actor_id,
+        "$run_id": prompt.run_id,
+        "$metadata": dict(prompt.metadata),
+    }
+    return dumps(_filled(dict(template), values)).encode()
+
+
+def _filled(value: Any, values: Mapping[str, Any]) -> Any:
+    match value:
+        case str() if value in values:
+            return values[value]
+        case str():
+            return _NAME.sub(lambda found: _as_text(values[found.group()]), value)
+        case dict():
+            return {key: _filled(item, values) for key, item in value.items()}
+        case list():
+            return [_filled(item, values) for item in value]
+    return value
+
+
+_NAME = re.compile(r"\$(?:message|session_id|actor_id|run_id|metadata)\b")
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value)
+
+
+async def stream(
+    session: aiohttp.ClientSession,
+    prepare: Callable[[], Awaitable[Request]],
+    advice: Advice,
+    pauses: Sequence[float] = PAUSES_SECONDS,
+) -> AsyncGenerator[Sequence[Event], None]:
+    """Post once and yield the answer's events; `prepare` makes the request, anew per attempt."""
+    response = await _answered(session, prepare, advice, pauses)
+    try:
+        decoder = Decoder(response.headers.get("Content-Type", ""))
+        async for chunk in response.content.iter_any():
+            yield decoder.feed(chunk)
+            if decoder.failure:
+                break
+        else:
+            yield decoder.end()
+        if decoder.failure:
+            logger.error("agent failed: %s", decoder.failure)
+            raise AgentFailed(agent_called=True)
+    except (aiohttp.ClientError, OSError) as error:
+        raise _broken(error) from error
+    finally:
+        response.close()  # not release: whatever the agent still sends, nobody wants it
+
+
+async def _answered(
+    session: aiohttp.ClientSession,
+    prepare: Callable[[], Awaitable[Request]],
+    advice: Advice,
+    pauses: Sequence[float],
+) -> aiohttp.ClientResponse:
+    """The response whose body is the answer; anything else raises."""
+    waits = iter(pauses)
+    while True:
+        request = await prepare()
+        try:
+            response = await session.post(
+                URL(request.url, encoded=True),
+                data=request.body,
+                headers=request.headers,
+                allow_redirects=False,
+            )
+        except aiohttp.ClientConnectorError as error:  # raised only before anything was sent
+            pause = next(waits, None)
+            if pause is None:
+                logger.error("agent unreachable at %s: %s", request.url, type(error).__name__)
+                raise AgentUnavailable from error
+        except aiohttp.ConnectionTimeoutError as error:
+            logger.error("agent unreachable at %s: no connection in time", request.url)
+            raise AgentUnavailable from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _broken(error) from error
+        else:
+            encoding = response.headers.get("Content-Encoding", "identity")
+            if 200 <= response.status < 300 and encoding == "identity":
+                return response
+            response.close()
+            pause = next(waits, None) if _did_not_happen(response) else None
+            if pause is None:
+                raise _refused(response, advice)
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+
+
+def _did_not_happen(response: aiohttp.ClientResponse) -> bool:
+    """Whether the service says it never started the call (its model marks this one retryable)."""
+    kind = response.headers.get("x-amzn-ErrorType", "")
+    return response.status == 409 and kind.startswith("RetryableConflict")
+
+
+def _refused(response: aiohttp.ClientResponse, advice: Advice) -> Problem:
+    """Our error for a status that is no answer. The body stays unread: it may quote the user."""
+    status = response.status
+    logger.error(
+        "agent answered %d%s: %s%s",
+        status,
+        _labelled(response, " ", "x-amzn-ErrorType"),
+        advice(status),
+        _labelled(response, "; AWS request id ", "x-amzn-RequestId"),
+    )
+    match status:
+        case 429:
+            wait = retry_after_seconds(response.headers.get("Retry-After"), time.time())
+            return AgentThrottled(agent_called=True, retry_after_seconds=wait)
+        case 401 | 402 | 403 | 404 | 405 | 409 | 503:
+            return AgentUnavailable(agent_called=True)
+        case 408 | 504:
+            return AgentTimeout(agent_called=True)
+        case _ if 300 <= status < 400:
+            return AgentUnavailable(agent_called=True)
+    return AgentFailed(agent_called=True)
+
+
+def advise(status: int) -> str | None:
+    """What to do about the statuses that mean the same whoever answers them."""
+    match status:
+        case 400:
+            return "it refuses our request; compare AGENT_PAYLOAD with what the agent reads"
+        case 429:
+            return "it has more to do than its quota allows"
+        case 408 | 504:
+            return "it took too long"
+        case _ if 200 <= status < 300:
+            return "it sent a compressed body though we asked for none"
+        case _ if 300 <= status < 400:
+            return "redirects are not followed; configure the final address"
+    return None
+
+
+def _labelled(response: aiohttp.ClientResponse, label: str, header: str) -> str:
+    value = response.headers.get(header, "").partition(":")[0]
+    return label + value if re.fullmatch(r"[\w.-]{1,80}", value) else ""
+
+
+def retry_after_seconds(value: str | None, now: float) -> float:
+    """Seconds from a `Retry-After` in either form, bounded; some if it says nothing."""
+    seconds = 2.0
+    if value and re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        seconds = float(value)
+    elif value:
+        with suppress(ValueError, OverflowError):
+            seconds = parsedate_to_datetime(value).timestamp() - now
+    return min(max(seconds, 1.0), MOST_RETRY_AFTER_SECONDS)
+
+
+def _broken(error: Exception) -> Problem:
+    """Our error for a connection that broke once the request may have been read."""
+    logger.error("the connection to the agent broke: %s", type(error).__name__)
+    if isinstance(error, TimeoutError):
+        return AgentTimeout(agent_called=True)
+    return AgentFailed(agent_called=True)
+
+
+async def ping(session: aiohttp.ClientSession, url: str) -> None:
+    """Return if a GET of that address is answered with success."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            response = await session.get(URL(url, encoded=True), allow_redirects=False)
+            response.close()
+    except (aiohttp.ClientError, OSError) as error:
+        raise AgentUnavailable from error
+    if not 200 <= response.status < 300:
+        raise AgentUnavailable

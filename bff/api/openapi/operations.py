@@ -1,0 +1,280 @@
+"""What each route takes and may answer: the part of OpenAPI that neither router nor models know.
+
+Names, summaries and paths come from the routes and their handlers, request bodies from the models
+the handlers read, errors from the error tree. A route without an entry fails a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from bff import errors
+from bff.api.agui import RunAgentInput
+from bff.api.ai_sdk import UIChatRequest
+from bff.api.native import ChatRequest
+from bff.api.openai.chat_completions import ChatCompletionRequest
+from bff.api.openapi import replies
+from bff.api.sessions import TitleRequest
+
+Problems = tuple[type[errors.Problem], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A good answer: JSON of a shape, a stream of one, text, or nothing."""
+
+    description: str
+    json: type[BaseModel] | None = None
+    stream: tuple[str, ...] = ()
+    """The components that its events hold, and `[DONE]` where a stream ends in that."""
+    text: str | None = None
+    run: bool = False
+    """Whether it carries `X-Run-Id` and `X-Session-Id`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    tag: str
+    replies: Mapping[int, Reply]
+    body: type[BaseModel] | None = None
+    examples: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    parameters: Sequence[str] = ()
+    problems: Problems = ()
+    open: bool = False
+    """Whether it takes no credentials."""
+
+
+ALWAYS: Problems = (
+    errors.BadRequest,
+    errors.RequestTimeout,
+    errors.UnsupportedMediaType,
+    errors.MisdirectedRequest,
+    errors.Internal,
+)
+AUTHENTICATED: Problems = (
+    errors.Unauthenticated,
+    errors.Forbidden,
+    errors.Invalid,
+    errors.RateLimited,
+)
+WITH_BODY: Problems = (errors.TooLarge, errors.Invalid)
+STARTS_RUN: Problems = (
+    errors.SessionBusy,
+    errors.TooManyStreams,
+    errors.Draining,
+    errors.Overloaded,
+)
+ENDS_RUN: Problems = (
+    errors.RunCancelled,
+    errors.AgentThrottled,
+    errors.AgentFailed,
+    errors.AgentUnavailable,
+    errors.Interrupted,
+    errors.AgentTimeout,
+)
+HISTORY: Problems = (errors.Overloaded,)
+
+_CALCULATE = "What is 15 * 23?"
+_NATIVE = Reply(
+    description="The run's events as Server-Sent Events, ended by `done` or `error`.",
+    stream=("ChatEvent",),
+    run=True,
+)
+_UI = Reply(
+    description="The run as an AI SDK UI message stream.",
+    stream=("UIMessagePart", "[DONE]"),
+    run=True,
+    headers={"X-Vercel-AI-UI-Message-Stream": "Always `v1`."},
+)
+_STATE = Reply(description="The run as it is now.", json=replies.RunState, run=True)
+
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("POST", "/v1/chat"): Operation(
+        tag="Chat",
+        body=ChatRequest,
+        examples={
+            "tool": {"message": _CALCULATE, "session_id": "demo"},
+            "no session": {"message": "Hello"},
+            "metadata": {"message": "Hello", "metadata": {"locale": "en"}},
+        },
+        parameters=("IdempotencyKey",),
+        replies={200: Reply(description="The answer.", json=replies.ChatAnswer, run=True)},
+        problems=(*STARTS_RUN, *ENDS_RUN),
+    ),
+    ("POST", "/v1/chat/stream"): Operation(
+        tag="Chat",
+        body=ChatRequest,
+        examples={
+            "tool": {"message": _CALCULATE, "session_id": "demo"},
+            "reasoning": {"message": "/think about it"},
+            "stop when the client leaves": {"message": "Hello", "on_disconnect": "cancel"},
+        },
+        parameters=("IdempotencyKey",),
+        replies={200: _NATIVE},
+        problems=STARTS_RUN,
+    ),
+    ("GET", "/v1/ws/chat"): Operation(
+        tag="Chat",
+        parameters=("SecWebSocketProtocol",),
+        replies={101: Reply(description="A WebSocket: docs/websocket.md has its frames.")},
+        problems=(errors.Draining,),
+    ),
+    ("GET", "/v1/runs/{run_id}"): Operation(
+        tag="Runs",
+        parameters=("RunId",),
+        replies={200: _STATE},
+        problems=(errors.NotFound, errors.Overloaded),
+    ),
+    ("GET", "/v1/runs/{run_id}/events"): Operation(
+        tag="Runs",
+        parameters=("RunId", "LastEventId", "After"),
+        replies={
+            200: _NATIVE,
+            204: Reply(description="Nothing is left to say; EventSource stops here.", run=True),
+        },
+        problems=(errors.NotFound, errors.Overloaded),
+    ),
+    ("POST", "/v1/runs/{run_id}/cancel"): Operation(
+        tag="Runs",
+        parameters=("RunId",),
+        replies={200: _STATE},
+        problems=(errors.NotFound, errors.Overloaded),
+    ),
+    ("GET", "/v1/sessions"): Operation(
+        tag="Sessions",
+        parameters=("Limit", "Cursor"),
+        replies={200: Reply(description="A page of sessions.", json=replies.SessionList)},
+        problems=HISTORY,
+    ),
+    ("GET", "/v1/sessions/{session_id}"): Operation(
+        tag="Sessions",
+        parameters=("SessionId", "Limit", "Cursor"),
+        replies={200: Reply(description="A page of messages.", json=replies.SessionHistory)},
+        problems=(errors.NotFound, *HISTORY),
+    ),
+    ("PATCH", "/v1/sessions/{session_id}"): Operation(
+        tag="Sessions",
+        parameters=("SessionId",),
+        body=TitleRequest,
+        examples={"title": {"title": "Sums"}},
+        replies={200: Reply(description="The session.", json=replies.SessionState)},
+        problems=(errors.NotFound, errors.SessionBusy, *HISTORY),
+    ),
+    ("DELETE", "/v1/sessions/{session_id}"): Operation(
+        tag="Sessions",
+        parameters=("SessionId",),
+        replies={204: Reply(description="It is gone for every reader.")},
+        problems=(errors.NotFound, errors.SessionBusy, *HISTORY),
+    ),
+    ("POST", "/v1/chat/completions"): Operation(
+        tag="OpenAI",
+        body=ChatCompletionRequest,
+        examples={
+            "blocking": {"model": "agent", "messages": [{"role": "user", "content": _CALCULATE}]},
+            "stream": {
+                "model": "agent",
+                "messages": [{"role": "user", "content": [{"type": "text", "text": _CALCULATE}]}],
+                "stream": True,
+                "stream_options": {"include_usage": True},
+                "metadata": {"session_id": "demo"},
+            },
+        },
+        replies={
+            200: Reply(
+                description="The answer, or with `stream` the chunks of it.",
+                json=replies.ChatCompletion,
+                stream=("ChatCompletionChunk", "CompletionError", "[DONE]"),
+                run=True,
+                headers={
+                    "x-ratelimit-limit-requests": "As `X-RateLimit-Limit`.",
+                    "x-ratelimit-remaining-requests": "As `X-RateLimit-Remaining`.",
+                    "x-ratelimit-reset-requests": "As `X-RateLimit-Reset`, with the unit.",
+                },
+            )
+        },
+        problems=(*STARTS_RUN, *ENDS_RUN),
+    ),
+    ("GET", "/v1/models"): Operation(
+        tag="OpenAI", replies={200: Reply(description="The one there is.", json=replies.ModelList)}
+    ),
+    ("POST", "/v1/ui/chat"): Operation(
+        tag="AI SDK",
+        body=UIChatRequest,
+        examples={
+            "message": {
+                "id": "demo",
+                "messages": [
+                    {"id": "1", "role": "user", "parts": [{"type": "text", "text": _CALCULATE}]}
+                ],
+                "trigger": "submit-message",
+            }
+        },
+        replies={200: _UI},
+        problems=STARTS_RUN,
+    ),
+    ("GET", "/v1/ui/chat/{id}/stream"): Operation(
+        tag="AI SDK",
+        parameters=("ChatId",),
+        replies={200: _UI, 204: Reply(description="No run is open in this chat.")},
+        problems=(errors.NotFound, errors.Overloaded),
+    ),
+    ("POST", "/v1/ui/chat/{id}/cancel"): Operation(
+        tag="AI SDK",
+        parameters=("ChatId",),
+        replies={200: _STATE, 204: Reply(description="No run was open in this chat.")},
+        problems=(errors.NotFound, errors.Overloaded),
+    ),
+    ("POST", "/v1/agui"): Operation(
+        tag="AG-UI",
+        body=RunAgentInput,
+        examples={
+            "message": {
+                "threadId": "demo",
+                "runId": "run-1",
+                "messages": [{"id": "1", "role": "user", "content": _CALCULATE}],
+                "state": {},
+                "tools": [],
+                "context": [],
+                "forwardedProps": {},
+            }
+        },
+        replies={
+            200: Reply(description="The run as AG-UI events.", stream=("AgUiEvent",), run=True)
+        },
+        problems=STARTS_RUN,
+    ),
+    ("GET", "/health"): Operation(
+        tag="Service",
+        open=True,
+        replies={200: Reply(description="The process answers.", json=replies.Health)},
+    ),
+    ("GET", "/ready"): Operation(
+        tag="Service",
+        open=True,
+        replies={
+            200: Reply(description="It can do its work.", json=replies.Readiness),
+            503: Reply(description="It cannot, or is about to stop.", json=replies.Readiness),
+        },
+    ),
+    ("GET", "/metrics"): Operation(
+        tag="Service",
+        open=True,
+        replies={200: Reply(description="Prometheus' text format.", text="text/plain")},
+        problems=(errors.NotFound,),
+    ),
+    ("GET", "/openapi.json"): Operation(
+        tag="Service",
+        open=True,
+        replies={200: Reply(description="This document.", text="application/json")},
+    ),
+    ("GET", "/docs"): Operation(
+        tag="Service",
+        open=True,
+        replies={200: Reply(description="This document, to be read.", text="text/html")},
+    ),
+}

@@ -1,0 +1,294 @@
+"""What replies look like, for OpenAPI: the handlers build them as plain dicts, fast and unchecked.
+
+That these shapes are the truth is what tests/api/test_openapi.py and the fuzzer hold them to: no
+shape allows a field it does not name, but those of formats that are not ours.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bff.events import Custom, Message, Start, Thinking, ToolStart
+from bff.history import TITLE_CHARACTERS
+from bff.runs.log import Status
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldError(Shape):
+    """One thing wrong with a request."""
+
+    field: str
+    message: str
+
+
+class OpenAIError(Shape):
+    """The same error as OpenAI's clients read it."""
+
+    message: str
+    type: str
+    code: str
+    param: str | None
+
+
+class Problem(Shape):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    error: OpenAIError
+    errors: list[FieldError] = []
+    retry_after: Annotated[int, Field(description="Seconds until it may work.")] = 1
+    should_retry: Annotated[
+        Literal[False], Field(description="Present once the agent was called.")
+    ] = False
+
+
+class Usage(Shape):
+    """Tokens, as far as the agent told."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+
+class ToolCall(Shape):
+    """A tool the agent has used."""
+
+    id: str
+    tool: str
+    args: Any
+    result: str = ""
+    error: str = ""
+
+
+class ChatAnswer(Shape):
+    """The whole answer."""
+
+    message: str
+    session_id: str
+    run_id: str
+    tool_calls: list[ToolCall]
+    usage: Usage | None = None
+
+
+class RunState(Shape):
+    """What is known of a run."""
+
+    run_id: str
+    session_id: str
+    status: Status
+    last_event_id: int
+    created_at: Time
+    ended_at: Time | None
+
+
+class SessionState(Shape):
+    """A conversation, without what was said."""
+
+    session_id: str
+    title: Annotated[
+        str, Field(description=f"At first the first message's first {TITLE_CHARACTERS} characters.")
+    ]
+    created_at: Time
+    updated_at: Time
+
+
+class SessionList(Shape):
+    """Own sessions, last used first."""
+
+    sessions: list[SessionState]
+    next_cursor: str | None
+
+
+class HistoryMessage(Shape):
+    """What one side said in one run."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    run_id: str
+    created_at: Time
+    status: Annotated[str, Field(description="How the run ended, or `running`.")] = "complete"
+    tool_calls: list[ToolCall] = []
+
+
+class SessionHistory(SessionState):
+    """A conversation, oldest message first."""
+
+    messages: list[HistoryMessage]
+    next_cursor: str | None
+
+
+class Health(Shape):
+    status: Literal["ok"]
+
+
+class Check(Shape):
+    """A dependency: `ok`, or the code of what is wrong with it."""
+
+    status: str
+    latency_ms: float
+
+
+class Readiness(Shape):
+    """`degraded` serves on; `unavailable` and `draining` come with 503."""
+
+    status: Literal["ready", "degraded", "unavailable", "draining"]
+    checks: dict[str, Check]
+
+
+class Model(Shape):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(Shape):
+    object: Literal["list"]
+    data: list[Model]
+
+
+class CompletionMessage(Shape):
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+class CompletionChoice(Shape):
+    index: Literal[0]
+    message: CompletionMessage
+    logprobs: None
+    finish_reason: Literal["stop"]
+
+
+class CompletionUsage(Shape):
+    """Zeros where the agent did not say."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatCompletion(Shape):
+    """The whole answer, as OpenAI's clients read it."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: Annotated[list[CompletionChoice], Field(min_length=1, max_length=1)]
+    usage: CompletionUsage
+
+
+class CompletionDelta(Shape):
+    role: Literal["assistant"] = "assistant"
+    content: str = ""
+    reasoning_content: str = ""
+
+
+class ChunkChoice(Shape):
+    index: Literal[0]
+    delta: CompletionDelta
+    finish_reason: Literal["stop"] | None
+
+
+class ChatCompletionChunk(Shape):
+    """A piece of the answer."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: CompletionUsage | None = None
+
+
+class CompletionError(Shape):
+    """How a stream ends whose run was not complete."""
+
+    error: OpenAIError
+
+
+class UIMessagePart(BaseModel):
+    """A part of the AI SDK's UI message stream v1."""
+
+    type: Annotated[
+        str,
+        Field(
+            description="`start`, `start-step`, `text-start`, `text-delta`, `text-end`, "
+            "`reasoning-…`, `tool-input-available`, `tool-output-available`, `tool-output-error`, "
+            "`data-custom`, `data-gap`, `error`, `abort`, `finish-step` or `finish`"
+        ),
+    ]
+
+
+class AgUiEvent(BaseModel):
+    """An event of AG-UI 1.0."""
+
+    type: Annotated[
+        str,
+        Field(
+            description="`RUN_STARTED`, `TEXT_MESSAGE_…`, `REASONING_…`, `TOOL_CALL_…`, `CUSTOM`, "
+            "`RUN_FINISHED` or `RUN_ERROR`"
+        ),
+    ]
+
+
+class ToolEnded(Shape):
+    """A tool's result as text, or its error."""
+
+    id: str
+    tool: str
+    result: str | None = None
+    error: str = ""
+
+
+class Finished(Shape):
+    """The run ended as it should."""
+
+    status: Literal["complete", "cancelled"]
+    usage: Usage | None = None
+
+
+class Lost(Shape):
+    """Stands where events, both ends included, are no longer kept."""
+
+    first: Annotated[int, Field(alias="from")]
+    last: Annotated[int, Field(alias="to")]
+
+
+EVENT_DATA: dict[str, Any] = {
+    "start": Start,
+    "message": Message,
+    "thinking": Thinking,
+    "tool_start": ToolStart,
+    "tool_end": ToolEnded,
+    "custom": Custom,
+    "done": Finished,
+    "error": Problem,
+    "gap": Lost,
+}
+"""What the `data:` of each native event is: the event itself where the two are the same."""
+IN_STREAMS: tuple[type[BaseModel], ...] = (
+    ChatCompletionChunk,
+    CompletionError,
+    UIMessagePart,
+    AgUiEvent,
+    ToolEnded,
+    Finished,
+    Problem,
+    Lost,
+)
+"""What only streams hold."""

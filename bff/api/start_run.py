@@ -1,0 +1,64 @@
+"""Every protocol's way to a run: the request made in the caller's name, and what failed it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bff.api import PRINCIPAL, REQUEST_ID, SETTINGS, TELEMETRY
+from bff.api.streaming import run_headers
+from bff.errors import AgentFailed, Problem, RunCancelled, every_problem
+from bff.events import Done, Failed, Transcript
+from bff.identity.principals import agent_session_id
+from bff.runs.log import Run
+from bff.runs.request import Idempotency, OnDisconnect, RunRequest
+
+
+def run_request(
+    request: web.Request,
+    *,
+    message: str,
+    session_id: str,
+    on_disconnect: OnDisconnect,
+    streaming: bool,
+    metadata: dict[str, str] | None = None,
+    idempotency: Idempotency | None = None,
+) -> RunRequest:
+    """An order in the caller's name; every format's way to a run."""
+    settings, owner = request.app[SETTINGS], request[PRINCIPAL].id
+    return RunRequest(
+        owner=owner,
+        session_id=session_id,
+        agent_session_id=agent_session_id(owner, session_id),
+        message=message,
+        request_id=request[REQUEST_ID],
+        deadline_seconds=(
+            settings.agent_streaming_timeout_seconds
+            if streaming
+            else settings.agent_blocking_timeout_seconds
+        ),
+        metadata=metadata or {},
+        on_disconnect=on_disconnect,
+        idempotency=idempotency,
+        trace=request.app[TELEMETRY].trace_headers(request.headers),
+    )
+
+
+def raise_failure(run: Run, transcript: Transcript) -> None:
+    """Raise what kept the run from being complete, as a problem of the request."""
+    headers = run_headers(run)
+    match transcript.end:
+        case Done("complete") if transcript.whole:
+            return
+        case Done("cancelled"):
+            raise RunCancelled(agent_called=True, headers=headers)
+        case Failed(problem):
+            raise _PROBLEMS[problem["code"]](
+                retry_after_seconds=problem.get("retry_after"),
+                agent_called=problem.get("should_retry") is False,
+                headers=headers,
+            )
+        case _:  # larger than a run's log keeps
+            raise AgentFailed(agent_called=True, headers=headers)
+
+
+_PROBLEMS: dict[str, type[Problem]] = {problem.code: problem for problem in every_problem()}

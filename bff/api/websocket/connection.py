@@ -1,0 +1,308 @@
+"""One open WebSocket: many messages, several runs at once in different sessions.
+
+What a client is told is a run's log again, one JSON text frame an event. Everything that is sent
+goes through the socket's outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection
+from contextlib import aclosing
+from functools import partial
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from aiohttp import WSMessage, WSMsgType, web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bff.api import LIMITER, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
+from bff.api.body import field_errors, parse_json
+from bff.api.native import ChatRequest
+from bff.api.start_run import run_request
+from bff.api.websocket.outbox import Outbox
+from bff.errors import BadRequest, Internal, Invalid, Problem, RateLimited
+from bff.events import Record, dumps
+from bff.runs import Follower, Runs
+from bff.runs.log import Run
+
+logger = logging.getLogger(__name__)
+
+GOING_AWAY, POLICY, TOKEN_EXPIRED, TOO_MANY_REFUSALS = 1001, 1008, 4401, 4429
+EXPIRY_GRACE_SECONDS = 5.0
+"""How long a socket outlives its token: half of what clocks may differ by."""
+FRAMES, FRAMES_SECONDS = 600, 60.0
+"""Frames a client may send besides messages; those have the rate limit."""
+FRAMES_AT_ONCE = 32
+"""After so many frames everybody else has a turn."""
+REFUSALS = 20
+"""Messages refused with `rate_limited` in one window, after which the socket is closed."""
+
+
+class MessageFrame(ChatRequest):
+    """What `POST /v1/chat/stream` takes, and the frame's type, which may be left out."""
+
+    type: Literal["message"] = "message"
+
+
+class RunFrame(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    type: str
+    run_id: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class ResumeFrame(RunFrame):
+    after: Annotated[int, Field(ge=0, le=10**15)] = 0
+
+
+class PingFrame(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    type: str
+
+
+class _Budget:
+    """So many in so many seconds."""
+
+    __slots__ = ("_began", "_limit", "_spent", "_window_seconds")
+
+    def __init__(self, limit: int, window_seconds: float) -> None:
+        self._limit = limit
+        self._window_seconds = window_seconds
+        self._began = float("-inf")
+        self._spent = 0
+
+    def spend(self) -> bool:
+        """Count one; false once the last has been spent."""
+        now = time.monotonic()
+        if now - self._began >= self._window_seconds:
+            self._began, self._spent = now, 0
+        self._spent += 1
+        return self._spent < self._limit
+
+
+class Socket:
+    """One client's WebSocket: what it asked for, which runs it follows, what it is still owed."""
+
+    __slots__ = (
+        "_draining",
+        "_following",
+        "_frames",
+        "_outbox",
+        "_principal",
+        "_refusals",
+        "_request",
+        "_response",
+        "_runs",
+        "_session_id",
+        "_telemetry",
+    )
+
+    def __init__(
+        self, request: web.Request, response: web.WebSocketResponse, transport: asyncio.Transport
+    ) -> None:
+        self._request = request
+        self._response = response
+        self._runs: Runs = request.app[RUNS]
+        self._telemetry = request.app[TELEMETRY]
+        self._principal = request[PRINCIPAL]
+        self._session_id: str | None = None
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._outbox = Outbox(response, transport, slow=self._telemetry.slow_client_cut)
+        self._draining = False
+        self._frames = _Budget(FRAMES, FRAMES_SECONDS)
+        window_seconds = request.app[SETTINGS].rate_limit_window_seconds
+        self._refusals = _Budget(REFUSALS, window_seconds)
+
+    def __repr__(self) -> str:
+        return f"<Socket follows {len(self._following)} runs>"
+
+    async def serve(self) -> None:
+        """Read frames until either side closes or the connection is gone."""
+        expiry = None
+        if (expires_at := self._principal.expires_at) is not None:
+            seconds = max(0.0, expires_at + EXPIRY_GRACE_SECONDS - time.time())
+            close = partial(self._outbox.close, TOKEN_EXPIRED, at_once=True)
+            expiry = asyncio.get_running_loop().call_later(seconds, close)
+        self._telemetry.socket_opened()
+        try:
+            handled = 0
+            async for message in self._response:
+                if not self._outbox.closing:
+                    await self._on_message(message)
+                handled += 1
+                if handled % FRAMES_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a flood is read from memory, without any waiting
+        finally:
+            self._telemetry.socket_closed()
+            if expiry:
+                expiry.cancel()
+            tasks = list(self._following.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._outbox.finish()
+
+    # What the client says
+
+    async def _on_message(self, message: WSMessage) -> None:
+        match message.type:
+            case WSMsgType.TEXT:
+                await self._on_text(message.data)
+            case WSMsgType.BINARY:
+                self._count_frame()
+                await self._refuse(BadRequest(errors=[_field("frame", "must be text")]))
+            case WSMsgType.PING:
+                self._count_frame()
+                await self._outbox.pong(message.data)
+            case _:
+                self._count_frame()
+
+    async def _on_text(self, text: str) -> None:
+        try:
+            kind, value = self._parse(text)
+            if kind == "message":
+                await self._send_message(value)
+            else:
+                await self._on_control(kind, value)
+        except ValidationError as error:
+            await self._refuse(Invalid(errors=field_errors(error)))
+        except Problem as problem:
+            await self._refuse(problem)
+        except Exception:
+            logger.exception("a frame could not be handled")
+            await self._refuse(Internal())
+
+    def _parse(self, text: str) -> tuple[str, dict[str, Any]]:
+        """A frame's type and fields; all but messages, which have the rate limit, are counted."""
+        kind = ""
+        try:
+            value = parse_json(text)
+            if not isinstance(value, dict):
+                raise Invalid(errors=[_field("frame", "must be an object")])
+            given = value.get("type", "message")
+            kind = given if isinstance(given, str) else ""
+            return kind, value
+        finally:
+            if kind != "message":
+                self._count_frame()
+
+    async def _send_message(self, value: dict[str, Any]) -> None:
+        allowance = await self._request.app[LIMITER].take(self._principal.id)
+        if not allowance.allowed:
+            await self._refuse(RateLimited(retry_after_seconds=allowance.retry_after_seconds))
+            if not self._refusals.spend():
+                self._outbox.close(TOO_MANY_REFUSALS)
+            return
+        frame = MessageFrame.model_validate(value)
+        order = run_request(
+            self._request,
+            message=frame.message,
+            session_id=frame.session_id or self._session_id or str(uuid4()),
+            metadata=frame.metadata,
+            on_disconnect=frame.on_disconnect or "continue",
+            streaming=True,
+        )
+        follower = await self._runs.start(order)
+        self._session_id = order.session_id
+        self._follow(follower, after=0)
+
+    async def _on_control(self, kind: str, value: dict[str, Any]) -> None:
+        match kind:
+            case "cancel":
+                run = await self._find(RunFrame.model_validate(value).run_id)
+                if run.status == "running":
+                    await self._runs.log.request_cancel(run)
+            case "resume":
+                frame = ResumeFrame.model_validate(value)
+                await self._resume(await self._find(frame.run_id), frame.after)
+            case "ping":
+                PingFrame.model_validate(value)
+                await self._outbox.text('{"event":"pong"}')
+            case _:
+                message = "must be message, cancel, resume or ping"
+                raise Invalid(errors=[_field("type", message)])
+
+    async def _find(self, run_id: str) -> Run:
+        return await self._runs.find(self._principal.id, run_id)
+
+    async def _resume(self, run: Run, after: int) -> None:
+        try:
+            after = run.after(after)
+        except ValueError:
+            message = f"must be the id of an event of this run, 0 to {run.last_event_id}"
+            raise Invalid(errors=[_field("after", message)]) from None
+        # first the new follower, then the end of the earlier: the run may end with its last one
+        follower = await self._runs.follow(run)
+        earlier = self._following.get(run.run_id)
+        self._session_id = run.session_id
+        self._follow(follower, after=after)
+        if earlier:
+            earlier.cancel()
+
+    def _count_frame(self) -> None:
+        if not self._frames.spend():
+            self._outbox.close(POLICY, at_once=True)
+
+    # What the client is told
+
+    def _follow(self, follower: Follower, *, after: int) -> None:
+        run = follower.run
+        task = asyncio.create_task(self._pass_on(follower, after), name=f"socket {run.run_id}")
+        self._following[run.run_id] = task
+        self._telemetry.stream_opened()
+        # not a context in the task: one that is cancelled before its first step never enters it
+        task.add_done_callback(partial(self._left, run))
+
+    def _left(self, run: Run, task: asyncio.Task[None]) -> None:
+        self._telemetry.stream_closed()
+        self._runs.left(run)
+        if self._following.get(run.run_id) is task:
+            del self._following[run.run_id]
+        if self._draining and not self._following:
+            self._outbox.close(GOING_AWAY)
+
+    async def _pass_on(self, follower: Follower, after: int) -> None:
+        run_id = follower.run.run_id
+        try:
+            async with aclosing(follower.batches(after)) as batches:
+                async for batch in batches:
+                    for record in batch:
+                        await self._outbox.text(frame_of(run_id, record))
+        except Exception:
+            logger.exception("run %s could not be followed", run_id)
+            await self._refuse(Internal(agent_called=True), run_id=run_id)
+
+    async def _refuse(self, problem: Problem, *, run_id: str | None = None) -> None:
+        self._telemetry.problem(problem.code)
+        request_id, instance = self._request[REQUEST_ID], self._request.path
+        document = problem.document(request_id=request_id, instance=instance)
+        name = {} if run_id is None else {"run_id": run_id}
+        await self._outbox.text(dumps({"event": "error", **name, "data": document}))
+
+    def drain(self) -> None:
+        """Close when the last of the runs that are followed here has ended."""
+        self._draining = True
+        if not self._following:
+            self._outbox.close(GOING_AWAY)
+
+    @property
+    def following(self) -> Collection[asyncio.Task[None]]:
+        """What passes on a run to this client, a task for each of them."""
+        return self._following.values()
+
+    def close(self) -> None:
+        """Close behind what is queued, whatever is followed here."""
+        self._outbox.close(GOING_AWAY)
+
+
+def frame_of(run_id: str, record: Record) -> str:
+    """A run's event as a frame; its JSON is the log's own text."""
+    return f'{{"event":"{record.name}","id":{record.id},"run_id":"{run_id}","data":{record.data}}}'
+
+
+def _field(field: str, message: str) -> Any:
+    return {"field": field, "message": message}

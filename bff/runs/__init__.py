@@ -1,0 +1,317 @@
+"""The one place that knows which runs there are: started, followed, cancelled, drained.
+
+A run belongs to the application, not to the request that began it. Its owner calls the agent once,
+numbers what comes back, writes it to the log and only then lets anyone see it. Every endpoint is a
+view of that log: a blocking answer is "follow to the end and fold", a stream is "follow from 0", a
+reconnect is "follow from n".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Any, Self
+
+from bff.agents import Agent
+from bff.errors import Draining, NotFound
+from bff.events import Done, Record, Start, Transcript, record
+from bff.history import History
+from bff.runs.execution import (
+    HISTORY_SECONDS,
+    RunDependencies,
+    RunExecution,
+    RunObserver,
+    write_turn,
+)
+from bff.runs.log import Run, RunLog
+from bff.runs.request import RunRequest
+from bff.settings import HEARTBEAT_SECONDS
+
+__all__ = ["Follower", "RunObserver", "RunRequest", "Runs"]
+
+logger = logging.getLogger(__name__)
+
+CANCEL_WAIT_SECONDS = 5.0
+"""How long a caller of cancel waits for the run's end before being told it is still running."""
+STOP_SECONDS = 10.0
+"""How long the agent's side of a session may take to stop."""
+
+
+class Follower:
+    """One reader of a run; an async context manager, since leaving may end the run."""
+
+    def __init__(self, runs: Runs, run: Run) -> None:
+        self.run = run
+        self._runs = runs
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._runs.left(self.run)
+
+    def batches(
+        self, after: int = 0, *, silence_seconds: float = HEARTBEAT_SECONDS
+    ) -> AsyncGenerator[tuple[Record, ...], None]:
+        """The run's records behind event `after`, to its end; an empty batch is a heartbeat."""
+        return self._runs.log.follow(self.run, after, silence_seconds=silence_seconds)
+
+    async def fold(self) -> Transcript:
+        """The whole answer, once the run has ended."""
+        transcript = Transcript()
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for item in batch:
+                    transcript.add(item.event)
+        return transcript
+
+
+class Runs:
+    """All runs of this process; an async context manager that outlives every run in it."""
+
+    def __init__(
+        self,
+        *,
+        agent: Agent,
+        history: History,
+        log: RunLog,
+        observer: RunObserver,
+        max_open_per_owner: int,
+        idle_timeout_seconds: float,
+        stop_agent_on_cancel: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.log = log
+        self.drain_begun = asyncio.Event()
+        self._parts = RunDependencies(
+            agent=agent,
+            history=history,
+            log=log,
+            observer=observer,
+            idle_timeout_seconds=idle_timeout_seconds,
+            clock=clock,
+        )
+        self._max_open_per_owner = max_open_per_owner
+        self._stop_agent_on_cancel = stop_agent_on_cancel
+        self._lives: dict[str, RunExecution] = {}
+        self._openings: set[asyncio.Task[Follower]] = set()
+        self._ends: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._followers = 0
+        self._unfollowed = asyncio.Event()
+        self._unfollowed.set()
+        log.bind(self)
+
+    def __repr__(self) -> str:
+        return f"<Runs {len(self._lives)} running{' draining' if self.draining else ''}>"
+
+    @property
+    def draining(self) -> bool:
+        return self.drain_begun.is_set()
+
+    @property
+    def open_count(self) -> int:
+        return len(self._lives)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.drain(0)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=HISTORY_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # Starting
+
+    async def start(self, order: RunRequest) -> Follower:
+        """Begin a run, or find the one its idempotency key began, and follow it.
+
+        Raises `Draining` and what `RunLog.open` raises. A caller that is cancelled meanwhile has
+        left: the run goes on or ends as `on_disconnect` says.
+        """
+        if self.draining:
+            raise Draining(retry_after_seconds=1)
+        opening = asyncio.create_task(self._open(order))
+        self._openings.add(opening)
+        opening.add_done_callback(self._openings.discard)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._left_while_opening)
+            raise
+
+    async def _open(self, order: RunRequest) -> Follower:
+        run = Run(
+            run_id=f"run_{secrets.token_hex(16)}",
+            owner=order.owner,
+            session_id=order.session_id,
+            agent_session_id=order.agent_session_id,
+            message=order.message,
+            request_id=order.request_id,
+            created_at=self._parts.clock(),
+            on_disconnect=order.on_disconnect,
+            last_event_id=1,
+        )
+        opened = await self.log.open(
+            run,
+            record(1, Start(run.run_id, run.session_id)),
+            idempotency=order.idempotency,
+            max_open=self._max_open_per_owner,
+        )
+        await self._join(opened)
+        if opened.run_id == run.run_id:
+            life = RunExecution(self._parts, opened, order)
+            self._lives[run.run_id] = life
+            self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(life)))
+        return Follower(self, opened)
+
+    def _left_while_opening(self, opening: asyncio.Task[Follower]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self.left(opening.result().run)
+
+    # Following
+
+    async def find(self, owner: str, run_id: str) -> Run:
+        """The owner's run; raises `NotFound`."""
+        run = await self.log.find(owner, run_id)
+        if run is None:
+            raise NotFound
+        return run
+
+    async def follow(self, run: Run) -> Follower:
+        """One more reader."""
+        await self._join(run)
+        return Follower(self, run)
+
+    async def _join(self, run: Run) -> None:
+        self._followers += 1
+        self._unfollowed.clear()
+        if run.on_disconnect == "cancel":
+            try:
+                await self.log.join(run)
+            except BaseException:  # nobody else will say that this follower has left
+                self.left(run)
+                raise
+
+    def left(self, run: Run) -> None:
+        """A follower has gone; the last one to leave ends a run that was to be cancelled then."""
+        self._followers -= 1
+        if not self._followers:
+            self._unfollowed.set()
+        if run.on_disconnect == "cancel":
+            self._spawn(self._leave(run))
+
+    async def _leave(self, run: Run) -> None:
+        if await self.log.leave(run):
+            await self.log.request_cancel(run)
+
+    # Ending
+
+    async def cancel(self, run: Run) -> Run:
+        """Stop a run and return what became of it; a run that has ended stays as it is."""
+        if run.status != "running":
+            return run
+        await self.log.request_cancel(run)
+        await self.ended(run, timeout_seconds=CANCEL_WAIT_SECONDS)
+        return await self.find(run.owner, run.run_id)
+
+    async def cancel_session(self, owner: str, session_id: str) -> bool:
+        """Cancel what is open in a session; true if a run was."""
+        run = await self.log.find_open(owner, session_id)
+        if run is not None:
+            await self.cancel(run)
+        return run is not None
+
+    def stop_agent(self, agent_session_id: str) -> None:
+        """End the agent's side of a session; nobody waits for it."""
+        self._spawn(self._stop_agent(agent_session_id))
+
+    async def ended(self, run: Run, *, timeout_seconds: float) -> bool:
+        """Wait for a run's end; false if it did not come in time."""
+        try:
+            async with (
+                asyncio.timeout(timeout_seconds),
+                aclosing(self.log.follow(run, run.last_event_id, silence_seconds=1)) as batches,
+            ):
+                async for _ in batches:
+                    pass
+        except TimeoutError:
+            return False
+        return True
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Take no new run and return when the open ones have ended and their followers know.
+
+        Followers here of other tasks' runs stay connected as well. What is still open after
+        `timeout_seconds` gets its terminal `draining` error.
+        """
+        self.drain_begun.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while pending := {*self._openings, *self._ends.values()}:
+                    await asyncio.wait(pending)
+                await self._unfollowed.wait()
+        for life in self._lives.values():
+            life.end(Draining(agent_called=True))
+        if self._ends:
+            await asyncio.wait(self._ends.values(), timeout=HISTORY_SECONDS)
+
+    async def _finish(self, life: RunExecution) -> None:
+        try:
+            status = await life.finish()
+        finally:
+            del self._lives[life.run.run_id]
+            del self._ends[life.run.run_id]
+        if status == "cancelled" and self._stop_agent_on_cancel:
+            self.stop_agent(life.run.agent_session_id)
+
+    # What the log tells its owner
+
+    def cancel_requested(self, run_id: str) -> None:
+        if life := self._lives.get(run_id):
+            life.end(Done("cancelled"))
+
+    def superseded(self, run_id: str) -> None:
+        if life := self._lives.get(run_id):
+            life.abandon()
+
+    def interrupted(self, run: Run) -> None:
+        self._spawn(self._remember_interrupted(run))
+
+    async def _remember_interrupted(self, run: Run) -> None:
+        transcript = await Follower(self, run).fold()
+        await write_turn(self._parts, run, transcript, "interrupted")
+
+    async def _stop_agent(self, agent_session_id: str) -> None:
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._parts.agent.stop(agent_session_id)
+        except Exception:
+            logger.exception("the agent's session could not be stopped")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        _ = self._keep(asyncio.create_task(work))
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+        """Own a task until it is done, so that it is neither lost nor left behind."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

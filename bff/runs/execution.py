@@ -1,0 +1,190 @@
+"""The life of one run: its call of the agent, its numbered events, and its end.
+
+What may end it, and who wins when two things do, is decided here and nowhere else; ARCHITECTURE.md
+has the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from bff.agents import Agent, Prompt
+from bff.errors import AgentFailed, AgentTimeout, Internal, Interrupted, Problem
+from bff.events import Done, Event, Failed, Record, Transcript, encode, record
+from bff.history import History, Turn
+from bff.runs.log import Run, RunLog, Status, Superseded
+from bff.runs.request import RunRequest
+
+logger = logging.getLogger(__name__)
+
+HISTORY_SECONDS = 3.0
+"""How long the end of a run may wait for the history."""
+
+
+class RunObserver(Protocol):
+    """Who is told how runs go (metrics)."""
+
+    def run_started(self) -> None: ...
+
+    def run_spoke(self, seconds: float) -> None:
+        """The agent's first event came, `seconds` after the run began."""
+        ...
+
+    def run_ended(self, status: Status, code: str | None, seconds: float) -> None: ...
+
+    def history_failed(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDependencies:
+    """What a run needs around it."""
+
+    agent: Agent
+    history: History
+    log: RunLog
+    observer: RunObserver
+    idle_timeout_seconds: float
+    clock: Callable[[], float]
+
+
+class RunExecution:
+    """A run this process owns, while it is open."""
+
+    def __init__(self, parts: RunDependencies, run: Run, order: RunRequest) -> None:
+        self.run = run
+        self._parts = parts
+        self._order = order
+        self._transcript = Transcript()
+        self._next_id = 2
+        self._ending: Done | Problem | None = None
+        self._finishing = False
+        self._abandoned = False
+        self._call = asyncio.create_task(self._call_agent(), name=f"agent {run.run_id}")
+        parts.observer.run_started()
+
+    def end(self, ending: Done | Problem) -> None:
+        """End the run early; whoever is first decides how, and an ending run just goes on."""
+        if self._ending is None and not self._finishing:
+            self._ending = ending
+            self._call.cancel()
+
+    def abandon(self) -> None:
+        """Stop without another word: the run is another task's now."""
+        self._abandoned = True
+        self._call.cancel()
+
+    async def finish(self) -> Status:
+        """Wait for the call's end, write the history, then the terminal event: in this order."""
+        await asyncio.wait({self._call})
+        self._finishing = True
+        parts, run = self._parts, self.run
+        code: str | None = "interrupted"
+        try:
+            if self._abandoned:
+                raise Superseded
+            status, event = self._outcome()
+            code = event.problem["code"] if isinstance(event, Failed) else None
+            [last] = self._number([event])
+            await write_turn(parts, run, self._transcript, status)
+            await parts.log.close(run, last, status)
+        except Superseded:
+            logger.warning("run %s was taken over by another task; aborted here", run.run_id)
+            status = "interrupted"
+        parts.observer.run_ended(status, code, parts.clock() - run.created_at)
+        return status
+
+    async def _call_agent(self) -> Done:
+        """Call the agent, once, and log what it says; raises what went wrong."""
+        order, log = self._order, self._parts.log
+        prompt = Prompt(
+            message=order.message,
+            session_id=order.agent_session_id,
+            actor_id=order.owner,
+            run_id=self.run.run_id,
+            metadata=order.metadata,
+            trace=order.trace,
+        )
+        now = asyncio.get_running_loop().time
+        began = heard = now()
+        idle = self._parts.idle_timeout_seconds
+        slack = idle / 20  # a timer an event would cost more than all else that is done for it
+        deadline = began + order.deadline_seconds
+        async with (
+            asyncio.timeout_at(min(began + idle + slack, deadline)) as limit,
+            aclosing(self._parts.agent.stream(prompt)) as batches,
+        ):
+            async for batch in batches:
+                if now() - heard > slack:
+                    heard = now()
+                    limit.reschedule(min(heard + idle + slack, deadline))
+                done = batch[-1] if batch and isinstance(batch[-1], Done) else None
+                if events := batch[:-1] if done else batch:
+                    if self._next_id == 2:
+                        self._parts.observer.run_spoke(now() - began)
+                    await log.append(self.run, self._number(events))
+                if done:
+                    encode(done)  # an end that cannot be told has to fail here, or there is none
+                    return done
+        raise AgentFailed(agent_called=True)  # an agent that ends without `Done` broke its promise
+
+    def _number(self, events: Sequence[Event]) -> list[Record]:
+        """The events as the run's next records. Ids are spent here, before anything is written."""
+        records = []
+        for event in events:
+            self._transcript.add(event)
+            records.append(record(self._next_id, event))
+            self._next_id += 1
+        return records
+
+    def _outcome(self) -> tuple[Status, Done | Failed]:
+        """How the run ended. What the agent said in time wins over an ending asked for later."""
+        error: BaseException | None
+        if self._call.cancelled():
+            if isinstance(self._ending, Done):
+                return "cancelled", self._ending
+            error = self._ending or Interrupted(agent_called=True)
+        else:
+            error = self._call.exception()
+        match error:
+            case None:
+                done = self._call.result()
+                return done.status, done
+            case Superseded():
+                raise error
+            case Problem():
+                problem = error
+            case TimeoutError():
+                problem = AgentTimeout(agent_called=True)
+            case _:
+                logger.error("run %s failed", self.run.run_id, exc_info=error)
+                problem = Internal(agent_called=True)
+        run_id, request_id = self.run.run_id, self.run.request_id
+        document = problem.document(request_id=request_id, instance=f"/v1/runs/{run_id}")
+        return "failed", Failed(document)
+
+
+async def write_turn(
+    parts: RunDependencies, run: Run, transcript: Transcript, status: Status
+) -> None:
+    """Write the turn; a history that cannot be written does not take the answer away."""
+    turn = Turn(
+        run_id=run.run_id,
+        session_id=run.session_id,
+        message=run.message,
+        answer=transcript.text,
+        tool_calls=transcript.tool_calls,
+        status=status,
+        asked_at=run.created_at,
+        answered_at=parts.clock(),
+    )
+    try:
+        async with asyncio.timeout(HISTORY_SECONDS):
+            await parts.history.add(run.owner, turn)
+    except Exception:
+        logger.exception("run %s is missing from the history", run.run_id)
+        parts.observer.history_failed()

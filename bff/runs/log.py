@@ -1,0 +1,139 @@
+"""Where a run's events live: the log that is written ahead of every delivery.
+
+The protocol has two editions: one process's memory (`bff/runs/memory.py`), and the one that
+several instances share (`bff/runs/valkey/`). Whatever must be decided in one step when a run begins
+- is this idempotency key known, is the session free, has the owner a slot left - is decided by
+`open`, so that no two requests can both win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from bff.errors import Overloaded
+from bff.events import Record
+from bff.runs.request import Idempotency, OnDisconnect
+
+Status = Literal["running", "complete", "cancelled", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is known of a run besides its events. Times are seconds since 1970."""
+
+    run_id: str
+    owner: str
+    session_id: str
+    agent_session_id: str
+    message: str = field(repr=False)
+    request_id: str
+    created_at: float
+    on_disconnect: OnDisconnect = "continue"
+    status: Status = "running"
+    last_event_id: int = 0
+    ended_at: float | None = None
+    settled: bool = True
+    """False while the run's owner may still be writing what it delivered without the log."""
+
+    def after(self, seen: int) -> int:
+        """Where a client goes on that has seen event `seen`. Raises `ValueError` for no event.
+
+        A client can be ahead of a log that was away while its owner went on: then `Overloaded` is
+        raised until the owner has caught up, or the end is told once more if it never can.
+        """
+        if seen <= self.last_event_id:
+            return seen
+        if self.status == "interrupted":
+            return self.last_event_id - 1
+        if not self.settled:
+            raise Overloaded(retry_after_seconds=1)
+        raise ValueError(seen)
+
+
+class Superseded(Exception):
+    """Another process has ended this run; its owner must not write any more."""
+
+
+class Owner(Protocol):
+    """The process that owns runs, as the log sees it. None of these may block."""
+
+    def cancel_requested(self, run_id: str) -> None:
+        """Somebody, on whichever task, wants this run stopped."""
+        ...
+
+    def superseded(self, run_id: str) -> None:
+        """This process no longer owns the run: abort it without another word."""
+        ...
+
+    def interrupted(self, run: Run) -> None:
+        """The log has just ended a dead task's run; its history is still to be written."""
+        ...
+
+
+class RunLog(Protocol):
+    """The runs of all owners and their events. Every call is inside one owner."""
+
+    def bind(self, owner: Owner) -> None:
+        """Say whom to tell of cancels and losses; called once, before anything else."""
+        ...
+
+    async def open(
+        self, run: Run, first: Record, *, idempotency: Idempotency | None, max_open: int
+    ) -> Run:
+        """Begin a run with its first event; returns `run`, or the earlier run of the same key.
+
+        Raises `SessionBusy`, `TooManyStreams` (the owner has `max_open` open runs), `Invalid` (the
+        key was used with another body), `Overloaded` (no room, or a key cannot be looked up).
+        """
+        ...
+
+    async def append(self, run: Run, records: Sequence[Record]) -> None:
+        """Keep the records; when it returns they may be delivered. Raises `Superseded`.
+
+        A cancelled call does not take them back: they are kept, and `close` comes after them.
+        """
+        ...
+
+    async def close(self, run: Run, last: Record, status: Status) -> None:
+        """Append the terminal record, free session and slot, begin the retention."""
+        ...
+
+    async def find(self, owner: str, run_id: str) -> Run | None:
+        """The run, or None if this owner has none of that id or its retention is over."""
+        ...
+
+    async def find_open(self, owner: str, session_id: str) -> Run | None:
+        """The run that is open in a session."""
+        ...
+
+    async def open_runs(self, owner: str) -> Sequence[Run]:
+        """All of the owner's open runs, on whichever task; those that are known, while degraded."""
+        ...
+
+    def follow(
+        self, run: Run, after: int, *, silence_seconds: float
+    ) -> AsyncGenerator[tuple[Record, ...], None]:
+        """Yield what comes behind event `after`, in batches, to the terminal record.
+
+        An empty batch says that nothing happened for `silence_seconds`. Records that are no longer
+        kept are named by one `gap` record.
+        """
+        ...
+
+    async def request_cancel(self, run: Run) -> None:
+        """Tell the run's owner to stop it; returns before it has."""
+        ...
+
+    async def join(self, run: Run) -> None:
+        """Count one more follower of a run that ends when the last of them leaves."""
+        ...
+
+    async def leave(self, run: Run) -> bool:
+        """Count one follower less; true if that was the last."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if runs are shared as they should be; raise a `Problem` while degraded."""
+        ...

@@ -1,0 +1,292 @@
+"""The run log of one process: plain memory, bounded per run and in all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
+
+from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
+from bff.events import Record, gap
+from bff.runs.log import Owner, Run, Status, Superseded
+from bff.runs.request import Idempotency
+
+MAX_EVENTS_PER_RUN = 20_000
+MAX_BYTES_PER_RUN = 8 * 1024 * 1024
+MAX_BYTES = 128 * 1024 * 1024
+"""For all runs of the process together."""
+BATCH = 256
+"""Most records a follower is handed at once."""
+
+
+class _Listener:
+    """One follower's waits for more. One timer serves many waits: a timer an event would cost more
+    than all else that is done for it."""
+
+    __slots__ = ("_deadline", "_loop", "_seconds", "_timer", "_waiter")
+
+    def __init__(self, silence_seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = silence_seconds
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Return when something was added, or after the silence."""
+        self._deadline = self._loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._ring)
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._ring)
+        else:
+            self.wake()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class _Kept:
+    """One run with the events that are kept of it."""
+
+    __slots__ = ("bytes", "followers", "key", "last_id", "listeners", "records", "run")
+
+    def __init__(self, run: Run, first: Record) -> None:
+        self.run = run
+        self.records = [first]
+        self.bytes = first.size + len(run.message) + 1000
+        self.followers = 0
+        self.key: tuple[str, str] | None = None
+        self.last_id = first.id
+        self.listeners: set[_Listener] = set()
+
+    def state(self) -> Run:
+        return replace(self.run, last_event_id=self.last_id)
+
+    def add(self, records: Sequence[Record]) -> int:
+        size = sum(record.size for record in records)
+        self.records.extend(records)
+        self.bytes += size
+        self.last_id = records[-1].id
+        for listener in self.listeners:
+            listener.wake()
+        return size
+
+    def drop(self, count: int) -> int:
+        """Forget the oldest records, never the last one; returns the bytes freed."""
+        count = max(0, min(count, len(self.records) - 1))
+        freed = sum(record.size for record in self.records[:count])
+        del self.records[:count]
+        self.bytes -= freed
+        return freed
+
+    def after(self, id: int) -> tuple[Record, ...]:
+        first = self.records[0].id
+        if id + 1 < first:
+            return (gap(id + 1, first - 1), *self.records[: BATCH - 1])
+        start = id + 1 - first
+        return tuple(self.records[start : start + BATCH])
+
+
+class MemoryRunLog:
+    """What `RunLog` asks, in memory.
+
+    Past the bounds the oldest events go first, those of ended runs before those of open ones; a
+    follower who still wanted them is told by a `gap`.
+    """
+
+    def __init__(
+        self,
+        *,
+        retention_seconds: float,
+        max_events_per_run: int = MAX_EVENTS_PER_RUN,
+        max_bytes_per_run: int = MAX_BYTES_PER_RUN,
+        max_bytes: int = MAX_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._retention_seconds = retention_seconds
+        self._max_events_per_run = max_events_per_run
+        self._max_bytes_per_run = max_bytes_per_run
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._runs: dict[tuple[str, str], _Kept] = {}
+        self._ended: OrderedDict[tuple[str, str], _Kept] = OrderedDict()  # oldest end first
+        self._whole: OrderedDict[tuple[str, str], _Kept] = OrderedDict()  # ended, never cut here
+        self._open: dict[str, dict[str, _Kept]] = {}  # owner -> session -> run
+        self._keys: dict[tuple[str, str], tuple[str, str]] = {}  # key -> fingerprint, run id
+        self.bytes = 0
+        self._owner: Owner | None = None
+
+    def __repr__(self) -> str:
+        running = sum(len(runs) for runs in self._open.values())
+        return f"<MemoryRunLog {running} running, {len(self._ended)} kept, {self.bytes} bytes>"
+
+    def bind(self, owner: Owner) -> None:
+        self._owner = owner
+
+    async def open(
+        self, run: Run, first: Record, *, idempotency: Idempotency | None, max_open: int
+    ) -> Run:
+        self._sweep()
+        key = (run.owner, idempotency.key) if idempotency else None
+        if idempotency and key in self._keys:
+            fingerprint, run_id = self._keys[key]
+            if fingerprint != idempotency.fingerprint:
+                message = "was used before with another body"
+                raise Invalid(errors=[{"field": "Idempotency-Key", "message": message}])
+            return self._runs[run.owner, run_id].run
+        open_runs = self._open.get(run.owner, {})
+        if run.session_id in open_runs:
+            raise SessionBusy(retry_after_seconds=1)
+        if len(open_runs) >= max_open:
+            raise TooManyStreams(retry_after_seconds=1)
+        kept = _Kept(replace(run, last_event_id=first.id), first)
+        if not self._make_room(kept.bytes):
+            raise Overloaded(retry_after_seconds=5)
+        self._runs[run.owner, run.run_id] = kept
+        self._open.setdefault(run.owner, {})[run.session_id] = kept
+        self.bytes += kept.bytes
+        if idempotency and key:
+            self._keys[key] = (idempotency.fingerprint, run.run_id)
+            kept.key = key
+        return kept.run
+
+    async def append(self, run: Run, records: Sequence[Record]) -> None:
+        kept = self._runs.get((run.owner, run.run_id))
+        if kept is None or kept.run.status != "running":
+            raise Superseded
+        self._add(kept, records)
+
+    async def close(self, run: Run, last: Record, status: Status) -> None:
+        kept = self._runs.get((run.owner, run.run_id))
+        if kept is None or kept.run.status != "running":
+            raise Superseded
+        self.bytes -= len(kept.run.message)
+        kept.bytes -= len(kept.run.message)
+        kept.run = replace(kept.run, status=status, ended_at=self._clock(), message="")
+        self._add(kept, [last])
+        mine = self._open[run.owner]
+        del mine[run.session_id]
+        if not mine:
+            del self._open[run.owner]
+        self._ended[run.owner, run.run_id] = self._whole[run.owner, run.run_id] = kept
+        self._sweep()
+
+    def _add(self, kept: _Kept, records: Sequence[Record]) -> None:
+        self.bytes += kept.add(records)
+        if len(kept.records) > self._max_events_per_run or kept.bytes > self._max_bytes_per_run:
+            # a tenth more than needed, so that this is not done for every event
+            self.bytes -= kept.drop(len(kept.records) - self._max_events_per_run * 9 // 10)
+            while kept.bytes > self._max_bytes_per_run and len(kept.records) > 1:
+                self.bytes -= kept.drop(max(1, len(kept.records) // 10))
+        if self.bytes > self._max_bytes:
+            self._make_room(0)
+
+    async def find(self, owner: str, run_id: str) -> Run | None:
+        kept = self._runs.get((owner, run_id))
+        return None if kept is None or self._over(kept) else kept.state()
+
+    async def find_open(self, owner: str, session_id: str) -> Run | None:
+        kept = self._open.get(owner, {}).get(session_id)
+        return kept.state() if kept else None
+
+    async def open_runs(self, owner: str) -> Sequence[Run]:
+        return [kept.state() for kept in self._open.get(owner, {}).values()]
+
+    async def follow(
+        self, run: Run, after: int, *, silence_seconds: float
+    ) -> AsyncGenerator[tuple[Record, ...], None]:
+        kept = self._runs.get((run.owner, run.run_id))
+        if kept is None:
+            return
+        listener = _Listener(silence_seconds)
+        kept.listeners.add(listener)
+        try:
+            while True:
+                batch = kept.after(after)
+                if batch:
+                    yield batch
+                    after = batch[-1].id
+                    if batch[-1].terminal:
+                        return
+                elif kept.run.status != "running":
+                    return
+                else:
+                    before = kept.last_id
+                    await listener.wait()
+                    if kept.last_id == before:
+                        yield ()
+        finally:
+            kept.listeners.discard(listener)
+            listener.close()
+
+    async def request_cancel(self, run: Run) -> None:
+        if self._owner:
+            self._owner.cancel_requested(run.run_id)
+
+    async def join(self, run: Run) -> None:
+        if kept := self._runs.get((run.owner, run.run_id)):
+            kept.followers += 1
+
+    async def leave(self, run: Run) -> bool:
+        kept = self._runs.get((run.owner, run.run_id))
+        if kept is None:
+            return False
+        kept.followers -= 1
+        return kept.followers <= 0
+
+    async def ping(self) -> None:
+        """Memory is always there."""
+
+    def _over(self, kept: _Kept) -> bool:
+        ended_at = kept.run.ended_at
+        return ended_at is not None and ended_at + self._retention_seconds <= self._clock()
+
+    def _sweep(self) -> None:
+        """Forget the runs whose retention is over."""
+        while self._ended:
+            place, kept = next(iter(self._ended.items()))
+            if not self._over(kept):
+                return
+            self._forget(place, kept)
+
+    def _forget(self, place: tuple[str, str], kept: _Kept) -> None:
+        del self._ended[place]
+        self._whole.pop(place, None)
+        del self._runs[place]
+        self.bytes -= kept.bytes
+        if kept.key:
+            del self._keys[kept.key]
+
+    def _make_room(self, wanted: int) -> bool:
+        """Free memory until `wanted` bytes fit; false if even the open runs alone are too much."""
+        # never a look at all that is kept: a full log is asked for room with every event
+        while self._whole and self.bytes + wanted > self._max_bytes:
+            _, kept = self._whole.popitem(last=False)
+            self.bytes -= kept.drop(len(kept.records))
+        while self._ended and self.bytes + wanted > self._max_bytes:
+            place, kept = next(iter(self._ended.items()))
+            self._forget(place, kept)
+        running = (kept for runs in self._open.values() for kept in runs.values())
+        for kept in sorted(running, key=lambda kept: -kept.bytes):
+            if self.bytes + wanted <= self._max_bytes:
+                return True
+            self.bytes -= kept.drop(len(kept.records) // 2)
+        return self.bytes + wanted <= self._max_bytes

@@ -1,0 +1,158 @@
+"""The connection itself: TLS, credentials, a slow network, a server that is no server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from bff.errors import Overloaded
+from tests.runs.valkey.conftest import StartTask
+from tests.runs.valkey.tasks import until
+from tests.runs.valkey.valkey import Valkey
+
+
+class Relay:
+    """Stands between a task and a server; `delay` seconds are added to what the server says."""
+
+    def __init__(self, port: int) -> None:
+        self.delay = 0.0
+        self.port = 0
+        self._to = port
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Relay]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        there, to = await asyncio.open_connection("127.0.0.1", self._to)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pass(reader, to, delayed=False))
+                group.create_task(self._pass(there, writer, delayed=True))
+        except* OSError:
+            pass
+        finally:
+            to.close()
+            writer.close()
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, delayed: bool
+    ) -> None:
+        while data := await reader.read(65_536):
+            if delayed and self.delay:
+                await asyncio.sleep(self.delay)
+            writer.write(data)
+            await writer.drain()
+        with suppress(OSError):
+            writer.close()
+
+
+async def test_tls__is_spoken_and_checked(
+    own: Valkey, start_task: StartTask, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with Relay(own.port).serve(context) as relay:
+        url = f"rediss://127.0.0.1:{relay.port}"
+        trusting = await start_task(f"{url}?ssl_ca_certs={tmp_path}/ca.pem")
+        await trusting.log.ping()
+        run = await trusting.begin("run")
+        plain = await start_task(own.url)
+        assert (await plain.find(run)).run_id == "run"
+
+        distrusting = await start_task(url)
+        with pytest.raises(Overloaded):
+            await distrusting.log.ping()
+        await trusting.die()
+
+
+async def test_a_password__is_used_and_never_told(
+    valkey: Valkey, start_task: StartTask, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "bff")
+    # as docs/valkey.md has it: more than this the service never needs
+    rules = "on >Canary-1 ~bff:* &bff:* +@all -@admin -@dangerous"
+    assert valkey.tell(f"ACL SETUSER bff {rules}") == "+OK"
+    scheme = valkey.url.partition(":")[0]
+    right = await start_task(f"{scheme}://bff:Canary-1@127.0.0.1:{valkey.port}")
+    run = await right.begin("run", key="key", on_disconnect="cancel")
+    other = await start_task(f"{scheme}://bff:Canary-1@127.0.0.1:{valkey.port}")
+    live = asyncio.create_task(other.read(run))
+    await other.log.join(run)
+    await right.say(run, 2, 3)
+    await other.log.request_cancel(run)
+    await until(lambda: right.told.cancels != [])
+    await right.end(run, 4)
+    assert len(await live) == 4
+    assert (await other.limiter.take("owner")).remaining == 99
+    await right.log.ping()
+
+    wrong = await start_task(f"{scheme}://bff:Canary-2@127.0.0.1:{valkey.port}")
+    with pytest.raises(Overloaded):
+        await wrong.log.ping()
+    assert "is not there" in caplog.text
+    assert "Canary" not in caplog.text + repr(right.log) + repr(wrong.log)
+
+
+async def test_a_slow_server__is_as_good_as_gone_until_it_is_quick_again(
+    own: Valkey, start_task: StartTask
+) -> None:
+    async with Relay(own.port).serve() as relay:
+        task = await start_task(f"redis://127.0.0.1:{relay.port}")
+        run = await task.begin("run")
+        relay.delay = 0.6
+        await task.say(run, 2)
+        began = asyncio.get_running_loop().time()
+        for id in range(3, 50):
+            await task.say(run, id)
+            assert (await task.limiter.take("owner")).limit == 100
+        with pytest.raises(Overloaded):
+            await task.log.ping()
+        assert asyncio.get_running_loop().time() - began < 0.6
+
+        relay.delay = 0.0
+        async with asyncio.timeout(8):
+            while True:
+                with suppress(Overloaded):
+                    await task.log.ping()
+                    break
+                await asyncio.sleep(0.02)
+        other = await start_task(own.url)
+        await task.end(run, 50)
+        assert [item.id for item in await other.read(run)] == list(range(1, 51))
+        await task.die()
+
+
+async def test_something_else_on_the_port__is_no_server(start_task: StartTask) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        task = await start_task(f"redis://127.0.0.1:{port}")
+        with pytest.raises(Overloaded):
+            await task.log.ping()
+        await task.say(await task.begin("run"), 2, 3)
