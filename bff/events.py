@@ -1,7 +1,7 @@
 """The vocabulary of a run, and its native JSON both ways.
 
 A run is a numbered list of events; every protocol the service speaks is a view of that list.
-Agents of any dialect are decoded into these nine shapes, once, and nothing behind this module knows
+Agents of any dialect are decoded into these shapes, once, and nothing behind this module knows
 what an agent sent. An event is rendered to JSON once, when it is numbered (`record`), and that text
 is what every follower, log and cache passes on.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any, Literal
@@ -18,7 +18,8 @@ from typing import Any, Literal
 JSON = Any
 """What `json.loads` returns."""
 
-RunEnd = Literal["complete", "cancelled"]
+RunEnd = Literal["complete", "cancelled", "input_required"]
+InputKind = Literal["approval", "input", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +64,72 @@ class ToolEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What the agent cites."""
+
+    url: str
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file the agent made: at a `url`, or whole in `data` (base64)."""
+
+    mime_type: str
+    url: str | None = None
+    data: str | None = None
+    filename: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Custom:
-    """A frame of the agent's that is none of the others: kept, never dropped."""
+    """A frame of the agent's that is none of the others: kept, never dropped.
+
+    `name` is the frame's own, where it has one: AG-UI's type, a `data-…` part's name.
+    """
 
     value: JSON
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """The call that a question is about."""
+
+    id: str
+    name: str
+    args: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A question of the agent's: the run ends with it, and a later run brings the answer.
+
+    `approval` asks whether `tool` may be used, `input` asks for what `schema` (JSON Schema)
+    describes, `tool` is a call that the client has to run. `value` is what the agent gave, whole;
+    `expires_at` is RFC 3339.
+    """
+
+    id: str
+    kind: InputKind
+    message: str | None = None
+    tool: ToolUse | None = None
+    schema: JSON = None
+    value: JSON = None
+    expires_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """Terminal: the run ended as it should.
 
-    Usage, where known, is `input_tokens`, `output_tokens` and `total_tokens`.
+    Usage, where known, is `input_tokens`, `output_tokens` and `total_tokens`. A run that ended in
+    questions is `input_required`, and `inputs` holds all that are open.
     """
 
     status: RunEnd = "complete"
     usage: Mapping[str, int] | None = None
+    inputs: Sequence[Input] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +147,20 @@ class Gap:
     last: int
 
 
-Event = Start | Message | Thinking | ToolStart | ToolEnd | Custom | Done | Failed | Gap
+Event = (
+    Start
+    | Message
+    | Thinking
+    | ToolStart
+    | ToolEnd
+    | Source
+    | File
+    | Custom
+    | Input
+    | Done
+    | Failed
+    | Gap
+)
 
 
 class Record:
@@ -157,7 +222,10 @@ NAMES: Mapping[type[Event], str] = {
     Thinking: "thinking",
     ToolStart: "tool_start",
     ToolEnd: "tool_end",
+    Source: "source",
+    File: "file",
     Custom: "custom",
+    Input: "input",
     Done: "done",
     Failed: "error",
     Gap: "gap",
@@ -176,15 +244,60 @@ def encode(event: Event) -> str:
         case ToolEnd(id, tool, result, error):
             outcome = {"result": result} if error is None else {"error": error}
             return dumps({"id": id, "tool": tool, **outcome})
-        case Custom(value):
-            return dumps({"value": value})
-        case Done(status, usage):
-            fields = {"status": status} if usage is None else {"status": status, "usage": usage}
-            return dumps(fields)
+        case Source(url, title):
+            return dumps(_present({"url": url, "title": title}))
+        case File(mime_type, url, data, filename):
+            where = {"url": url, "data": data}
+            return dumps(_present({**where, "mimeType": mime_type, "filename": filename}))
+        case Custom(value, name):
+            return dumps({"value": value} if name is None else {"name": name, "value": value})
+        case Input():
+            return dumps(input_fields(event))
+        case Done(status, usage, inputs):
+            end = _present({"status": status, "usage": usage})
+            return dumps({**end, "inputs": [input_fields(i) for i in inputs]} if inputs else end)
         case Failed(problem):
             return dumps(problem)
         case Gap(first, last):
             return dumps({"from": first, "to": last})
+
+
+def input_fields(question: Input) -> dict[str, JSON]:
+    """A question as JSON has it, in events, replies and problem documents alike."""
+    tool = question.tool and {
+        "id": question.tool.id,
+        "name": question.tool.name,
+        "args": question.tool.args,
+    }
+    return _present(
+        {
+            "id": question.id,
+            "kind": question.kind,
+            "message": question.message,
+            "tool": tool,
+            "schema": question.schema,
+            "value": question.value,
+            "expires_at": question.expires_at,
+        }
+    )
+
+
+def input_of(fields: Mapping[str, JSON]) -> Input:
+    """The question that `input_fields` wrote."""
+    tool = fields.get("tool")
+    return Input(
+        id=fields["id"],
+        kind=fields["kind"],
+        message=fields.get("message"),
+        tool=None if tool is None else ToolUse(tool["id"], tool["name"], tool["args"]),
+        schema=fields.get("schema"),
+        value=fields.get("value"),
+        expires_at=fields.get("expires_at"),
+    )
+
+
+def _present(fields: dict[str, JSON]) -> dict[str, JSON]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def decode(name: str, data: str) -> Event:
@@ -202,8 +315,13 @@ _DECODERS: Mapping[str, Callable[[dict[str, JSON]], Event]] = {
     "thinking": lambda f: Thinking(f["content"]),
     "tool_start": lambda f: ToolStart(f["id"], f["tool"], f["args"]),
     "tool_end": lambda f: ToolEnd(f["id"], f["tool"], f.get("result"), f.get("error")),
-    "custom": lambda f: Custom(f["value"]),
-    "done": lambda f: Done(f["status"], f.get("usage")),
+    "source": lambda f: Source(f["url"], f.get("title")),
+    "file": lambda f: File(f["mimeType"], f.get("url"), f.get("data"), f.get("filename")),
+    "custom": lambda f: Custom(f["value"], f.get("name")),
+    "input": lambda f: input_of(f),
+    "done": lambda f: Done(
+        f["status"], f.get("usage"), tuple(input_of(item) for item in f.get("inputs", ()))
+    ),
     "error": Failed,
     "gap": lambda f: Gap(f["from"], f["to"]),
 }
@@ -256,7 +374,7 @@ def _finite(value: JSON) -> JSON:
 
 
 class Transcript:
-    """A run's answer so far: the events folded into text, tool calls and usage.
+    """A run's answer so far: the events folded into text, tool calls, questions and usage.
 
     `size` counts what is held, in characters; past `limit` the text is cut and `whole` is false.
     """
@@ -265,6 +383,7 @@ class Transcript:
         self._text: list[str] = []
         self._tools: dict[str, dict[str, JSON]] = {}
         self._limit = limit
+        self._inputs: dict[str, Input] = {}
         self.size = 0
         self.whole = True
         self.end: Done | Failed | None = None
@@ -281,6 +400,8 @@ class Transcript:
                 if self._fits(len(result or error or "")):
                     call = self._tools.setdefault(id, {"id": id, "tool": tool, "args": {}})
                     call.update({"result": result} if error is None else {"error": error})
+            case Input(id):
+                self._inputs[id] = event
             case Done() | Failed():
                 self.end = event
             case Gap():
@@ -301,6 +422,11 @@ class Transcript:
     @property
     def tool_calls(self) -> list[dict[str, JSON]]:
         return list(self._tools.values())
+
+    @property
+    def inputs(self) -> Sequence[Input]:
+        """The agent's questions, in the order they were asked; all are open when the run ends."""
+        return tuple(self._inputs.values())
 
     @property
     def usage(self) -> Mapping[str, int] | None:

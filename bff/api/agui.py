@@ -8,6 +8,7 @@ that none ever repeats within a thread. docs/protocols.md has a transcript.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -26,7 +27,19 @@ from bff.api.foreign_messages import (
 )
 from bff.api.start_run import run_request
 from bff.api.streaming import stream_run
-from bff.events import Custom, Done, Failed, Gap, Record, ToolEnd, ToolStart, dumps
+from bff.events import (
+    Custom,
+    Done,
+    Failed,
+    File,
+    Gap,
+    Input,
+    Record,
+    Source,
+    ToolEnd,
+    ToolStart,
+    dumps,
+)
 from bff.identity.principals import foreign_id
 from bff.runs.log import Run
 
@@ -126,10 +139,12 @@ class AgUiEncoder:
                 # a result whose call never came (it was in a gap, say) is given one
                 opening = "" if id in self._calls else self._call(id, tool, {})
                 return opening + self._result(id, (result if error is None else error) or "")
-            case Custom(value):
-                return _event("CUSTOM", name="custom", value=value)
+            case Source() | File() | Input():
+                return _event("CUSTOM", name=record.name, value=json.loads(record.data))
+            case Custom(value, name):
+                return _event("CUSTOM", name=name or "custom", value=value)
             case Done(status, usage):
-                return self._finish(status == "complete", usage)
+                return self._finish(status != "cancelled", usage)
             case Failed(problem):
                 return self._fail(problem["error"]["message"], problem["code"])
             case Gap(first, last):

@@ -28,7 +28,20 @@ from bff.api.foreign_messages import (
 from bff.api.runs import run_state
 from bff.api.start_run import run_request
 from bff.api.streaming import stream_run
-from bff.events import Custom, Done, Failed, Gap, Record, ToolEnd, ToolStart, dumps
+from bff.events import (
+    Custom,
+    Done,
+    Failed,
+    File,
+    Gap,
+    Input,
+    Record,
+    Source,
+    ToolEnd,
+    ToolStart,
+    dumps,
+    input_fields,
+)
 from bff.identity.principals import foreign_id
 from bff.runs.log import Run
 
@@ -159,8 +172,17 @@ class UIEncoder:
                 opening = "" if id in self._tools else self._call(id, tool, {})
                 self._tools.discard(id)
                 return opening + _outcome(id, result, error)
-            case Custom(value):
-                return _part({"type": "data-custom", "data": value})
+            case Source(url, title):
+                cited = {"type": "source-url", "sourceId": f"source-{record.id}", "url": url}
+                return _part(cited if title is None else {**cited, "title": title})
+            case File(mime_type, url, data):
+                url = url or f"data:{mime_type};base64,{data}"
+                return _part({"type": "file", "url": url, "mediaType": mime_type})
+            case Custom(value, name):
+                kind = name if name and name.startswith("data-") else "data-custom"
+                return _part({"type": kind, "data": value})
+            case Input():
+                return _part({"type": "data-input", "data": input_fields(record.event)})
             case Gap(first, last):
                 return _part({"type": "data-gap", "data": {"from": first, "to": last}})
             case Done("cancelled"):

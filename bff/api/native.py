@@ -15,7 +15,7 @@ from bff.api.body import read_model
 from bff.api.start_run import raise_failure, run_request
 from bff.api.streaming import NativeEncoder, run_headers, stream_run
 from bff.errors import Invalid
-from bff.events import Transcript, dumps
+from bff.events import Transcript, dumps, input_fields
 from bff.runs.log import Run
 from bff.runs.request import Idempotency, OnDisconnect, RunRequest
 from bff.settings import MAX_MESSAGE_CHARACTERS
@@ -75,6 +75,8 @@ def answer(run: Run, transcript: Transcript) -> dict[str, object]:
         "run_id": run.run_id,
         "tool_calls": transcript.tool_calls,
     }
+    if transcript.inputs:
+        body["inputs"] = [input_fields(question) for question in transcript.inputs]
     if transcript.usage is not None:
         body["usage"] = transcript.usage
     return body

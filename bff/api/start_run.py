@@ -47,7 +47,7 @@ def raise_failure(run: Run, transcript: Transcript) -> None:
     """Raise what kept the run from being complete, as a problem of the request."""
     headers = run_headers(run)
     match transcript.end:
-        case Done("complete") if transcript.whole:
+        case Done("complete" | "input_required") if transcript.whole:
             return
         case Done("cancelled"):
             raise RunCancelled(agent_called=True, headers=headers)

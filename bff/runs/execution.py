@@ -153,6 +153,8 @@ class RunExecution:
         match error:
             case None:
                 done = self._call.result()
+                if inputs := self._transcript.inputs:
+                    done = Done("input_required", done.usage, inputs)
                 return done.status, done
             case Superseded():
                 raise error

@@ -16,7 +16,7 @@ from bff.errors import Overloaded
 from bff.events import Record
 from bff.runs.request import Idempotency, OnDisconnect
 
-Status = Literal["running", "complete", "cancelled", "failed", "interrupted"]
+Status = Literal["running", "complete", "cancelled", "failed", "input_required", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,21 @@ async def test_a_run__calls_the_agent_once_with_derived_ids_only() -> None:
     assert (prompt.session_id, prompt.actor_id) == ("a" * 64, "owner")
 
 
+async def test_a_run_with_questions__ends_in_all_of_them_and_frees_its_session() -> None:
+    first, second = Input("i-1", "approval", value={"amount": 10}), Input("i-2", "input")
+    parts = house([[Message("Wait.")], [first, second], [first], [Done()]])
+    async with parts.runs() as runs:
+        follower = await runs.start(ORDER)
+        records = await read(follower)
+        run = await runs.find("owner", follower.run.run_id)
+        again = await runs.start(ORDER)
+        await read(again)
+
+    assert records[-1].event == Done("input_required", None, (first, second))
+    assert run.status == "input_required"
+    assert parts.history.turns[0].status == "input_required"
+
+
 async def test_a_second_follower__gets_the_same_from_any_point() -> None:
     async with house().runs() as runs:
         follower = await runs.start(ORDER)

@@ -158,7 +158,7 @@ class OpenAIEncoder:
 
     def _end(self, record: Record) -> str:
         match record.event:
-            case Done("complete", usage):
+            case Done("complete" | "input_required", usage):
                 end = self._chunk("{}", '"stop"')
                 if self._include_usage:
                     end += f'{self._head}"choices":[],"usage":{dumps(tokens(usage))}}}\n\n'

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bff.events import Custom, Message, Start, Thinking, ToolStart
+from bff.events import InputKind, Message, RunEnd, Start, Thinking, ToolStart
 from bff.history import TITLE_CHARACTERS
 from bff.runs.log import Status
 
@@ -73,6 +73,26 @@ class ToolCall(Shape):
     error: str = ""
 
 
+class QuestionedTool(Shape):
+    """The tool call that a question is about."""
+
+    id: str
+    name: str
+    args: Any
+
+
+class Question(Shape):
+    """A question of the agent's; a request with `resume` answers it."""
+
+    id: str
+    kind: InputKind
+    message: str = ""
+    tool: QuestionedTool | None = None
+    schema_: Annotated[Any, Field(alias="schema", description="JSON Schema of the answer.")] = None
+    value: Annotated[Any, Field(description="What the agent gave, whole.")] = None
+    expires_at: Time = ""
+
+
 class ChatAnswer(Shape):
     """The whole answer."""
 
@@ -80,6 +100,7 @@ class ChatAnswer(Shape):
     session_id: str
     run_id: str
     tool_calls: list[ToolCall]
+    inputs: list[Question] = []
     usage: Usage | None = None
 
 
@@ -256,10 +277,34 @@ class ToolEnded(Shape):
 
 
 class Finished(Shape):
-    """The run ended as it should."""
+    """The run ended as it should; with `input_required`, in the questions of `inputs`."""
 
-    status: Literal["complete", "cancelled"]
+    status: RunEnd
     usage: Usage | None = None
+    inputs: list[Question] = []
+
+
+class CitedSource(Shape):
+    """What the agent cites."""
+
+    url: str
+    title: str = ""
+
+
+class MadeFile(Shape):
+    """A file the agent made: at `url`, or whole in `data`."""
+
+    url: str = ""
+    data: Annotated[str, Field(description="Base64.")] = ""
+    mimeType: str
+    filename: str = ""
+
+
+class Kept(Shape):
+    """A frame of the agent's that is none of the others."""
+
+    name: Annotated[str, Field(description="The frame's own, where it has one.")] = ""
+    value: Any
 
 
 class Lost(Shape):
@@ -275,7 +320,10 @@ EVENT_DATA: dict[str, Any] = {
     "thinking": Thinking,
     "tool_start": ToolStart,
     "tool_end": ToolEnded,
-    "custom": Custom,
+    "source": CitedSource,
+    "file": MadeFile,
+    "custom": Kept,
+    "input": Question,
     "done": Finished,
     "error": Problem,
     "gap": Lost,
@@ -287,6 +335,9 @@ IN_STREAMS: tuple[type[BaseModel], ...] = (
     UIMessagePart,
     AgUiEvent,
     ToolEnded,
+    CitedSource,
+    MadeFile,
+    Kept,
     Finished,
     Problem,
     Lost,
