@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bff.errors import AgentThrottled, Draining, Invalid, NotFound, SessionBusy, TooManyStreams
-from bff.events import Custom, Done, Event, Failed, Message, Record, ToolEnd, ToolStart
+from bff.events import Custom, Done, Event, Failed, Input, Message, Record, ToolEnd, ToolStart
 from bff.runs import Follower, Runs
 from bff.runs.log import Run
 from bff.runs.memory import MemoryRunLog
