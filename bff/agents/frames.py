@@ -142,11 +142,21 @@ class EventStream:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
+            if self._data and value[:1] in _VALUE_STARTS:
+                self._early(frames)
             self._size += len(value) + 1  # lines without anything on them are kept too
             check_size(self._size)
             self._data.append(value)
         elif field == b"event":
+            if self._data:
+                self._early(frames)
             self._name = value.decode("utf-8", "replace")
+
+    def _early(self, frames: list[Frame]) -> None:
+        """Dispatch a value that is whole though no blank line followed: some agents forget it."""
+        text = self._data[0].decode("utf-8", "replace")
+        if not self._raw and len(self._data) == 1 and _is_whole(text):
+            frames.append(self._frame())
 
     def _frame(self) -> Frame:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
@@ -305,6 +315,11 @@ def parse(text: str) -> JSON:
     return value
 
 
+def _is_whole(text: str) -> bool:
+    return text[:1] in '{["' and parse(text) is not text
+
+
+_VALUE_STARTS = (b"{", b"[", b'"')
 _JSON_STARTS = frozenset('{["ntf')
 
 

@@ -175,14 +175,18 @@ async def _answered(
         except (aiohttp.ClientError, OSError) as error:
             raise _broken(error) from error
         else:
-            encoding = response.headers.get("Content-Encoding", "identity")
-            if 200 <= response.status < 300 and encoding == "identity":
+            encoding = response.headers.get("Content-Encoding", "").strip().lower()
+            if 200 <= response.status < 300 and encoding in _UNCOMPRESSED:
                 return response
             response.close()
             pause = next(waits, None) if _did_not_happen(response) else None
             if pause is None:
                 raise _refused(response, advice)
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+
+
+_UNCOMPRESSED = frozenset({"", "identity", "none", "utf-8"})
+"""What servers write where nothing is compressed; only the first two are HTTP's own words."""
 
 
 def _did_not_happen(response: aiohttp.ClientResponse) -> bool:

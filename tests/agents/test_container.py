@@ -175,8 +175,9 @@ async def test_failure__comes_after_what_the_agent_said() -> None:
     assert text(events) == "Half an answer"
 
 
-async def test_encoding_identity__is_none() -> None:
-    async with playing(*reply(200, b'"Hi"', Content_Encoding="identity")) as (agent, _):
+@pytest.mark.parametrize("encoding", ["identity", "Identity", "none", "None", "UTF-8"])
+async def test_encoding_that_is_none__is_read(encoding: str) -> None:
+    async with playing(*reply(200, b'"Hi"', Content_Encoding=encoding)) as (agent, _):
         assert text(await collect(agent)) == "Hi"
 
 

@@ -45,9 +45,15 @@ def is_error(frame: dict[str, JSON]) -> str | None:
         kind = frame.get("error_type")
         named = isinstance(kind, str) and re.fullmatch(r"[A-Za-z_][\w.]{0,63}", kind)
         return f"an in-band error ({kind})" if named else "an in-band error"
-    if wrong is True or frame.get("status") in ("error", "failed"):
+    if wrong is True or (
+        frame.get("status") in ("error", "failed") and _PARTS.isdisjoint(frame.keys())
+    ):
         return "an in-band error (status)"
     return None
+
+
+_PARTS = frozenset({"tool", "tool_name", "toolName", "step", "task", "node", "attempt"})
+"""An object that names one of these reports about that part; the run may well go on."""
 
 
 def text_of(value: JSON) -> str | None:
@@ -121,6 +127,7 @@ def beside(frame: dict[str, JSON], key: str) -> dict[str, JSON]:
 
 
 _FIELDS = ("event:", "data:", "id:", "retry:", ":")
+_COMMENT = re.compile(r"(?:: ?(?:keep-?alive|heartbeat|ping)[^\r\n]*(?:\r?\n){2})+", re.IGNORECASE)
 
 
 def inner_events(text: str) -> list[Frame] | None:
@@ -129,8 +136,8 @@ def inner_events(text: str) -> list[Frame] | None:
         return None
     if not all(not line or line.startswith(_FIELDS) for line in re.split("\r?\n", text)):
         return None
-    if all(not line or line.startswith(":") for line in text.split("\n")) and "\n" in text:
-        return []  # a comment: some send it to keep the stream alive
+    if _COMMENT.fullmatch(text):
+        return []  # some send it to keep the stream alive; a bare colon is a token of an answer
     reader = EventStream()
     frames = reader.feed(text.encode("utf-8", "surrogatepass"))
     if frames:

@@ -116,6 +116,10 @@ class TestText:
     def test_line_ends_and_separators__stay(self) -> None:
         assert text(said("a\r\n", "\u2028", "b\x85\x0b", "\r")) == "a\r\n\u2028b\x85\x0b\r"
 
+    @pytest.mark.parametrize("token", [":", ":\n", ":\n\n", ": \n\n", ":smile:\n", ": a\n\n", "\n"])
+    def test_colons_and_line_ends__are_text(self, token: str) -> None:
+        assert text(said("1. open", token, "read", token)) == f"1. open{token}read{token}"
+
     def test_numbers__are_text(self) -> None:
         assert text(said(15, " * ", 23, " = ", 345)) == "15 * 23 = 345"
         assert text(said({"result": 345})) == "345"
@@ -240,6 +244,17 @@ class TestErrors:
     )
     def test_absent_errors__are_none(self, fine: dict[str, object]) -> None:
         assert text(said({"content": "Hi", **fine})) == "Hi"
+
+    @pytest.mark.parametrize(
+        "step",
+        [
+            {"type": "tool_status", "tool": "search", "status": "failed", "attempt": 1},
+            {"step": "search", "status": "error", "message": "once more"},
+            {"node": "writer", "status": "failed"},
+        ],
+    )
+    def test_failed_step__is_no_failed_answer(self, step: dict[str, object]) -> None:
+        assert said(step, "Hi")[-1] == Message("Hi")
 
     def test_failed_tool__is_no_failed_answer(self) -> None:
         events = said(ai(tool_calls=[CALL]), result("no such file", status="error"), "Sorry")
