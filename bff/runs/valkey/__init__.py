@@ -55,9 +55,9 @@ async def open_valkey(settings: Settings, *, timing: Timing = TIMING) -> AsyncIt
         call_seconds=timing.call_seconds,
         slack_seconds=timing.slack_seconds,
     )
-    requests, limits, chores = Lane(server), Lane(server), Lane(server)
+    requests, limits, chores, judging = [Lane(server) for _ in range(4)]
     log = ValkeyRunLog(
-        server=server, lane=requests, task=task, timing=timing,
+        server=server, lane=requests, judging=judging, task=task, timing=timing,
         retention_seconds=retention_seconds, epochs=epochs,
     )  # fmt: skip
     upkeep = Upkeep(
@@ -69,8 +69,8 @@ async def open_valkey(settings: Settings, *, timing: Timing = TIMING) -> AsyncIt
         if not await server.look():
             logger.warning("%r: runs and limits are this task's own meanwhile", server)
         async with running(
-            server.watch, requests.work, limits.work, chores.work, log.writer.work,
-            upkeep.tick, messages.listen,
+            server.watch, requests.work, limits.work, chores.work, judging.work, log.writer.work,
+            upkeep.tick, upkeep.judge, messages.listen,
         ):  # fmt: skip
             try:
                 yield Shared(log, limits, lambda: upkeep.tasks)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 
 from bff.errors import FieldError, Invalid, Overloaded, SessionBusy, TooManyStreams
 from bff.events import Record
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
-from bff.runs.valkey.connection import Call
+from bff.runs.valkey.connection import Call, Unreachable
 from bff.runs.valkey.data_loss import Epochs
 from bff.runs.valkey.keys import RunKeys
 from bff.runs.valkey.replica import Owned, entry
@@ -119,21 +120,22 @@ class Opener:
 
     def withdrawals(self) -> list[Call]:
         """The calls that see to it; `withdrew` says that they were made."""
-        return [
-            Call(
-                scripts.FORGET,
-                (
-                    owned.keys.leases,
-                    owned.keys.open,
-                    owned.keys.run,
-                    owned.keys.log,
-                    owned.keys.followers,
-                    owned.idempotency_key,
-                ),
-                (owned.keys.member, self._task, owned.session),
-            )
-            for owned in self._withdrawn.values()
-        ]
+        return [self._withdrawal(owned) for owned in self._withdrawn.values()]
+
+    async def withdraw_now(self, owned: Owned) -> None:
+        """As `withdraw`, and wait for it: the session is free again."""
+        self.withdraw(owned)
+        with suppress(Unreachable):
+            await self._lane.run(self._withdrawal(owned))
+            self._withdrawn.pop(owned.keys.member, None)
+
+    def _withdrawal(self, owned: Owned) -> Call:
+        keys = owned.keys
+        return Call(
+            scripts.FORGET,
+            (keys.leases, keys.open, keys.run, keys.log, keys.followers, owned.idempotency_key),
+            (keys.member, self._task, owned.session),
+        )
 
     def withdrew(self, count: int) -> None:
         for member in list(self._withdrawn)[:count]:

@@ -129,7 +129,17 @@ class Upkeep:
         for (_, took), reply in zip(work, await asyncio.gather(*replies), strict=True):
             if (more := took(reply)) is not None:
                 await more
-        await self._log.judge.judge_suspects()
+
+    async def judge(self) -> None:
+        """End the runs of dead tasks, until cancelled.
+
+        In a loop and on a connection of its own: however many they are and however slow the server
+        is, no lease of ours waits for it.
+        """
+        while True:
+            await asyncio.sleep(self._timing.tick_seconds)
+            with suppress(Unreachable):
+                await self._log.judge.judge_suspects()
 
     async def leave(self) -> None:
         """Give up this task's share of the limits, once the server has all that we have."""

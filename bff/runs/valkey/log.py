@@ -7,6 +7,7 @@ away the process's own log is all there is.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -42,6 +43,7 @@ class ValkeyRunLog:
         *,
         server: Server,
         lane: Lane,
+        judging: Lane,
         task: str,
         timing: Timing,
         retention_seconds: float,
@@ -52,7 +54,7 @@ class ValkeyRunLog:
         self.owned: dict[str, Owned] = {}
         """By member. Ended ones stay for the retention: they can be restored too."""
         self.judge = Judge(
-            server=server, lane=lane, timing=timing, retention_seconds=retention_seconds
+            server=server, lane=judging, timing=timing, retention_seconds=retention_seconds
         )
         self.opener = Opener(
             lane=lane, judge=self.judge, epochs=epochs, task=task, timing=timing, ttl_ms=ttl
@@ -100,7 +102,7 @@ class ValkeyRunLog:
                 raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
         else:
             owned.acked = first.id
-            await self._abandon_session(run)
+            await self._free_session(run)
             max_open = ANY_NUMBER
         try:
             opened = await self.local.open(
@@ -110,6 +112,10 @@ class ValkeyRunLog:
             if asked:
                 self.opener.withdraw(owned)
             raise
+        if opened.run_id != run.run_id:
+            # the server has lost the key, and our own log still has its run
+            await self.opener.withdraw_now(owned)
+            return opened
         self.owned[owned.keys.member] = owned
         if owned.behind:
             self.writer.see_to(owned)
@@ -122,10 +128,18 @@ class ValkeyRunLog:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS)
         return run
 
-    async def _abandon_session(self, run: Run) -> None:
-        """The server says the session is free: a run that we still have in it is not ours now."""
+    async def _free_session(self, run: Run) -> None:
+        """The server says the session is free: a run that we still have in it has ended there.
+
+        Mostly it ended as we asked, and only the reply is still on its way.
+        """
         if stale := await self.local.find_open(run.owner, run.session_id):
-            await self.writer.lose(self.owned[run_keys(stale.owner, stale.run_id).member])
+            owned = self.owned[run_keys(stale.owner, stale.run_id).member]
+            if owned.ending is None:
+                await self.writer.lose(owned)
+            else:
+                with suppress(Superseded):
+                    await asyncio.shield(owned.ending)
 
     async def append(self, run: Run, records: Sequence[Record]) -> None:
         if (owned := self._mine(run)) is None:

@@ -77,6 +77,11 @@ class Owned:
         return not self.known or self.acked < self.copied
 
     @property
+    def ending(self) -> asyncio.Future[None] | None:
+        """Done when the run's end has been taken, if it is on its way."""
+        return self.jobs[-1].done if self.jobs and self.jobs[-1].status else None
+
+    @property
     def idempotency_key(self) -> str:
         """The key's name; the run's own where there is none, since a script names its keys."""
         if self.idempotency is None:

@@ -11,8 +11,8 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 from bff.events import Record
@@ -90,12 +90,7 @@ class Writer:
                 del self._queue[owned]
             if not self._queue:
                 self._ready.clear()
-            try:
-                await self._write(batch)
-            except Exception:
-                logger.exception("the log could not be written")
-                for owned in batch:
-                    await self.lose(owned)
+            await self._write(batch)
 
     async def _write(self, batch: Sequence[Owned]) -> None:
         appends: list[tuple[Owned, Sequence[Record]]] = []
@@ -106,12 +101,13 @@ class Writer:
                 if room <= 0:
                     self.see_to(owned)  # next time: nobody's events wait long for a backlog
                     continue
-                match await self._next(owned):
-                    case Call() as call:
-                        others.append((owned, call))
-                    case list() as records:
-                        appends.append((owned, records))
-                        room -= len(records) + sum(len(item.data) for item in records) // 500
+                async with self._alone_to_blame(owned):
+                    match await self._next(owned):
+                        case Call() as call:
+                            others.append((owned, call))
+                        case list() as records:
+                            appends.append((owned, records))
+                            room -= len(records) + sum(len(item.data) for item in records) // 500
         else:
             for owned in batch:
                 await self._alone(owned)
@@ -128,9 +124,20 @@ class Writer:
         for group, reply in zip(groups, replies, strict=False):
             said = reply.split(" ")
             for (owned, _), word, last in zip(group, said[::2], said[1::2], strict=True):
-                await self._took(owned, word, int(last))
+                async with self._alone_to_blame(owned):
+                    await self._took(owned, word, int(last))
         for (owned, _), (word, last) in zip(others, replies[len(groups) :], strict=True):
-            await self._took(owned, word, last)
+            async with self._alone_to_blame(owned):
+                await self._took(owned, word, last)
+
+    @asynccontextmanager
+    async def _alone_to_blame(self, owned: Owned) -> AsyncIterator[None]:
+        """A defect of ours costs the run it shows in, and none that travels with it."""
+        try:
+            yield
+        except Exception:
+            logger.exception("run %s could not be written", owned.run.run_id)
+            await self.lose(owned)
 
     def _groups(
         self, appends: Sequence[tuple[Owned, Sequence[Record]]]
@@ -253,6 +260,8 @@ class Writer:
 
     async def _took(self, owned: Owned, word: str, last: int) -> None:
         """What the server said to the run's call."""
+        if owned.lost:
+            return  # meanwhile
         if word == "ok" or word == self._ending(owned):
             # the latter: the end was kept before, and only the reply was lost
             owned.known = True
@@ -264,7 +273,8 @@ class Writer:
             owned.acked = last
         else:
             await self.lose(owned)
-        if not owned.lost and (owned.jobs or owned.behind):
+            return
+        if owned.jobs or owned.behind:
             self.see_to(owned)
 
     def _ending(self, owned: Owned) -> Status | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,57 +13,9 @@ import trustme
 
 from bff.errors import Overloaded
 from tests.runs.valkey.conftest import StartTask
+from tests.runs.valkey.relay import Relay
 from tests.runs.valkey.tasks import until
 from tests.runs.valkey.valkey import Valkey
-
-
-class Relay:
-    """Stands between a task and a server; `delay` seconds are added to what the server says."""
-
-    def __init__(self, port: int) -> None:
-        self.delay = 0.0
-        self.port = 0
-        self._to = port
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @asynccontextmanager
-    async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Relay]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        there, to = await asyncio.open_connection("127.0.0.1", self._to)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pass(reader, to, delayed=False))
-                group.create_task(self._pass(there, writer, delayed=True))
-        except* OSError:
-            pass
-        finally:
-            to.close()
-            writer.close()
-
-    async def _pass(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, delayed: bool
-    ) -> None:
-        while data := await reader.read(65_536):
-            if delayed and self.delay:
-                await asyncio.sleep(self.delay)
-            writer.write(data)
-            await writer.drain()
-        with suppress(OSError):
-            writer.close()
 
 
 async def test_tls__is_spoken_and_checked(
@@ -120,7 +71,7 @@ async def test_a_slow_server__is_as_good_as_gone_until_it_is_quick_again(
     own: Valkey, start_task: StartTask
 ) -> None:
     async with Relay(own.port).serve() as relay:
-        task = await start_task(f"redis://127.0.0.1:{relay.port}")
+        task = await start_task(relay.url)
         run = await task.begin("run")
         relay.delay = 0.6
         await task.say(run, 2)

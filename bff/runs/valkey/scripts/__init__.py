@@ -4,9 +4,10 @@ A script names every key it touches. Times are the server's, in milliseconds, so
 do not matter. Replies are lists whose first item says what happened.
 
 A run's hash has `status`, `task` (who owns it), `last` (id of the last event), `bytes`, `meta`
-(JSON), `message`, `created` and `ended` (the owner's seconds), `cancel`, `counted` (it ends with
-its last follower) and `watch` (`task=until …`: who wants its events published). The log is a list
-whose last element is event `last`, so ids need no room, cannot repeat and show what is missing.
+(JSON), `message`, `created` and `ended` (the owner's seconds), `end` (the terminal event, for when
+the log is evicted), `cancel`, `counted` (it ends with its last follower) and `watch` (`task=until
+…`: who wants its events published). The log is a list whose last element is event `last`, so ids
+need no room, cannot repeat and show what is missing.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if h[1] ~= 'running' then return {'ended'} end
 local last = tonumber(h[2]) + 1
 redis.call('RPUSH', KEYS[5], ARGV[6])
 redis.call('HSET', KEYS[4], 'status', 'interrupted', 'task', '', 'last', last, 'ended', ARGV[4],
-  'bytes', h[6] + #ARGV[6])
+  'bytes', h[6] + #ARGV[6], 'end', ARGV[6])
 redis.call('HDEL', KEYS[4], 'message', 'watch', 'cancel')
 redis.call('DEL', KEYS[6])
 redis.call('PEXPIRE', KEYS[4], ARGV[5])

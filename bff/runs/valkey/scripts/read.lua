@@ -1,6 +1,6 @@
 -- KEYS leases, run, log; ARGV member, after, most events, task, watch for (0: do not), most bytes
 -- -> status, last, lease left, id of the first event, events...
-local h = redis.call('HMGET', KEYS[2], 'status', 'last', 'watch')
+local h = redis.call('HMGET', KEYS[2], 'status', 'last', 'watch', 'end')
 if not h[1] then return {'missing'} end
 local last = tonumber(h[2])
 local left = 0
@@ -19,6 +19,10 @@ if h[1] == 'running' then
   end
 end
 local first = last - redis.call('LLEN', KEYS[3]) + 1
+if first > last and h[4] and last > tonumber(ARGV[2]) then
+  -- the list was evicted: how a run ended is known all the same
+  return {h[1], last, left, last, h[4]}
+end
 local start = math.max(first, ARGV[2] + 1)
 local reply = {h[1], last, left, start}
 if start <= last then
