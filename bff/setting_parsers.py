@@ -54,6 +54,11 @@ class Refused(ValueError):
     """What a variable takes."""
 
 
+def shown(text: str) -> str:
+    """A value in an error, quoted and cut."""
+    return repr(text if len(text) <= 100 else text[:100] + "…")
+
+
 def _split(text: str) -> Iterator[str]:
     return (part for part in (piece.strip() for piece in text.split(",")) if part)
 
@@ -111,17 +116,17 @@ def log_level(text: str) -> str:
     return one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")(text.upper())
 
 
-def matching(pattern: str, example: str) -> Callable[[str], str]:
+def matching(pattern: str, takes: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            raise Refused(f"something like {example}")
+            raise Refused(takes)
         return text
 
     return parse
 
 
-region = matching(r"[a-z]{2}(-[a-z]+)+-[0-9]", "us-west-2")
-qualifier = matching(r"[a-zA-Z][a-zA-Z0-9_]{0,47}", "DEFAULT")
+region = matching(r"[a-z]{2}(-[a-z]+)+-[0-9]", "something like us-west-2")
+qualifier = matching(r"[a-zA-Z][a-zA-Z0-9_]{0,47}", "something like DEFAULT")
 
 
 def name(text: str) -> str:

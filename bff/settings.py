@@ -71,6 +71,8 @@ class SettingsError(ValueError):
     def __init__(self, variable: str, got: str, takes: str) -> None:
         super().__init__(f"{variable}: got {got}, takes {takes}")
         self.variable = variable
+        self.got = got
+        self.takes = takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,19 @@ class Settings:
         settings._refuse_combinations(environ)
         return settings
 
+    @classmethod
+    def variables(cls) -> frozenset[str]:
+        """The names of all variables that `load` reads."""
+        asked: set[str] = set()
+
+        class Asked(dict[str, str]):
+            def get(self, key: str, default: Any = None) -> Any:
+                asked.add(key)
+                return super().get(key, default)
+
+        cls.load(Asked())
+        return frozenset(asked)
+
     def _refuse_combinations(self, environ: Mapping[str, str]) -> None:
         if self.agent_runtime_arn and self.agent_url:
             raise SettingsError(
@@ -227,12 +242,9 @@ class _Reader:
         try:
             return parse(text)
         except parsers.Refused as refusal:
-            got = f"{len(text.encode())} bytes" if variable in _SECRETS else _shown(text)
+            got = f"{len(text.encode())} bytes" if variable in SECRETS else parsers.shown(text)
             raise SettingsError(variable, got, str(refusal)) from None
 
 
-_SECRETS = frozenset({"JWT_SECRET", "API_KEYS", "REDIS_URL"})
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 100 else text[:100] + "…")
+SECRETS = frozenset({"JWT_SECRET", "API_KEYS", "REDIS_URL"})
+"""Variables whose values are shown nowhere."""

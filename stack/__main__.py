@@ -31,19 +31,20 @@ NAME = "bff"
 
 def deploy() -> None:
     config = StackConfig.load()
-    if config.prod and config.alarm_email is None:
+    stack = config.stack
+    if stack.prod and config.alarms.alarm_email is None:
         pulumi.log.warn(
             "alarmEmail is not set: no alarm reaches a person unless something else "
             "subscribes to the topic of the output alertsTopicArn"
         )
     provider = aws.Provider(
         "aws",
-        region=config.region,
+        region=stack.region,
         profile=config.profile,
         default_tags={
             "tags": {
                 "Project": pulumi.get_project(),
-                "Environment": config.stack,
+                "Environment": stack.stack,
                 "ManagedBy": "pulumi",
             }
         },
@@ -53,76 +54,57 @@ def deploy() -> None:
     network = Network(
         NAME,
         NetworkArgs(
-            region=config.region,
-            existing=config.existing_network,
-            nat_gateways=config.nat_gateways,
-            vpc_endpoints=config.vpc_endpoints,
-            shared_cache=config.shared_cache,
-            https=config.domain_name is not None,
-            log_retention_days=config.log_retention_days,
+            stack=stack,
+            keys=config.network,
+            shared_cache=config.storage.shared_cache,
+            https=config.domain.domain_name is not None,
         ),
         options,
     )
-    image = Image(
-        NAME,
-        ImageArgs(
-            repository=config.name,
-            architecture=config.architecture,
-            given=config.image,
-            prod=config.prod,
-        ),
-        options,
-    )
-    credentials = Credentials(NAME, CredentialsArgs(prod=config.prod), options)
+    image = Image(NAME, ImageArgs(stack=stack, keys=config.image), options)
+    credentials = Credentials(NAME, CredentialsArgs(stack=stack), options)
     storage = Storage(
         NAME,
         StorageArgs(
-            memory_id=config.memory_id,
-            agent_runtime_arn=config.agent_runtime_arn,
-            region=config.region,
-            cache_name=config.name if config.shared_cache else None,
+            stack=stack,
+            keys=config.storage,
+            partition=config.agent.agent_runtime_arn.split(":")[1],
             cache_subnet_ids=network.cache_subnet_ids,
             cache_group_id=network.groups.cache,
-            prod=config.prod,
         ),
         options,
     )
     balancer = Balancer(
         NAME,
         BalancerArgs(
+            stack=stack,
+            keys=config.balancer,
+            domain=config.domain,
             vpc_id=network.vpc_id,
             subnet_ids=network.public_subnet_ids,
             group_id=network.groups.balancer,
-            domain_name=config.domain_name,
-            hosted_zone_name=config.hosted_zone_name,
-            deregistration_delay_seconds=config.deregistration_delay_seconds,
-            log_retention_days=config.log_retention_days,
-            prod=config.prod,
         ),
         options,
     )
-    if config.waf:
+    if config.balancer.waf:
         Firewall(NAME, FirewallArgs(balancer_arn=balancer.arn), options)
     alarms = Alarms(
         NAME,
         AlarmsArgs(
-            name=config.name,
+            stack=stack,
+            keys=config.alarms,
             balancer_label=balancer.label,
             target_label=balancer.target_label,
-            email=config.alarm_email,
         ),
         options,
     )
     task = Task(
         NAME,
         TaskArgs(
-            name=config.name,
-            region=config.region,
-            image=image.reference,
-            repository_arn=image.repository_arn,
-            architecture=config.architecture,
-            cpu=config.cpu,
-            memory=config.memory,
+            stack=stack,
+            keys=config.task,
+            image=image,
+            architecture=config.image.architecture,
             environment=environment(
                 config,
                 proxies=network.balancer_cidrs,
@@ -131,24 +113,19 @@ def deploy() -> None:
                 redis_url=storage.redis_url,
             ),
             secret_arns=credentials.arns,
-            grants=[invoke(config.agent_runtime_arn), storage.grant],
-            log_retention_days=config.log_retention_days,
+            grants=[invoke(config.agent.agent_runtime_arn), storage.grant],
         ),
         options,
     )
     service = Service(
         NAME,
         ServiceArgs(
-            name=config.name,
+            stack=stack,
+            keys=config.service,
             task_definition_arn=task.definition.arn,
             balancer=balancer,
             subnet_ids=network.private_subnet_ids,
             group_id=network.groups.tasks,
-            min_tasks=config.min_tasks,
-            max_tasks=config.max_tasks,
-            cpu_target=config.cpu_target,
-            requests_per_target=config.requests_per_target,
-            streams_per_task=config.streams_per_task,
             rollback_alarms=alarms.rollback,
         ),
         options,
@@ -156,19 +133,20 @@ def deploy() -> None:
     dashboard = Dashboard(
         NAME,
         DashboardArgs(
-            name=config.name,
-            region=config.region,
+            stack=stack,
             balancer_label=balancer.label,
             target_label=balancer.target_label,
             log_group=task.log_group.name,
             alarm_arns=alarms.arns,
-            streams_per_task=config.streams_per_task,
+            streams_per_task=config.service.streams_per_task,
         ),
         options,
     )
 
     pulumi.export("serviceUrl", balancer.url)
-    pulumi.export("customDomain", config.domain_name and f"https://{config.domain_name}")
+    pulumi.export(
+        "customDomain", config.domain.domain_name and f"https://{config.domain.domain_name}"
+    )
     pulumi.export("loadBalancerDns", balancer.dns_name)
     pulumi.export("clusterArn", service.cluster_arn)
     pulumi.export("serviceArn", service.service_arn)

@@ -12,24 +12,26 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from stack.metrics import (
+from bff.metric_names import (
     AGENT_THROTTLED,
+    DIMENSION,
     NAMESPACE,
     REQUEST_LATENCY,
     RUN_ERRORS,
     TIME_TO_FIRST_EVENT,
 )
+from stack.config import Stack
+from stack.keys import AlarmKeys
 
 Dimensions = Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmsArgs:
-    name: str
-    """The cluster's, the service's and the dimension `Service`."""
+    stack: Stack
+    keys: AlarmKeys
     balancer_label: pulumi.Input[str]
     target_label: pulumi.Input[str]
-    email: str | None
 
 
 class Alarms(pulumi.ComponentResource):
@@ -41,12 +43,12 @@ class Alarms(pulumi.ComponentResource):
         super().__init__("bff:stack:Alarms", name, None, opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
-        self.topic_arn = self._topic(args.email)
+        self.topic_arn = self._topic(args.keys.alarm_email)
         self.arns: dict[str, pulumi.Output[str]] = {}
         balancer = {"LoadBalancer": args.balancer_label}
         targets = balancer | {"TargetGroup": args.target_label}
-        service = {"ClusterName": args.name, "ServiceName": args.name}
-        own = {"Service": args.name}
+        service = {"ClusterName": args.stack.name, "ServiceName": args.stack.name}
+        own = {DIMENSION: args.stack.name}
 
         target_5xx = self._alarm(
             "target-5xx",

@@ -14,7 +14,9 @@ import pulumi
 import pulumi_aws as aws
 
 from bff.settings import DEFAULT_PORT, HEARTBEAT_SECONDS, Settings
-from stack.accesslogs import AccessLogs, AccessLogsArgs
+from stack.access_logs import AccessLogs, AccessLogsArgs
+from stack.config import Stack
+from stack.keys import BalancerKeys, DomainKeys
 
 IDLE_TIMEOUT_SECONDS = math.ceil(Settings().agent_blocking_timeout_seconds + 2 * HEARTBEAT_SECONDS)
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
@@ -24,14 +26,12 @@ HSTS = "max-age=31536000"
 
 @dataclass(frozen=True, kw_only=True)
 class BalancerArgs:
+    stack: Stack
+    keys: BalancerKeys
+    domain: DomainKeys
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Input[Sequence[str]]
     group_id: pulumi.Input[str]
-    domain_name: str | None
-    hosted_zone_name: str | None
-    deregistration_delay_seconds: int
-    log_retention_days: int
-    prod: bool
 
 
 class Balancer(pulumi.ComponentResource):
@@ -43,11 +43,7 @@ class Balancer(pulumi.ComponentResource):
         super().__init__("bff:stack:Balancer", name, None, opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
-        logs = AccessLogs(
-            name,
-            AccessLogsArgs(retention_days=args.log_retention_days, prod=args.prod),
-            self._child,
-        )
+        logs = AccessLogs(name, AccessLogsArgs(stack=args.stack), self._child)
         balancer = aws.lb.LoadBalancer(
             name,
             load_balancer_type="application",
@@ -58,7 +54,7 @@ class Balancer(pulumi.ComponentResource):
             drop_invalid_header_fields=True,
             desync_mitigation_mode="strictest",
             xff_header_processing_mode="append",
-            enable_deletion_protection=args.prod,
+            enable_deletion_protection=args.stack.prod,
             access_logs={"bucket": logs.bucket, "enabled": True},
             opts=self._child,
         )
@@ -68,14 +64,15 @@ class Balancer(pulumi.ComponentResource):
         self.label = balancer.arn_suffix
         self.target_label = self.target_group.arn_suffix
         self.request_count_label = pulumi.Output.format("{}/{}", self.label, self.target_label)
-        if args.domain_name and args.hosted_zone_name:
+        domain_name, hosted_zone_name = args.domain.domain_name, args.domain.hosted_zone_name
+        if domain_name and hosted_zone_name:
             zone = aws.route53.get_zone_output(
-                name=args.hosted_zone_name, opts=pulumi.InvokeOptions(parent=self)
+                name=hosted_zone_name, opts=pulumi.InvokeOptions(parent=self)
             ).zone_id
-            certificate = self._certificate(args.domain_name, zone)
+            certificate = self._certificate(domain_name, zone)
             self.listeners = self._https(certificate)
-            self._alias(args.domain_name, zone, balancer)
-            self.url = pulumi.Output.from_input(f"https://{args.domain_name}")
+            self._alias(domain_name, zone, balancer)
+            self.url = pulumi.Output.from_input(f"https://{domain_name}")
         else:
             self.listeners = [self._listener("http", 80, "HTTP", [self._forward()])]
             self.url = pulumi.Output.format("http://{}", balancer.dns_name)
@@ -88,7 +85,7 @@ class Balancer(pulumi.ComponentResource):
             port=DEFAULT_PORT,
             protocol="HTTP",
             target_type="ip",
-            deregistration_delay=args.deregistration_delay_seconds,
+            deregistration_delay=args.keys.deregistration_delay_seconds,
             # Streams last: the task with the fewest open ones is the idle one.
             load_balancing_algorithm_type="least_outstanding_requests",
             stickiness={"enabled": False, "type": "lb_cookie"},

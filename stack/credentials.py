@@ -13,13 +13,15 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from stack.config import Stack
+
 FIRST_KEY = "first"
 """The first API key's name, which is also its principal's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CredentialsArgs:
-    prod: bool
+    stack: Stack
 
 
 class Credentials(pulumi.ComponentResource):
@@ -29,7 +31,7 @@ class Credentials(pulumi.ComponentResource):
         self, name: str, args: CredentialsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("bff:stack:Credentials", name, None, opts)
-        self._prod = args.prod
+        self._prod = args.stack.prod
         signing = self._random(f"{name}-jwt", 64)
         # 256 bits of letters and digits, with what tells a key from other strings in a leak.
         key = self._random(f"{name}-key", 43).apply(lambda text: f"bff_{text}")

@@ -9,14 +9,16 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from stack.metrics import (
+from bff.metric_names import (
     AGENT_THROTTLED,
+    DIMENSION,
     NAMESPACE,
     OPEN_STREAMS,
     REQUEST_LATENCY,
     RUN_ERRORS,
     TIME_TO_FIRST_EVENT,
 )
+from stack.config import Stack
 
 HALF, HEIGHT = 12, 6
 """The page is 24 wide."""
@@ -24,8 +26,7 @@ HALF, HEIGHT = 12, 6
 
 @dataclass(frozen=True, kw_only=True)
 class DashboardArgs:
-    name: str
-    region: str
+    stack: Stack
     balancer_label: pulumi.Input[str]
     target_label: pulumi.Input[str]
     log_group: pulumi.Input[str]
@@ -40,16 +41,16 @@ class Dashboard(pulumi.ComponentResource):
         self, name: str, args: DashboardArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("bff:stack:Dashboard", name, None, opts)
-        self._region = args.region
+        self._region = args.stack.region
         dashboard = aws.cloudwatch.Dashboard(
             name,
-            dashboard_name=args.name,
+            dashboard_name=args.stack.name,
             dashboard_body=pulumi.Output.json_dumps({"widgets": self._widgets(args)}),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.url = pulumi.Output.format(
             "https://{0}.console.aws.amazon.com/cloudwatch/home?region={0}#dashboards/dashboard/{1}",
-            args.region,
+            args.stack.region,
             dashboard.dashboard_name,
         )
         self.register_outputs({"url": self.url})
@@ -57,8 +58,8 @@ class Dashboard(pulumi.ComponentResource):
     def _widgets(self, args: DashboardArgs) -> list[dict[str, Any]]:
         balancer = ["LoadBalancer", args.balancer_label]
         targets = ["TargetGroup", args.target_label, *balancer]
-        service = ["ClusterName", args.name, "ServiceName", args.name]
-        own = ["Service", args.name]
+        service = ["ClusterName", args.stack.name, "ServiceName", args.stack.name]
+        own = [DIMENSION, args.stack.name]
         elb, ecs, insights = "AWS/ApplicationELB", "AWS/ECS", "ECS/ContainerInsights"
         charts = [
             self._chart(

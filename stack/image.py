@@ -13,7 +13,8 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
-from stack.config import Architecture
+from stack.config import Stack
+from stack.keys import Architecture, ImageKeys
 
 KEPT_IMAGES = 100
 """A build is an index, an image and its provenance: some thirty deployments to return to."""
@@ -21,11 +22,8 @@ KEPT_IMAGES = 100
 
 @dataclass(frozen=True, kw_only=True)
 class ImageArgs:
-    repository: str
-    architecture: Architecture
-    given: str | None
-    """A reference by digest that was built elsewhere; nothing is built then."""
-    prod: bool
+    stack: Stack
+    keys: ImageKeys
 
 
 class Image(pulumi.ComponentResource):
@@ -38,12 +36,12 @@ class Image(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         repository = aws.ecr.Repository(
             name,
-            name=args.repository,
+            name=args.stack.name,
             image_tag_mutability="IMMUTABLE",
             image_scanning_configuration={"scan_on_push": True},
             encryption_configurations=[{"encryption_type": "AES256"}],
-            force_delete=not args.prod,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.prod),
+            force_delete=not args.stack.prod,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.stack.prod),
         )
         aws.ecr.LifecyclePolicy(
             name,
@@ -69,9 +67,9 @@ class Image(pulumi.ComponentResource):
         self.repository_url = repository.repository_url
         self.repository_arn = repository.arn
         self.reference = (
-            pulumi.Output.from_input(args.given)
-            if args.given
-            else self._built(name, repository, args.architecture)
+            pulumi.Output.from_input(args.keys.image)
+            if args.keys.image  # built elsewhere
+            else self._built(name, repository, args.keys.architecture)
         )
         self.register_outputs({"reference": self.reference})
 

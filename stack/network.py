@@ -15,9 +15,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_awsx as awsx
 
-from stack.config import ExistingNetwork, NatStrategy
-from stack.endpoints import Endpoints, EndpointsArgs
-from stack.groups import Groups, GroupsArgs
+from stack.config import Stack
+from stack.keys import NetworkKeys
+from stack.security_groups import SecurityGroups, SecurityGroupsArgs
+from stack.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 
 VPC_CIDR = "10.0.0.0/16"
 ZONES = 2
@@ -29,13 +30,10 @@ PRIVATE_CIDRS = ("10.0.16.0/20", "10.0.32.0/20")
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    region: str
-    existing: ExistingNetwork | None
-    nat_gateways: NatStrategy
-    vpc_endpoints: bool
+    stack: Stack
+    keys: NetworkKeys
     shared_cache: bool
     https: bool
-    log_retention_days: int
 
 
 class Network(pulumi.ComponentResource):
@@ -52,25 +50,25 @@ class Network(pulumi.ComponentResource):
         self.cache_subnet_ids: pulumi.Output[Sequence[str]]
         self.balancer_cidrs: pulumi.Output[Sequence[str]]
         """Where the load balancer's own addresses lie: the proxies to believe."""
-        if args.existing:
-            self._find(args.existing)
+        if args.keys.vpc_id:
+            self._find(args.keys.vpc_id, args.keys)
         else:
             self._make(name, args)
-        self.groups = Groups(
+        self.groups = SecurityGroups(
             name,
-            GroupsArgs(
+            SecurityGroupsArgs(
                 vpc_id=self.vpc_id,
                 https=args.https,
                 cache=args.shared_cache,
-                endpoints=args.vpc_endpoints,
+                endpoints=args.keys.vpc_endpoints,
             ),
             self._child,
         )
         if self.groups.endpoints:
-            Endpoints(
+            VpcEndpoints(
                 name,
-                EndpointsArgs(
-                    region=args.region,
+                VpcEndpointsArgs(
+                    region=args.stack.region,
                     vpc_id=self.vpc_id,
                     subnet_ids=self.private_subnet_ids,
                     group_id=self.groups.endpoints,
@@ -79,16 +77,16 @@ class Network(pulumi.ComponentResource):
             )
         self.register_outputs({"vpcId": self.vpc_id})
 
-    def _find(self, existing: ExistingNetwork) -> None:
+    def _find(self, vpc_id: str, keys: NetworkKeys) -> None:
         lookup = pulumi.InvokeOptions(parent=self)
-        self.vpc_id = pulumi.Output.from_input(existing.vpc_id)
-        self.public_subnet_ids = pulumi.Output.from_input(list(existing.public_subnet_ids))
-        self.private_subnet_ids = pulumi.Output.from_input(list(existing.private_subnet_ids))
+        self.vpc_id = pulumi.Output.from_input(vpc_id)
+        self.public_subnet_ids = pulumi.Output.from_input(list(keys.public_subnet_ids))
+        self.private_subnet_ids = pulumi.Output.from_input(list(keys.private_subnet_ids))
         self.cache_subnet_ids = self.private_subnet_ids
         self.balancer_cidrs = pulumi.Output.all(
             *(
                 aws.ec2.get_subnet_output(id=subnet, opts=lookup).cidr_block
-                for subnet in existing.public_subnet_ids
+                for subnet in keys.public_subnet_ids
             )
         )
 
@@ -102,7 +100,7 @@ class Network(pulumi.ComponentResource):
             enable_dns_hostnames=True,  # the endpoints' private names need it
             enable_dns_support=True,
             nat_gateways=awsx.ec2.NatGatewayConfigurationArgs(
-                strategy=awsx.ec2.NatGatewayStrategy(args.nat_gateways)
+                strategy=awsx.ec2.NatGatewayStrategy(args.keys.nat_gateways)
             ),
             subnet_strategy=awsx.ec2.SubnetAllocationStrategy.AUTO,
             subnet_specs=[
@@ -114,7 +112,7 @@ class Network(pulumi.ComponentResource):
             vpc_endpoint_strategy=awsx.ec2.VpcEndpointStrategy.AUTO,
             vpc_endpoint_specs=[
                 awsx.ec2.VpcEndpointSpecArgs(
-                    service_name=f"com.amazonaws.{args.region}.{service}",
+                    service_name=f"com.amazonaws.{args.stack.region}.{service}",
                     vpc_endpoint_type="Gateway",
                 )
                 for service in ("s3", "dynamodb")
@@ -128,7 +126,7 @@ class Network(pulumi.ComponentResource):
         self.balancer_cidrs = pulumi.Output.from_input(list(PUBLIC_CIDRS))
         # The group AWS puts on whatever names none: nothing in, nothing out.
         aws.ec2.DefaultSecurityGroup(name, vpc_id=vpc.vpc_id, opts=self._child)
-        self._flow_logs(name, args.log_retention_days)
+        self._flow_logs(name, args.stack.log_retention_days)
 
     def _flow_logs(self, name: str, retention_days: int) -> None:
         group = aws.cloudwatch.LogGroup(

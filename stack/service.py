@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from bff.metric_names import DIMENSION, NAMESPACE, OPEN_STREAMS
 from bff.settings import DEFAULT_PORT
 from stack.balancer import Balancer
-from stack.metrics import NAMESPACE, OPEN_STREAMS
+from stack.config import Stack
+from stack.keys import ServiceKeys
 from stack.task import CONTAINER
 
 COOLDOWN_SECONDS = 60
@@ -23,17 +25,12 @@ START_GRACE_SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceArgs:
-    name: str
-    """The cluster's and the service's."""
+    stack: Stack
+    keys: ServiceKeys
     task_definition_arn: pulumi.Input[str]
     balancer: Balancer
     subnet_ids: pulumi.Input[Sequence[str]]
     group_id: pulumi.Input[str]
-    min_tasks: int
-    max_tasks: int
-    cpu_target: int
-    requests_per_target: int
-    streams_per_task: int
     rollback_alarms: Sequence[pulumi.Input[str]]
 
 
@@ -48,18 +45,18 @@ class Service(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         cluster = aws.ecs.Cluster(
             name,
-            name=args.name,
+            name=args.stack.name,
             settings=[{"name": "containerInsights", "value": "enhanced"}],
             opts=self._child,
         )
         service = aws.ecs.Service(
             name,
-            name=args.name,
+            name=args.stack.name,
             cluster=cluster.arn,
             task_definition=args.task_definition_arn,
             launch_type="FARGATE",
             platform_version="1.4.0",
-            desired_count=args.min_tasks,
+            desired_count=args.keys.min_tasks,
             network_configuration={
                 "subnets": args.subnet_ids,
                 "security_groups": [args.group_id],
@@ -102,15 +99,15 @@ class Service(pulumi.ComponentResource):
             service_namespace="ecs",
             scalable_dimension="ecs:service:DesiredCount",
             resource_id=pulumi.Output.format("service/{}/{}", cluster.name, service.name),
-            min_capacity=args.min_tasks,
-            max_capacity=args.max_tasks,
+            min_capacity=args.keys.min_tasks,
+            max_capacity=args.keys.max_tasks,
             opts=self._child,
         )
         self._track(
             "cpu",
             target,
             {
-                "target_value": args.cpu_target,
+                "target_value": args.keys.cpu_target,
                 "predefined_metric_specification": {
                     "predefined_metric_type": "ECSServiceAverageCPUUtilization"
                 },
@@ -120,7 +117,7 @@ class Service(pulumi.ComponentResource):
             "requests",
             target,
             {
-                "target_value": args.requests_per_target,
+                "target_value": args.keys.requests_per_target,
                 "predefined_metric_specification": {
                     "predefined_metric_type": "ALBRequestCountPerTarget",
                     "resource_label": args.balancer.request_count_label,
@@ -131,13 +128,13 @@ class Service(pulumi.ComponentResource):
             "streams",
             target,
             {
-                "target_value": args.streams_per_task,
+                "target_value": args.keys.streams_per_task,
                 "customized_metric_specification": {
                     "namespace": NAMESPACE,
                     "metric_name": OPEN_STREAMS,
                     # Every task reports its own, so the average is what one task carries.
                     "statistic": "Average",
-                    "dimensions": [{"name": "Service", "value": args.name}],
+                    "dimensions": [{"name": DIMENSION, "value": args.stack.name}],
                 },
             },
         )

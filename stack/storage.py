@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from stack.config import Stack
+from stack.keys import StorageKeys
+
 TABLE_ACTIONS = (
     "dynamodb:BatchWriteItem",
     "dynamodb:ConditionCheckItem",
@@ -38,13 +41,12 @@ class Grant:
 
 @dataclass(frozen=True, kw_only=True)
 class StorageArgs:
-    memory_id: str | None
-    agent_runtime_arn: str
-    region: str
-    cache_name: str | None
+    stack: Stack
+    keys: StorageKeys
+    partition: str
+    """AWS's own: `aws`, `aws-cn`, `aws-us-gov`."""
     cache_subnet_ids: pulumi.Input[Sequence[str]]
     cache_group_id: pulumi.Input[str] | None
-    prod: bool
 
 
 class Storage(pulumi.ComponentResource):
@@ -56,19 +58,22 @@ class Storage(pulumi.ComponentResource):
         super().__init__("bff:stack:Storage", name, None, opts)
         self.history: pulumi.Output[str]
         self.grant: Grant
-        if args.memory_id:
-            self._memory(args.memory_id, args)
+        if args.keys.memory_id:
+            self._memory(args.keys.memory_id, args)
         else:
-            self._table(name, args.prod)
-        self.redis_url = self._cache(name, args.cache_name, args) if args.cache_name else None
+            self._table(name, args.stack.prod)
+        self.redis_url = self._cache(name, args) if args.keys.shared_cache else None
         self.register_outputs({})
 
     def _memory(self, memory_id: str, args: StorageArgs) -> None:
         """AgentCore keeps the conversations; the memory is called in the stack's own account."""
-        partition = args.agent_runtime_arn.split(":")[1]
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         arn = pulumi.Output.format(
-            "arn:{}:bedrock-agentcore:{}:{}:memory/{}", partition, args.region, account, memory_id
+            "arn:{}:bedrock-agentcore:{}:{}:memory/{}",
+            args.partition,
+            args.stack.region,
+            account,
+            memory_id,
         )
         self.history = pulumi.Output.from_input(f"agentcore://{memory_id}")
         self.grant = Grant(actions=MEMORY_ACTIONS, resources=(arn,))
@@ -95,14 +100,14 @@ class Storage(pulumi.ComponentResource):
             resources=(table.arn, pulumi.Output.format("{}/index/*", table.arn)),
         )
 
-    def _cache(self, name: str, cache_name: str, args: StorageArgs) -> pulumi.Output[str]:
+    def _cache(self, name: str, args: StorageArgs) -> pulumi.Output[str]:
         """Reached by the security group alone: an IAM token would expire every 15 minutes."""
         assert args.cache_group_id is not None
         cache = aws.elasticache.ServerlessCache(
             name,
             engine="valkey",
             major_engine_version="8",
-            name=cache_name,
+            name=args.stack.name,
             description="Runs, limits and locks that tasks share, nothing that cannot be lost",
             subnet_ids=args.cache_subnet_ids,
             security_group_ids=[args.cache_group_id],

@@ -15,7 +15,9 @@ import pulumi
 import pulumi_aws as aws
 
 from bff.settings import DEFAULT_PORT, STOP_GRACE_SECONDS, Settings
-from stack.config import ECR_IMAGE, Architecture
+from stack.config import Stack
+from stack.image import Image
+from stack.keys import ECR_IMAGE, Architecture, TaskKeys
 from stack.storage import Grant
 
 CONTAINER = "bff"
@@ -36,18 +38,13 @@ USER = "10001:10001"
 
 @dataclass(frozen=True, kw_only=True)
 class TaskArgs:
-    name: str
-    """The log group's, the family's."""
-    region: str
-    image: pulumi.Input[str]
-    repository_arn: pulumi.Input[str]
+    stack: Stack
+    keys: TaskKeys
+    image: Image
     architecture: Architecture
-    cpu: int
-    memory: int
     environment: Mapping[str, pulumi.Input[str]]
     secret_arns: Mapping[str, pulumi.Input[str]]
     grants: Sequence[Grant]
-    log_retention_days: int
 
 
 class Task(pulumi.ComponentResource):
@@ -63,7 +60,10 @@ class Task(pulumi.ComponentResource):
             opts=pulumi.InvokeOptions(parent=self)
         ).account_id
         self.log_group = aws.cloudwatch.LogGroup(
-            name, name=f"/{args.name}", retention_in_days=args.log_retention_days, opts=self._child
+            name,
+            name=f"/{args.stack.name}",
+            retention_in_days=args.stack.log_retention_days,
+            opts=self._child,
         )
         may_start = self._role("execution", "Starts the tasks: image, secrets, logs")
         may_call = self._role("task", "What the service itself may do")
@@ -73,11 +73,11 @@ class Task(pulumi.ComponentResource):
         ]
         self.definition = aws.ecs.TaskDefinition(
             name,
-            family=args.name,
+            family=args.stack.name,
             requires_compatibilities=["FARGATE"],
             network_mode="awsvpc",
-            cpu=str(args.cpu),
-            memory=str(args.memory),
+            cpu=str(args.keys.cpu),
+            memory=str(args.keys.memory),
             runtime_platform={
                 "operating_system_family": "LINUX",
                 "cpu_architecture": {"arm64": "ARM64", "amd64": "X86_64"}[args.architecture],
@@ -94,7 +94,7 @@ class Task(pulumi.ComponentResource):
     def _container(self, args: TaskArgs) -> dict[str, Any]:
         return {
             "name": CONTAINER,
-            "image": args.image,
+            "image": args.image.reference,
             "essential": True,
             "user": USER,
             "readonlyRootFilesystem": True,
@@ -119,7 +119,7 @@ class Task(pulumi.ComponentResource):
                 "logDriver": "awslogs",
                 "options": {
                     "awslogs-group": self.log_group.name,
-                    "awslogs-region": args.region,
+                    "awslogs-region": args.stack.region,
                     "awslogs-stream-prefix": CONTAINER,
                     # A slow log must not stop the event loop.
                     "mode": "non-blocking",
@@ -134,7 +134,7 @@ class Task(pulumi.ComponentResource):
             "ecr:BatchGetImage",
             "ecr:GetDownloadUrlForLayer",
         )
-        repository = pulumi.Output.all(args.image, args.repository_arn).apply(
+        repository = pulumi.Output.all(args.image.reference, args.image.repository_arn).apply(
             lambda both: _repository_of(*both)
         )
         return [

@@ -16,8 +16,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-NAMESPACE = "AgentCoreBFF"
-DIMENSION = "Service"
+from bff import metric_names as names
+
 INTERVAL_SECONDS = 30.0
 """Two points in each of CloudWatch's minutes; every line is paid for by its size."""
 SAMPLES = 100
@@ -26,22 +26,25 @@ SAMPLES = 100
 AGENT_ERRORS = frozenset({"agent_failed", "agent_unavailable", "agent_timeout", "internal"})
 
 UNITS: Mapping[str, str] = {
-    "OpenStreams": "Count",
-    "OpenWebSockets": "Count",
-    "OpenRuns": "Count",
-    "Runs": "Count",
-    "RunErrors": "Count",
-    "AgentThrottled": "Count",
-    "RateLimited": "Count",
-    "Requests": "Count",
-    "ServerErrors": "Count",
-    "HistoryFailures": "Count",
-    "SlowClients": "Count",
-    "LogLinesDropped": "Count",
-    "LoopLag": "Milliseconds",
-    "TimeToFirstEvent": "Milliseconds",
-    "RequestLatency": "Milliseconds",
+    names.OPEN_STREAMS: "Count",
+    names.OPEN_WEBSOCKETS: "Count",
+    names.OPEN_RUNS: "Count",
+    names.RUNS: "Count",
+    names.RUN_ERRORS: "Count",
+    names.AGENT_THROTTLED: "Count",
+    names.RATE_LIMITED: "Count",
+    names.REQUESTS: "Count",
+    names.SERVER_ERRORS: "Count",
+    names.INTERNAL_ERRORS: "Count",
+    names.HISTORY_FAILURES: "Count",
+    names.SLOW_CLIENTS: "Count",
+    names.LOG_LINES_DROPPED: "Count",
+    names.LOOP_LAG: "Milliseconds",
+    names.TIME_TO_FIRST_EVENT: "Milliseconds",
+    names.REQUEST_LATENCY: "Milliseconds",
 }
+
+GAUGES = frozenset({names.OPEN_STREAMS, names.OPEN_WEBSOCKETS, names.OPEN_RUNS})
 
 logger = logging.getLogger("bff.emf")
 
@@ -80,13 +83,13 @@ class EmbeddedMetrics:
                 "Timestamp": int(self._clock() * 1000),
                 "CloudWatchMetrics": [
                     {
-                        "Namespace": NAMESPACE,
-                        "Dimensions": [[DIMENSION]],
+                        "Namespace": names.NAMESPACE,
+                        "Dimensions": [[names.DIMENSION]],
                         "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
                     }
                 ],
             },
-            DIMENSION: self._service,
+            names.DIMENSION: self._service,
             **values,
         }
 
@@ -99,42 +102,40 @@ class EmbeddedMetrics:
 def _read(registry: CollectorRegistry) -> tuple[dict[str, float], dict[str, float]]:
     """Gauges as they are and counters since the start, by CloudWatch's names."""
     gauges: dict[str, float] = {}
-    totals = dict.fromkeys(
-        (
-            *("Runs", "RunErrors", "AgentThrottled", "RateLimited", "Requests", "ServerErrors"),
-            *("HistoryFailures", "SlowClients", "LogLinesDropped"),
-        ),
-        0.0,
-    )
+    totals = dict.fromkeys((n for n, u in UNITS.items() if u == "Count" and n not in GAUGES), 0.0)
     for family in registry.collect():
         for sample in family.samples:
             match sample.name, sample.labels:
                 case "bff_open_streams", _:
-                    gauges["OpenStreams"] = sample.value
+                    gauges[names.OPEN_STREAMS] = sample.value
                 case "bff_open_websockets", _:
-                    gauges["OpenWebSockets"] = sample.value
+                    gauges[names.OPEN_WEBSOCKETS] = sample.value
                 case "bff_open_runs", _:
-                    gauges["OpenRuns"] = sample.value
+                    gauges[names.OPEN_RUNS] = sample.value
                 case "bff_loop_lag_seconds", _:
-                    gauges["LoopLag"] = round(sample.value * 1000, 1)
+                    gauges[names.LOOP_LAG] = round(sample.value * 1000, 1)
                 case "bff_runs_total", {"code": code}:
-                    totals["Runs"] += sample.value
+                    totals[names.RUNS] += sample.value
+                    if code == "internal":
+                        totals[names.INTERNAL_ERRORS] += sample.value
                     if code in AGENT_ERRORS:
-                        totals["RunErrors"] += sample.value
+                        totals[names.RUN_ERRORS] += sample.value
                     elif code == "agent_throttled":
-                        totals["AgentThrottled"] += sample.value
+                        totals[names.AGENT_THROTTLED] += sample.value
                 case "bff_problems_total", {"code": "rate_limited"}:
-                    totals["RateLimited"] += sample.value
+                    totals[names.RATE_LIMITED] += sample.value
+                case "bff_problems_total", {"code": "internal"}:
+                    totals[names.INTERNAL_ERRORS] += sample.value
                 case "bff_requests_total", {"status": status}:
-                    totals["Requests"] += sample.value
+                    totals[names.REQUESTS] += sample.value
                     if status.startswith("5"):
-                        totals["ServerErrors"] += sample.value
+                        totals[names.SERVER_ERRORS] += sample.value
                 case "bff_history_failures_total", _:
-                    totals["HistoryFailures"] += sample.value
+                    totals[names.HISTORY_FAILURES] += sample.value
                 case "bff_slow_clients_total", _:
-                    totals["SlowClients"] += sample.value
+                    totals[names.SLOW_CLIENTS] += sample.value
                 case "bff_log_lines_dropped_total", _:
-                    totals["LogLinesDropped"] += sample.value
+                    totals[names.LOG_LINES_DROPPED] += sample.value
                 case _:
                     pass
     return gauges, totals

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from bff.metric_names import DIMENSION, NAMESPACE
 from bff.telemetry import emf
-from stack.metrics import NAMESPACE
 from tests.stack.planner import Plan, Planned, make_plan
 
 BOTH = pytest.mark.parametrize("stack", ["dev", "prod"])
@@ -80,8 +80,7 @@ def test_own_metrics__are_ones_the_service_writes(planned: Plans, stack: str) ->
     streams = plan.one("appautoscaling/policy:Policy", "bff-streams")
     tracked = streams["targetTrackingScalingPolicyConfiguration"]["customizedMetricSpecification"]
 
-    assert emf.NAMESPACE == NAMESPACE
-    assert tracked["dimensions"][0]["name"] == emf.DIMENSION
+    assert tracked["dimensions"][0]["name"] == DIMENSION
     assert used | {tracked["metricName"]} <= set(emf.UNITS)
 
 

@@ -7,7 +7,8 @@ import pulumi
 import pytest
 import yaml
 
-from stack.config import StackConfig
+from stack.config import GROUPS, StackConfig
+from stack.config_reader import keys_of
 from tests.stack.planner import DIGEST, REQUIRED, ROOT, RUNTIME_ARN, make_plan
 
 IMAGE = f"123456789012.dkr.ecr.us-west-2.amazonaws.com/agentcore-bff@{DIGEST}"
@@ -39,32 +40,43 @@ def keys(lines: list[str]) -> set[str]:
     return {line.partition(":")[0] for line in lines}
 
 
-def test_dev__contract_defaults() -> None:
-    config = load("dev")
+DEFAULTS: dict[str, tuple[Any, Any]] = {
+    "cpu": (256, 512),
+    "memory": (512, 1024),
+    "minTasks": (1, 2),
+    "maxTasks": (1, 10),
+    "cpuTarget": (70, 70),
+    "requestsPerTarget": (1000, 1000),
+    "streamsPerTask": (200, 200),
+    "natGateways": ("Single", "OnePerAz"),
+    "vpcEndpoints": (False, True),
+    "sharedCache": (False, True),
+    "deployment": ("rolling", "rolling"),
+    "logRetentionDays": (14, 14),
+    "corsOrigins": ((), ()),
+    "waf": (False, True),
+    "architecture": ("arm64", "arm64"),
+    "publicSubnetIds": ((), ()),
+    "privateSubnetIds": ((), ()),
+    "deregistrationDelay": (20, 120),
+}
+"""The contract's; a key that is not here is unset."""
 
-    assert (config.cpu, config.memory, config.min_tasks, config.max_tasks) == (256, 512, 1, 2)
-    assert (config.cpu_target, config.requests_per_target, config.streams_per_task) == (
-        70,
-        1000,
-        200,
-    )
-    assert config.nat_gateways == "Single"
-    assert (config.vpc_endpoints, config.shared_cache, config.waf) == (False, False, False)
-    assert (config.deployment, config.architecture) == ("rolling", "arm64")
-    assert (config.log_retention_days, config.deregistration_delay_seconds) == (14, 20)
-    assert config.region == "us-west-2"
-    assert not config.prod
+
+def test_defaults__are_the_contracts() -> None:
+    declared = {key.name: (key.dev, key.prod) for group in GROUPS for _, key in keys_of(group)}
+
+    unset = {name: (None, None) for name in declared} | {"agentRuntimeArn": ("", "")}
+    assert declared == unset | DEFAULTS
 
 
 @pytest.mark.parametrize("stack", ["prod", "prod-eu"])
-def test_prod__contract_defaults(stack: str) -> None:
+def test_prod__is_told_by_its_name(stack: str) -> None:
     config = load(stack)
 
-    assert (config.cpu, config.memory, config.min_tasks, config.max_tasks) == (512, 1024, 2, 10)
-    assert config.nat_gateways == "OnePerAz"
-    assert (config.vpc_endpoints, config.shared_cache, config.waf) == (True, True, True)
-    assert (config.log_retention_days, config.deregistration_delay_seconds) == (14, 120)
-    assert config.prod
+    assert config.stack.prod
+    assert config.task.cpu == 512
+    assert config.stack.region == "us-west-2"
 
 
 @pytest.mark.parametrize("stack", ["qa", "production", "preprod"])
@@ -72,8 +84,8 @@ def test_other_stacks__follow_dev(stack: str) -> None:
     # The planner takes prod's file for what begins with `prod`; the rules are the name's alone.
     config = load(stack, {"domainName": "chat.example.com", "hostedZoneName": "example.com"})
 
-    assert config.cpu == 256
-    assert not config.prod
+    assert config.task.cpu == 256
+    assert not config.stack.prod
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
@@ -173,8 +185,15 @@ def test_refusal__bad_value(key: str, value: Any, takes: str) -> None:
 @pytest.mark.parametrize(
     ("stack", "config", "key", "why"),
     [
-        ("dev", {"minTasks": 3, "sharedCache": True}, "minTasks", "more than maxTasks 2"),
-        ("dev", {"minTasks": 2}, "sharedCache", "got false with minTasks 2, takes true"),
+        ("dev", {"minTasks": 3, "sharedCache": True}, "minTasks", "more than maxTasks 1"),
+        ("dev", {"maxTasks": 2}, "sharedCache", "got false with maxTasks 2, takes true"),
+        ("dev", {"minTasks": 2, "maxTasks": 2}, "sharedCache", "got false with minTasks 2"),
+        (
+            "dev",
+            {**NETWORK, "sharedCache": True, "privateSubnetIds": ["subnet-1111111a"]},
+            "privateSubnetIds",
+            "got 1 with sharedCache",
+        ),
         ("prod", {"sharedCache": False}, "sharedCache", "got false with minTasks 2"),
         ("prod", {"domainName": "chat.example.org"}, "domainName", "in zone 'example.com'"),
         ("dev", {"domainName": "chat.example.com"}, "hostedZoneName", "beside domainName"),
@@ -249,7 +268,7 @@ def test_alarm_email__prod_without_one_is_warned() -> None:
 def test_fargate_pair__accepted(cpu: int, memory: int) -> None:
     config = load("dev", {"cpu": cpu, "memory": memory})
 
-    assert (config.cpu, config.memory) == (cpu, memory)
+    assert (config.task.cpu, config.task.memory) == (cpu, memory)
 
 
 @pytest.mark.parametrize(("cpu", "memory"), [(256, 4096), (1024, 1024), (8192, 18432)])
@@ -258,13 +277,13 @@ def test_fargate_pair__refused(cpu: int, memory: int) -> None:
 
 
 def test_existing_network__turns_endpoints_off_unless_asked() -> None:
-    assert not load("prod", NETWORK).vpc_endpoints
-    assert load("prod", {**NETWORK, "vpcEndpoints": True}).vpc_endpoints
+    assert not load("prod", NETWORK).network.vpc_endpoints
+    assert load("prod", {**NETWORK, "vpcEndpoints": True}).network.vpc_endpoints
 
 
 def test_image__taken_from_any_registry_with_nat() -> None:
-    assert load("dev", {"image": IMAGE}).image == IMAGE
-    assert load("dev", {"image": f"ghcr.io/us/bff@{DIGEST}"}).image is not None
+    assert load("dev", {"image": IMAGE}).image.image == IMAGE
+    assert load("dev", {"image": f"ghcr.io/us/bff@{DIGEST}"}).image.image is not None
 
 
 def test_keys__documented_each() -> None:

@@ -613,7 +613,7 @@ def test_scaling__on_cpu_requests_and_open_streams(planned: Plans, stack: str) -
 
     assert target["resourceId"] == f"service/agentcore-bff-{stack}/agentcore-bff-{stack}"
     assert (target["minCapacity"], target["maxCapacity"]) == (
-        (2, 10) if stack == "prod" else (1, 2)
+        (2, 10) if stack == "prod" else (1, 1)
     )
     assert {name: t["targetValue"] for name, t in tracked.items()} == {
         "bff-cpu": 70,

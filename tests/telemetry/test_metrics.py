@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from bff import metric_names
 from bff.settings import Settings
 from bff.telemetry import Telemetry, open_telemetry
-from bff.telemetry.emf import NAMESPACE, SAMPLES, UNITS, EmbeddedMetrics
+from bff.telemetry.emf import SAMPLES, UNITS, EmbeddedMetrics
 from bff.telemetry.lag import INTERVAL_SECONDS, WINDOW_SECONDS, watch_loop
 from bff.telemetry.logs import JsonFormatter, open_logs
 from bff.telemetry.metrics import Meter
-from stack import metrics as stack_metrics
 
 
 def value(meter: Meter, name: str, **labels: str) -> float | None:
@@ -213,11 +213,22 @@ def test_a_document__is_what_cloudwatchs_specification_asks_for() -> None:
     assert document["RequestLatency"] == [2.0]
 
 
-def test_the_stack__reads_only_metrics_that_are_written() -> None:
-    read = {value for name, value in vars(stack_metrics).items() if name.isupper()}
+def test_every_name__is_written_with_its_unit() -> None:
+    named = {value for name, value in vars(metric_names).items() if name.isupper()}
 
-    assert NAMESPACE in read
-    assert read - {NAMESPACE} <= UNITS.keys()
+    assert named == UNITS.keys() | {metric_names.NAMESPACE, metric_names.DIMENSION}
+
+
+def test_a_mistake_of_ours__is_told_from_the_agents() -> None:
+    meter = Meter()
+    for code in ("agent_failed", "agent_timeout", "draining", "internal"):
+        meter.run_started()
+        meter.run_ended("failed", code, 1)
+        meter.problem(code)
+
+    document = EmbeddedMetrics("chat").document(meter.registry)
+
+    assert document["InternalErrors"] == 2  # the run and the answer
 
 
 def test_a_document__counts_what_happened_since_the_last() -> None:

@@ -17,18 +17,18 @@ CACHE_PORTS = (6379, 6380)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupsArgs:
+class SecurityGroupsArgs:
     vpc_id: pulumi.Input[str]
     https: bool
     cache: bool
     endpoints: bool
 
 
-class Groups(pulumi.ComponentResource):
+class SecurityGroups(pulumi.ComponentResource):
     """The security groups' ids: `balancer`, `tasks`, and `cache`, `endpoints` where there are."""
 
     def __init__(
-        self, name: str, args: GroupsArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: SecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("bff:stack:Groups", name, None, opts)
         self._name = name

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from stack.config import Stack
+
 
 @dataclass(frozen=True, kw_only=True)
 class AccessLogsArgs:
-    retention_days: int
-    prod: bool
+    stack: Stack
 
 
 class AccessLogs(pulumi.ComponentResource):
@@ -22,7 +23,7 @@ class AccessLogs(pulumi.ComponentResource):
     ) -> None:
         super().__init__("bff:stack:AccessLogs", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(f"{name}-access", force_destroy=not args.prod, opts=child)
+        bucket = aws.s3.Bucket(f"{name}-access", force_destroy=not args.stack.prod, opts=child)
         aws.s3.BucketOwnershipControls(
             name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
         )
@@ -50,7 +51,7 @@ class AccessLogs(pulumi.ComponentResource):
                     "id": "expire",
                     "status": "Enabled",
                     "filter": {"prefix": ""},
-                    "expiration": {"days": args.retention_days},
+                    "expiration": {"days": args.stack.log_retention_days},
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
                 }
             ],

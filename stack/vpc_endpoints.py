@@ -18,18 +18,18 @@ SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", AGENTCORE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndpointsArgs:
+class VpcEndpointsArgs:
     region: str
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Output[Sequence[str]]
     group_id: pulumi.Input[str]
 
 
-class Endpoints(pulumi.ComponentResource):
+class VpcEndpoints(pulumi.ComponentResource):
     """One interface endpoint per service in every private subnet."""
 
     def __init__(
-        self, name: str, args: EndpointsArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("bff:stack:Endpoints", name, None, opts)
         for service in SERVICES:

@@ -1,0 +1,115 @@
+"""What can be set: every key once, with what it may be and what it is when unset.
+
+The keys come in groups, one for each part that takes them whole, so a key is typed here and where
+it is used. docs/stack.md lists them. What does not go together is judged in `config_rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from bff.setting_parsers import matching, one_of, whole
+from stack.config_reader import as_the_service_takes, flag, key, list_of, number_of
+
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
+FARGATE_MEMORY: dict[int, tuple[int, ...]] = {
+    256: (512, 1024, 2048),
+    512: tuple(range(1024, 4096 + 1, 1024)),
+    1024: tuple(range(2048, 8192 + 1, 1024)),
+    2048: tuple(range(4096, 16384 + 1, 1024)),
+    4096: tuple(range(8192, 30720 + 1, 1024)),
+    8192: tuple(range(16384, 61440 + 1, 4096)),
+    16384: tuple(range(32768, 122880 + 1, 8192)),
+}
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+ECR_IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?"
+    r"/(?P<repository>[a-z0-9._/-]+?)(:[\w.-]{1,128})?@sha256:[0-9a-f]{64}"
+)
+NatStrategy = Literal["None", "Single", "OnePerAz"]
+Architecture = Literal["arm64", "amd64"]
+
+_DOMAIN = r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
+_subnets = list_of(matching(r"subnet-[0-9a-f]{8,17}", "a list of subnet ids (subnet-…)"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedKeys:
+    log_retention_days: int = key(number_of(*RETENTION_DAYS), 14)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentKeys:
+    agent_runtime_arn: str = key(as_the_service_takes("AGENT_RUNTIME_ARN"), "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkKeys:
+    nat_gateways: NatStrategy = key(one_of(*get_args(NatStrategy)), "Single", "OnePerAz")
+    vpc_endpoints: bool = key(flag, False, True)
+    vpc_id: str | None = key(matching(r"vpc-[0-9a-f]{8,17}", "a VPC id (vpc-…)"))
+    public_subnet_ids: tuple[str, ...] = key(_subnets, ())
+    private_subnet_ids: tuple[str, ...] = key(_subnets, ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageKeys:
+    image: str | None = key(
+        matching(r"[\w][\w./:-]*@sha256:[0-9a-f]{64}", "REPOSITORY@sha256:DIGEST, no tag")
+    )
+    architecture: Architecture = key(one_of(*get_args(Architecture)), "arm64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageKeys:
+    shared_cache: bool = key(flag, False, True)
+    memory_id: str | None = key(as_the_service_takes("HISTORY", "agentcore://{}"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainKeys:
+    domain_name: str | None = key(matching(_DOMAIN, "a lower-case DNS name"))
+    hosted_zone_name: str | None = key(matching(_DOMAIN, "a lower-case zone"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalancerKeys:
+    waf: bool = key(flag, False, True)
+    deregistration_delay_seconds: int = key(whole(0, 3600), 20, 120, name="deregistrationDelay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskKeys:
+    cpu: int = key(number_of(*FARGATE_MEMORY), 256, 512)
+    memory: int = key(whole(512, 122_880), 512, 1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallerKeys:
+    """Who may call, and from where."""
+
+    cors_origins: tuple[str, ...] = key(list_of(as_the_service_takes("CORS_ORIGINS")), ())
+    jwks_url: str | None = key(as_the_service_takes("JWT_JWKS_URL"))
+    jwt_issuer: str | None = key(as_the_service_takes("JWT_ISSUER"))
+    jwt_audience: str | None = key(as_the_service_takes("JWT_AUDIENCE"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceKeys:
+    min_tasks: int = key(whole(1, 500), 1, 2)
+    max_tasks: int = key(whole(1, 500), 1, 10)
+    cpu_target: int = key(whole(10, 90), 70)
+    requests_per_target: int = key(whole(1, 1_000_000), 1000)
+    streams_per_task: int = key(whole(1, 10_000), 200)
+    deployment: str = key(one_of("rolling"), "rolling")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmKeys:
+    alarm_email: str | None = key(matching(r"[^@\s,]+@[^@\s,]+\.[^@\s,.]+", "one e-mail address"))
