@@ -11,16 +11,18 @@ PY := $(VENV)/bin/python
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 
 # Agents and clients that cannot share an environment with ours get one of their own in .envs/.
-AGENTS := .envs/langgraph/requirements.sha256 .envs/agents/requirements.sha256
+EXAMPLE := .envs/langgraph/requirements.sha256
+ZOO := $(patsubst tests/agents/zoo/requirements/%.txt,.envs/zoo-%/requirements.sha256,$(wildcard tests/agents/zoo/requirements/*.txt))
+ZOO_NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/agents/zoo/*/package-lock.json))
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.envs/%/.ready,$(wildcard tests/clients/requirements-*.txt))
 NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/node/package-lock.json examples/*/package-lock.json))
 
-.PHONY: help run install test check format bench lock image token clean
+.PHONY: help run install test test-zoo check format bench lock image token clean
 
 help: ## show this
 	@echo "usage: make TARGET [PYTHON=python3.12] [ARGS=...]"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
 		| while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "Settings are environment variables or lines of .env: see docs/configuration.md."
@@ -30,8 +32,11 @@ run: $(VENV)/.run ## start on http://127.0.0.1:8000, with what that needs and no
 
 install: $(VENV)/.all ## make .venv with everything: tests, tools, AWS, Redis, Pulumi
 
-test: $(VENV)/.all $(AGENTS) $(CLIENTS) $(NODE) ## make what the tests need and run them all (ARGS="-k name -x")
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+test: $(VENV)/.all $(EXAMPLE) $(CLIENTS) $(NODE) ## make what the tests need and run them all (ARGS="-k name -x")
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not zoo" $(ARGS)
+
+test-zoo: $(VENV)/.all $(ZOO) $(ZOO_NODE) ## agents of a dozen real frameworks, each in its environment, asked through the service
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m zoo tests/agents $(ARGS)
 
 check: $(VENV)/.all ## lint, format and types, as CI checks them
 	$(PY) -m ruff check .
@@ -89,11 +94,14 @@ $(VENV)/.all: requirements/all.txt pyproject.toml $(PY)
 # Environments of the tests. One that cannot be made is no failure: its tests say that they skip.
 
 .envs/langgraph/requirements.sha256: examples/langgraph_agent/requirements.txt $(VENV)/.all
-.envs/agents/requirements.sha256: tests/agents/zoo/requirements.txt $(VENV)/.all
-$(AGENTS):
-	@echo "Installing $< into $(@D), once ..."
-	@$(PY) -m tests.agents.environments $(notdir $(@D)) >/dev/null && touch $@ || \
-		echo "skipped: $< could not be installed, so tests with real agents skip; 'make $@' tries again"
+.envs/zoo-%/requirements.sha256: tests/agents/zoo/requirements/%.txt $(VENV)/.all
+	@$(AGENT_ENVIRONMENT)
+$(EXAMPLE):
+	@$(AGENT_ENVIRONMENT)
+
+AGENT_ENVIRONMENT = echo "Installing $< into $(@D), once ..."; \
+	$(PY) -m tests.agents.environments $(notdir $(@D)) >/dev/null && touch $@ || \
+		echo "skipped: $< could not be installed, so tests with its agents skip; 'make $@' tries again"
 
 .envs/%/.ready: tests/clients/requirements-%.txt $(VENV)/.all
 	@$(ENVIRONMENT)

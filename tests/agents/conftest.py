@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,7 +14,8 @@ from bff.agents import Agent, Prompt, open_agent
 from bff.errors import Problem
 from bff.events import Custom, Event, Message, Thinking, ToolEnd, ToolStart
 from bff.settings import Settings
-from tests.agents.environments import REQUIREMENTS, ROOT, python_of
+from tests.agents.environments import EXAMPLE, ROOT, python_of, requirements_of
+from tests.agents.serving import serving
 from tests.fakes.agentcore_wire import ACCESS_KEY, ARN, SECRET_KEY, TOKEN, AgentCoreWire
 from tests.fakes.container import EmbeddedContainer
 
@@ -31,8 +26,6 @@ SESSION = "s" * 40
 
 QUESTION = "What is 15 * 23?"
 ANSWER = "The result of 15 * 23 = 345."
-ALL_MODES = ["updates", "messages", "values", "custom", "debug", "tasks", "checkpoints"]
-START_SECONDS = 60
 
 
 def prompt(message: str = "Hello", **fields: object) -> Prompt:
@@ -127,52 +120,14 @@ async def world(request: pytest.FixtureRequest, open_wire: OpenWire) -> AsyncIte
                 assert wire.wrong == []
 
 
-@contextmanager
-def serving(environment: str, program: Path, log: Path) -> Iterator[str]:
-    """The address of an agent's server, running as long as the block."""
-    try:
-        python = python_of(environment)
-    except (subprocess.SubprocessError, OSError) as error:
-        pytest.skip(f"cannot install {REQUIREMENTS[environment].relative_to(ROOT)}: {error}")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [str(python), str(program)],
-            env={**os.environ, "PORT": str(port), "LANGSMITH_TRACING": "false"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_for(url, server, log)
-        yield url
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}/ping", timeout=5).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise AssertionError(f"the agent's server did not start:\n{log.read_text()}")
-
-
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The LangGraph agent of examples/, served."""
+    try:
+        python = python_of(EXAMPLE)
+    except (subprocess.SubprocessError, OSError) as error:
+        pytest.skip(f"cannot install {requirements_of(EXAMPLE).relative_to(ROOT)}: {error}")
     program = ROOT / "examples" / "langgraph_agent" / "agent.py"
-    with serving("langgraph", program, tmp_path_factory.mktemp("example") / "log") as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    program = ROOT / "tests" / "agents" / "zoo" / "agent.py"
-    with serving("agents", program, tmp_path_factory.mktemp("zoo") / "log") as url:
+    log = tmp_path_factory.mktemp("example") / "log"
+    with serving([str(python), str(program)], log) as url:
         yield url

@@ -1,81 +1,87 @@
-"""Records what real agents send: `python -m tests.agents.record [NAME …]` writes golden/.
+"""Records what agents of real frameworks send: `python -m tests.agents.record [ENVIRONMENT …]`.
 
-Each shape is two files: NAME.sse or NAME.json has the bytes, NAME.events what they must become.
-Read the difference before you commit it.
+Each environment's program is served as AgentCore would run it and asked every scenario once; the
+bytes and the truth of the script are written to golden/. Read the difference before you commit it.
+`python -m tests.agents.record --list` prints the frameworks, their versions and scenarios.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 import tempfile
 import urllib.request
+from email.message import Message as Headers
 from pathlib import Path
+from typing import Any
 
-from bff.agents.dialects.decoder import Decoder
-from bff.events import record
-from tests.agents.conftest import ALL_MODES, QUESTION, serving
-from tests.agents.environments import ROOT
+from tests.agents.environments import JAVASCRIPT, ROOT, ZOO, command
+from tests.agents.recordings import GOLDEN, lists, normalised
+from tests.agents.serving import serving
 
-GOLDEN = Path(__file__).parent / "golden"
-CASES: dict[str, tuple[str, object]] = {
-    "langgraph-messages": ("modes", "messages"),
-    "langgraph-updates": ("modes", "updates"),
-    "langgraph-values": ("modes", "values"),
-    "langgraph-every-mode": ("modes", ALL_MODES),
-    "langgraph-subgraphs": ("subgraphs", ["messages", "values"]),
-    "langgraph-dumps": ("dumps", None),
-    "langgraph-constructors": ("lc", None),
-    "langgraph-astream-events": ("events", None),
-    "langgraph-prints": ("prints", None),
-    "langgraph-fails": ("failing", None),
-    "langgraph-empty": ("empty", "values"),
-    "langgraph-state-body": ("json-state", None),
-    "langgraph-agentcore-sse-in-sse": ("sse-in-sse", None),
-    "agui-langgraph": ("agui", None),
-    "text-dicts": ("dicts", None),
-    "strings": ("strings", None),
-    "strings-then-result": ("strings-then-result", None),
-    "app-error": ("app-error", None),
-    "result-body": ("json-result", None),
-    "string-body": ("json-string", None),
-    "strands-raw": ("strands", None),
-    "strands-default-str": ("strands-default-str", None),
-    "strands-converse": ("strands-converse", None),
-    "strands-filtered": ("strands-both", None),
-    "strands-data": ("strands-data", None),
-    "strands-body": ("json-strands", None),
-}
+SUFFIXES = {"text/event-stream": ".sse", "application/json": ".json"}
+NOT_THE_ANSWERS = {"date", "server", "content-length", "transfer-encoding", "connection"}
+NOT_THE_ANSWERS |= {"content-type", "keep-alive", "x-powered-by"}
+ASK_SECONDS = 60
 
 
-def outcome(data: bytes, suffix: str) -> str:
-    """What the bytes become: a line an event, and how it ends if it fails."""
-    decoder = Decoder("application/json" if suffix == ".json" else "text/event-stream")
-    records = [record(0, event) for event in decoder.feed(data) + decoder.end()]
-    lines = [f"{event.name} {event.data}" for event in records]
-    if decoder.failure:
-        lines.append(f"failed: {decoder.failure}")
-    return "".join(f"{line}\n" for line in lines)
+def record(environment: str) -> None:
+    listed = json.loads(
+        subprocess.run([*command(environment), "--list"], check=True, capture_output=True).stdout
+    )
+    folder = GOLDEN / environment
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    entries = []
+    with (
+        tempfile.TemporaryDirectory() as logs,
+        serving(command(environment), Path(logs) / "log") as url,
+    ):
+        for truth in listed["scenarios"]:
+            body, headers = ask(url, truth)
+            kind = headers.get_content_type()
+            file = f"{truth['name']}{SUFFIXES.get(kind, '.txt')}"
+            (folder / file).write_bytes(normalised(body.replace(str(ROOT).encode(), b"/agent")))
+            kept = {n: v for n, v in headers.items() if n.lower() not in NOT_THE_ANSWERS}
+            sent: dict[str, Any] = {"name": truth["name"], "file": file}
+            sent["content_type"] = headers["Content-Type"]
+            entries.append(sent | ({"headers": kept} if kept else {}) | truth)
+    head = {"framework": listed["framework"], "versions": listed["versions"]}
+    rows = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
+    text = json.dumps(head, ensure_ascii=False)[:-1] + f', "scenarios": [\n{rows}\n]}}\n'
+    (GOLDEN / f"{environment}.json").write_text(text, "utf-8")
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    print(f"{environment}: {len(entries)} scenarios, {size:,} bytes")
+
+
+def ask(url: str, truth: dict[str, Any]) -> tuple[bytes, Headers]:
+    request = urllib.request.Request(f"{url}/invocations", json.dumps(payload(truth)).encode())
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=ASK_SECONDS) as response:
+        return response.read(), response.headers
+
+
+def payload(truth: dict[str, Any]) -> dict[str, Any]:
+    """What a scenario is asked; one that follows another goes on in its session."""
+    session = (truth.get("after") or truth["name"]).ljust(33, "-")
+    return {"scenario": truth["name"], "session_id": session, **truth.get("asks", {})}
+
+
+def show() -> None:
+    for environment, listed in lists().items():
+        versions = ", ".join(f"{name} {number}" for name, number in listed["versions"].items())
+        print(f"{listed['framework']} (`{environment}`): {versions}")
+        print(f"  {', '.join(entry['name'] for entry in listed['scenarios'])}")
 
 
 def main() -> None:
-    GOLDEN.mkdir(exist_ok=True)
-    program = ROOT / "tests" / "agents" / "zoo" / "agent.py"
-    with (
-        tempfile.TemporaryDirectory() as logs,
-        serving("agents", program, Path(logs) / "log") as url,
-    ):
-        for name in sys.argv[1:] or CASES:
-            case, modes = CASES[name]
-            thread = name.ljust(33, "-")
-            asked = {"prompt": QUESTION, "session_id": thread, "case": case, "modes": modes}
-            request = urllib.request.Request(f"{url}/invocations", json.dumps(asked).encode())
-            with urllib.request.urlopen(request) as response:
-                data = response.read()
-                is_json = response.headers["Content-Type"].startswith("application/json")
-            file = GOLDEN / f"{name}{'.json' if is_json else '.sse'}"
-            file.write_bytes(data)
-            file.with_suffix(".events").write_text(outcome(data, file.suffix), "utf-8")
+    if "--list" in sys.argv:
+        show()
+        return
+    for environment in sys.argv[1:] or [*ZOO, JAVASCRIPT]:
+        record(environment)
 
 
 if __name__ == "__main__":

@@ -1,78 +1,47 @@
-"""Prints what becomes of every kind of agent, as a table: `python -m tests.agents.show`.
+"""Prints the zoo: frameworks, versions, scenarios, and how many of their answers are read right.
 
-The agents are real ones behind AgentCore's front door; see record.py for the kinds.
+`python -m tests.agents.show` prints the table of docs/agents.md. With names (`langgraph`,
+`strands/graph-raw`) it prints those answers one by one, and what is wrong with each.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import tempfile
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 
-from bff.agents import Prompt
-from bff.errors import Problem
-from bff.events import Event
-from tests.agents.conftest import (
-    ANSWER,
-    QUESTION,
-    OpenWire,
-    customs,
-    serving,
-    text,
-    tools,
-    wired,
-)
-from tests.agents.environments import ROOT
-from tests.agents.record import CASES
-
-FAILS = {
-    "langgraph-prints": "",
-    "langgraph-empty": "",
-    "langgraph-fails": "Before it broke",
-    "app-error": ANSWER,
-}
+from tests.agents.recordings import Recording, decoded, differences, lists, recordings
 
 
-def expected(name: str) -> str:
-    if name in FAILS:
-        return f"{FAILS[name]} + agent_failed".removeprefix(" + ")
-    said_before = name.startswith("strands") and name != "strands-body"
-    return f"Let me see. {ANSWER}" if said_before else ANSWER
+def wrong(recording: Recording) -> list[str]:
+    events, failure = decoded(recording.body, recording.content_type, recording.headers)
+    found = differences(recording.truth, events, failed=failure is not None)
+    return [*found, f"it failed: {failure}"] if found and failure else found
 
 
-async def row(url: str, name: str, open_wire: OpenWire) -> list[str]:
-    """Shape, answer expected, whether it was got, other events, calls of the agent."""
-    case, modes = CASES[name]
-    payload = {"prompt": "$message", "session_id": "$session_id", "case": case, "modes": modes}
-    events: list[Event] = []
-    ended = ""
-    async with open_wire(url, payload) as (agent, wire):
-        try:
-            async for batch in agent.stream(Prompt(QUESTION, name.ljust(40, "-"), "a", "r")):
-                events.extend(batch)
-        except Problem as problem:
-            ended = f" + {problem.code}"
-    got = f"{text(events)}{ended}".removeprefix(" + ")
-    right = "yes" if got == expected(name) and not wire.wrong else f"NO: {got} {wire.wrong}"
-    told = f"{len(tools(events))} tool, {len(customs(events))} custom"
-    return [name, expected(name), right, told, str(len(wire.invocations))]
+def table() -> list[str]:
+    rows = ["| framework | versions | answers recorded | read right |", "| --- | --- | --- | --- |"]
+    for environment, listed in lists().items():
+        versions = ", ".join(f"{name} {number}" for name, number in listed["versions"].items())
+        answers = [r for r in recordings() if r.environment == environment]
+        right = sum(not wrong(recording) for recording in answers)
+        rows.append(f"| {listed['framework']} | {versions} | {len(answers)} | {right} |")
+    return rows
 
 
-async def show(url: str) -> None:
-    print("| agent shape | answer expected | got | tool events | calls |")
-    print("| --- | --- | --- | --- | --- |")
-    for name in CASES:
-        print(f"| {' | '.join(await row(url, name, wired(os.environ.__setitem__)))} |")
+def show(prefixes: Sequence[str]) -> None:
+    for recording in recordings():
+        if recording.id.startswith(tuple(prefixes)):
+            found = wrong(recording)
+            print(f"{'NO ' if found else 'yes'} {recording.id}")
+            for difference in found:
+                print(f"      {difference}")
 
 
 def main() -> None:
-    program = ROOT / "tests" / "agents" / "zoo" / "agent.py"
-    with (
-        tempfile.TemporaryDirectory() as logs,
-        serving("agents", program, Path(logs) / "log") as url,
-    ):
-        asyncio.run(show(url))
+    if sys.argv[1:]:
+        show(sys.argv[1:])
+    else:
+        print("\n".join(table()))
 
 
 if __name__ == "__main__":
