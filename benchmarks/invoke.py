@@ -22,9 +22,10 @@ import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
 
-from bff.agents import Prompt, open_agent
+from bff.agents import open_agent
 from bff.agents.dialects.decoder import Decoder
 from bff.settings import Settings
+from tests.fakes.prompts import prompt_of
 
 ARN = "arn:aws:bedrock-agentcore:us-west-2:123456789012:runtime/my_agent-abcdefghij"
 SESSION = "s" * 40
@@ -73,14 +74,14 @@ async def measure(url: str, calls: int, rounds: int) -> dict[str, list[float]]:
         AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
         AWS_SECRET_ACCESS_KEY="secret",
     )
-    prompt = Prompt("What is 15 * 23?", SESSION, "actor", "run")
-    body = json.dumps({"prompt": prompt.message, "session_id": SESSION}).encode()
+    prompt = prompt_of("What is 15 * 23?", SESSION, "actor", "run")
+    body = json.dumps({"prompt": prompt.conversation.text, "session_id": SESSION}).encode()
     config = AioConfig(retries={"total_max_attempts": 1}, max_pool_connections=CONCURRENT)
     session = aioboto3.Session(region_name="us-west-2")
     async with (
         aiohttp.ClientSession() as http,
         session.client("bedrock-agentcore", config=config) as client,
-        open_agent(Settings(agent_runtime_arn=ARN)) as agent,
+        open_agent(Settings(agent_runtime_arn=ARN).agents[0]) as agent,
     ):
 
         async def bare() -> None:

@@ -8,9 +8,9 @@ from functools import partial
 
 from aiohttp import web
 
-from bff.agents import Agent, open_agent
+from bff.agents import Agent, open_agents
 from bff.api import (
-    AGENT,
+    AGENTS,
     AUTHENTICATOR,
     HISTORY,
     LIMITER,
@@ -104,19 +104,26 @@ def create_app(
                 if history is None
                 else history
             )
-            app[AGENT] = telemetry.traced(
-                await start(open_agent(settings)) if agent is None else agent
+            agents = (
+                await start(open_agents(settings))
+                if agent is None
+                else {settings.agents[0].name: agent}
             )
+            app[AGENTS] = {name: telemetry.traced(found) for name, found in agents.items()}
             log, app[LIMITER] = await _open_log(settings, stack)
             app[RUNS] = await stack.enter_async_context(
                 Runs(
-                    agent=app[AGENT],
+                    agents=app[AGENTS],
                     history=app[HISTORY],
                     log=log,
                     observer=telemetry.watch,
                     max_open_per_owner=settings.max_streams_per_user,
                     idle_timeout_seconds=settings.agent_idle_timeout_seconds,
-                    stop_agent_on_cancel=settings.agent_cancel == "stop-session",
+                    stopped_on_cancel={
+                        setting.name
+                        for setting in settings.agents
+                        if setting.cancel == "stop-session"
+                    },
                 )
             )
             app[SOCKETS] = await stack.enter_async_context(open_sockets(app[RUNS]))

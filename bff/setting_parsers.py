@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 EMBEDDED = "embedded:"
@@ -201,18 +199,6 @@ def runtime_arn(text: str) -> str:
             "arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID (ID has 10 characters)"
         )
     return text
-
-
-def payload(text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise Refused("a JSON object")
-    if "$message" not in json.dumps(value):
-        raise Refused("a JSON object with the string $message somewhere in it")
-    return value
 
 
 def secrets(text: str) -> tuple[str, ...]:

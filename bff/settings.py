@@ -9,13 +9,14 @@ lists every variable.
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from bff import agent_settings
 from bff import setting_parsers as parsers
+from bff.agent_settings import DEFAULT_AGENT, AgentSetting, FilesFor, PayloadSetting
 from bff.setting_parsers import (
     EMBEDDED,
     ApiKey,
@@ -27,12 +28,15 @@ from bff.setting_parsers import (
 )
 
 __all__ = [
+    "DEFAULT_AGENT",
     "EMBEDDED",
+    "AgentSetting",
     "ApiKey",
     "DynamoHistory",
     "HistorySetting",
     "MemoryHistory",
     "Network",
+    "PayloadSetting",
     "Settings",
     "SettingsError",
     "SqliteHistory",
@@ -57,12 +61,9 @@ STOP_GRACE_SECONDS = 4.0
 """From the end of the drain to the exit."""
 DEFAULT_PORT = 8000
 
-DEFAULT_PAYLOAD = (
-    '{"prompt":"$message","session_id":"$session_id","actor_id":"$actor_id","stream":true}'
-)
-
-
 LOCAL_HISTORY = SqliteHistory("data/bff.db")
+SESSION_HEADERS = ("X-Session-Id", "X-Conversation-ID", "X-OpenWebUI-Chat-Id")
+"""Name the conversation for clients whose body cannot."""
 
 
 class SettingsError(ValueError):
@@ -86,7 +87,14 @@ class Settings:
     agent_runtime_arn: str | None = None
     agent_qualifier: str = "DEFAULT"
     agent_url: str | None = None
-    agent_payload: Mapping[str, Any] = field(default_factory=lambda: json.loads(DEFAULT_PAYLOAD))
+    agent_payload: PayloadSetting = "prompt"
+    agent_files: FilesFor = "inline"
+    named_agents: tuple[AgentSetting, ...] = ()
+    agent_user_id: Literal["off", "on", "sub"] = "off"
+    agent_auth: Literal["iam", "bearer"] = "iam"
+    agent_headers: tuple[str, ...] = ()
+    agent_history: Literal["fork", "always", "off"] = "fork"
+    session_headers: tuple[str, ...] = SESSION_HEADERS
     agent_cancel: Literal["close", "stop-session"] = "close"
     agent_idle_timeout_seconds: float = 120.0
     agent_blocking_timeout_seconds: float = 900.0
@@ -125,9 +133,19 @@ class Settings:
         return self.environment == "local"
 
     @property
-    def agent_region(self) -> str:
-        """The region the runtime lives in: its ARN says so, whatever `AWS_REGION` is."""
-        return self.agent_runtime_arn.split(":")[3] if self.agent_runtime_arn else self.aws_region
+    def agents(self) -> tuple[AgentSetting, ...]:
+        """All agents; the first is the default."""
+        return self.named_agents or (
+            AgentSetting(
+                name=DEFAULT_AGENT,
+                arn=self.agent_runtime_arn,
+                url=self.agent_url,
+                qualifier=self.agent_qualifier,
+                payload=self.agent_payload,
+                cancel=self.agent_cancel,
+                files=self.agent_files,
+            ),
+        )
 
     @property
     def has_credentials(self) -> bool:
@@ -143,6 +161,7 @@ class Settings:
         environment = read("ENVIRONMENT", parsers.name, "local")
         local = environment == "local"
         arn = read("AGENT_RUNTIME_ARN", parsers.runtime_arn, None)
+        agents = read("AGENTS", agent_settings.agents, ())
         debug = read("DEBUG", parsers.boolean, False)
         blocking, streaming = read("AGENT_TIMEOUT", parsers.both_timeouts, (900.0, 3600.0))
         settings = cls(
@@ -152,9 +171,18 @@ class Settings:
             aws_region=read("AWS_REGION", parsers.region, "us-west-2"),
             agent_runtime_arn=arn,
             agent_qualifier=read("AGENT_QUALIFIER", parsers.qualifier, "DEFAULT"),
-            agent_url=read("AGENT_URL", parsers.agent_url, EMBEDDED if local and not arn else None),
-            agent_payload=read("AGENT_PAYLOAD", parsers.payload, json.loads(DEFAULT_PAYLOAD)),
-            agent_cancel=read("AGENT_CANCEL", parsers.one_of("close", "stop-session"), "close"),
+            agent_url=read(
+                "AGENT_URL", parsers.agent_url, EMBEDDED if local and not (arn or agents) else None
+            ),
+            agent_payload=read("AGENT_PAYLOAD", agent_settings.payload, "prompt"),
+            agent_cancel=read("AGENT_CANCEL", agent_settings.cancel, "close"),
+            agent_files=read("AGENT_FILES", agent_settings.files_for, "inline"),
+            named_agents=agents,
+            agent_user_id=read("AGENT_USER_ID", parsers.one_of("off", "on", "sub"), "off"),
+            agent_auth=read("AGENT_AUTH", parsers.one_of("iam", "bearer"), "iam"),
+            agent_headers=read("AGENT_HEADERS", agent_settings.passed_headers, ()),
+            agent_history=read("AGENT_HISTORY", parsers.one_of("fork", "always", "off"), "fork"),
+            session_headers=read("SESSION_HEADERS", agent_settings.header_names, SESSION_HEADERS),
             agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", parsers.timeout, 120.0),
             agent_blocking_timeout_seconds=blocking,
             agent_streaming_timeout_seconds=streaming,
@@ -199,6 +227,10 @@ class Settings:
         return frozenset(asked)
 
     def _refuse_combinations(self, environ: Mapping[str, str]) -> None:
+        if self.named_agents:
+            for variable in _ONE_AGENT:
+                if environ.get(variable, "").strip():
+                    raise SettingsError(variable, "a value beside AGENTS", "its place in AGENTS")
         if self.agent_runtime_arn and self.agent_url:
             raise SettingsError(
                 "AGENT_URL", "a value beside AGENT_RUNTIME_ARN", "one of the two, not both"
@@ -206,9 +238,11 @@ class Settings:
         if self.local:
             return
         here = f"nothing in ENVIRONMENT={self.environment}"
-        if not (self.agent_runtime_arn or self.agent_url):
+        if not (self.agent_runtime_arn or self.agent_url or self.named_agents):
             raise SettingsError(
-                "AGENT_RUNTIME_ARN", here, "the ARN of an AgentCore runtime (or set AGENT_URL)"
+                "AGENT_RUNTIME_ARN",
+                here,
+                "the ARN of an AgentCore runtime (or set AGENT_URL or AGENTS)",
             )
         if not self.has_credentials:
             raise SettingsError(
@@ -248,3 +282,8 @@ class _Reader:
 
 SECRETS = frozenset({"JWT_SECRET", "API_KEYS", "REDIS_URL"})
 """Variables whose values are shown nowhere."""
+_ONE_AGENT = (
+    *("AGENT_RUNTIME_ARN", "AGENT_URL", "AGENT_QUALIFIER", "AGENT_PAYLOAD"),
+    *("AGENT_CANCEL", "AGENT_FILES"),
+)
+"""What `AGENTS` says of each agent by itself."""

@@ -24,12 +24,12 @@ from bff.events import (
     ToolEnd,
     ToolStart,
     ToolUse,
-    Transcript,
     decode,
     encode,
     gap,
     record,
 )
+from bff.runs.transcript import Transcript
 
 text = st.text(st.characters(exclude_categories=()))  # lone surrogates as well
 json_values = st.recursive(

@@ -18,13 +18,15 @@ ROOT = Path(__file__).parents[1]
 
 # Who may import whom
 
-BOTTOM = {"errors", "events", "settings"}
+BOTTOM = {"agent_settings", "errors", "events", "messages", "settings"}
 ROOMS: Mapping[str, set[str]] = {
     "errors": set(),
     "events": set(),
+    "messages": {"events"},
     "setting_parsers": set(),
     "metric_names": set(),
-    "settings": {"setting_parsers"},
+    "agent_settings": {"setting_parsers"},
+    "settings": {"agent_settings", "setting_parsers"},
     "agents": BOTTOM,
     "history": BOTTOM,
     "runs": {"agents", "history"} | BOTTOM,

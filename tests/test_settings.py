@@ -34,7 +34,6 @@ def test_production__takes_what_is_complete() -> None:
     settings = Settings.load(PRODUCTION)
 
     assert not settings.playground
-    assert settings.agent_region == "eu-west-1"
 
 
 def test_one_agent_timeout__sets_both() -> None:
@@ -84,8 +83,8 @@ REFUSED = [
     ({"AGENT_URL": "localhost:8080"}, "AGENT_URL: got 'localhost:8080', takes embedded: or"),
     ({"AGENT_URL": "http://u:p@host"}, "AGENT_URL"),
     ({"AGENT_URL": "http://host:99999"}, "AGENT_URL"),
-    ({"AGENT_PAYLOAD": "[]"}, "AGENT_PAYLOAD: got '[]', takes a JSON object"),
-    ({"AGENT_PAYLOAD": "{}"}, "takes a JSON object with the string $message"),
+    ({"AGENT_PAYLOAD": "[]"}, "AGENT_PAYLOAD: got '[]', takes prompt, strands,"),
+    ({"AGENT_PAYLOAD": "{}"}, "takes a JSON object with $message, $content or $messages"),
     ({"AGENT_CANCEL": "kill"}, "AGENT_CANCEL: got 'kill', takes close or stop-session"),
     ({"AGENT_TIMEOUT": "0"}, "AGENT_TIMEOUT: got '0', takes seconds from 0.1 to 86400"),
     ({"AGENT_IDLE_TIMEOUT": "nan"}, "AGENT_IDLE_TIMEOUT: got 'nan'"),

@@ -7,29 +7,41 @@ and the embedded one that needs nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bff.events import Event
-from bff.settings import EMBEDDED, Settings, needing
+from bff.events import Event, Input
+from bff.messages import ChatMessage, Conversation
+from bff.settings import DEFAULT_AGENT, EMBEDDED, AgentSetting, Settings, needing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One message for the agent.
+    """One call of the agent: what it is told, and who asks.
 
     `session_id` and `actor_id` are derived from the principal (33 to 100 characters of
-    `[A-Za-z0-9_-]`), never what a client sent. `trace` holds `traceparent`, `tracestate` and
-    `baggage` where the request had them.
+    `[A-Za-z0-9_-]`), never what a client sent. `history` is what of the earlier messages the agent
+    is to be given now, `first` says that its session begins; `questions` are its own that this call
+    answers. `agent` is its name in `AGENTS`.
+
+    `trace` holds `traceparent`, `tracestate` and `baggage` where the request had them, `headers`
+    what `AGENT_HEADERS` passes on, `user_id` whom `AGENT_USER_ID` names, `bearer` the caller's own
+    token where `AGENT_AUTH` wants it.
     """
 
-    message: str = field(repr=False)
+    conversation: Conversation = field(repr=False)
     session_id: str
     actor_id: str
     run_id: str
-    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
+    agent: str = DEFAULT_AGENT
+    history: tuple[ChatMessage, ...] = field(default=(), repr=False)
+    first: bool = False
+    questions: tuple[Input, ...] = field(default=(), repr=False)
     trace: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user_id: str | None = None
+    bearer: str | None = field(default=None, repr=False)
 
 
 class Agent(Protocol):
@@ -55,19 +67,29 @@ class Agent(Protocol):
 
 
 @asynccontextmanager
-async def open_agent(settings: Settings) -> AsyncIterator[Agent]:
-    """The agent the settings name; its connections are closed at the end."""
-    match settings:
-        case Settings(agent_runtime_arn=str()):
+async def open_agents(settings: Settings) -> AsyncIterator[Mapping[str, Agent]]:
+    """All agents of the settings by name; their connections are closed at the end."""
+    async with AsyncExitStack() as stack:
+        yield {
+            setting.name: await stack.enter_async_context(open_agent(setting))
+            for setting in settings.agents
+        }
+
+
+@asynccontextmanager
+async def open_agent(setting: AgentSetting) -> AsyncIterator[Agent]:
+    """One agent."""
+    match setting:
+        case AgentSetting(arn=str(arn)):
             with needing("AGENT_RUNTIME_ARN", "aws"):
                 from bff.agents.agentcore import open_agentcore
 
-            async with open_agentcore(settings) as runtime:
+            async with open_agentcore(setting, arn) as runtime:
                 yield runtime
-        case Settings(agent_url=str(url)) if url != EMBEDDED:
+        case AgentSetting(url=str(url)) if url != EMBEDDED:
             from bff.agents.container import open_container
 
-            async with open_container(url, settings.agent_payload) as container:
+            async with open_container(url, setting.payload) as container:
                 yield container
         case _:
             from bff.agents.embedded import EmbeddedAgent

@@ -23,11 +23,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from bff.agents import Prompt
+from bff.agents import Prompt, payload
 from bff.agents import http as agent_http
 from bff.errors import AgentUnavailable
 from bff.events import Event
-from bff.settings import Settings
+from bff.settings import AgentSetting
 
 logger = logging.getLogger(__name__)
 
@@ -43,26 +43,37 @@ class AgentCoreAgent:
     """A runtime of AgentCore, by its ARN."""
 
     def __init__(
-        self, settings: Settings, session: Any, client: Any, http: aiohttp.ClientSession
+        self,
+        setting: AgentSetting,
+        arn: str,
+        session: Any,
+        client: Any,
+        http: aiohttp.ClientSession,
     ) -> None:
-        self._settings = settings
-        self._arn = settings.agent_runtime_arn or ""
+        self._arn = arn
+        self._qualifier = setting.qualifier
+        self._payload = setting.payload
+        self._region = arn.split(":")[3]
         self._session = session
         self._client = client
         self._http = http
         self._tls = ssl.create_default_context()
         self._endpoint: str = client.meta.endpoint_url.rstrip("/")
         path = f"/runtimes/{quote(self._arn, safe='')}/invocations"
-        self._url = f"{self._endpoint}{path}?qualifier={quote(settings.agent_qualifier, safe='')}"
+        self._url = f"{self._endpoint}{path}?qualifier={quote(setting.qualifier, safe='')}"
 
     def __repr__(self) -> str:
         return f"<AgentCoreAgent {self._arn} at {self._endpoint}>"
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
-        body = agent_http.payload(self._settings.agent_payload, prompt)
+        body = payload.body(self._payload, prompt)
         headers = agent_http.headers(prompt)
 
         async def prepare() -> agent_http.Request:
+            if prompt.bearer is not None:
+                return agent_http.Request(
+                    self._url, body, {**headers, "Authorization": f"Bearer {prompt.bearer}"}
+                )
             return agent_http.Request(self._url, body, await self._signed(body, headers))
 
         async with aclosing(agent_http.stream(self._http, prepare, self._advise)) as batches:
@@ -73,7 +84,7 @@ class AgentCoreAgent:
         try:
             await self._client.stop_runtime_session(
                 agentRuntimeArn=self._arn,
-                qualifier=self._settings.agent_qualifier,
+                qualifier=self._qualifier,
                 runtimeSessionId=session_id,
             )
         except ClientError as error:
@@ -113,12 +124,12 @@ class AgentCoreAgent:
 
     async def _signed(self, body: bytes, headers: dict[str, str]) -> dict[str, str]:
         request = AWSRequest("POST", self._url, headers=headers, data=body)
-        signer = SigV4Auth(await self._frozen(), SERVICE, self._settings.agent_region)
+        signer = SigV4Auth(await self._frozen(), SERVICE, self._region)
         signer.add_auth(request)
         return dict(request.headers.items())
 
     def _advise(self, status: int) -> str:
-        arn, qualifier = self._arn, self._settings.agent_qualifier
+        arn, qualifier = self._arn, self._qualifier
         match status:
             case 401 | 403:
                 return (
@@ -138,11 +149,12 @@ class AgentCoreAgent:
 
 
 @asynccontextmanager
-async def open_agentcore(settings: Settings) -> AsyncIterator[AgentCoreAgent]:
+async def open_agentcore(setting: AgentSetting, arn: str) -> AsyncIterator[AgentCoreAgent]:
     """The agent with clients of its own, made once: making one blocks the loop for 300 ms."""
-    session = aioboto3.Session(region_name=settings.agent_region)
+    # the region the runtime lives in: its ARN says so, whatever AWS_REGION is
+    session = aioboto3.Session(region_name=arn.split(":")[3])
     async with (
         session.client(SERVICE, config=_CONFIG) as client,
         agent_http.open_session(keep_connections=True) as http,
     ):
-        yield AgentCoreAgent(settings, session, client, http)
+        yield AgentCoreAgent(setting, arn, session, client, http)

@@ -7,22 +7,20 @@ closes just then looks like an agent that died while answering, and we never try
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
 
 import aiohttp
 
-from bff.agents import Prompt, http
+from bff.agents import Prompt, http, payload
 from bff.events import Event
+from bff.settings import PayloadSetting
 
 
 class ContainerAgent:
     """An agent at an address."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, url: str, payload: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, payload: PayloadSetting) -> None:
         self._session = session
         self._url = url
         self._payload = payload
@@ -33,8 +31,12 @@ class ContainerAgent:
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         request = http.Request(
             f"{self._url}/invocations",
-            http.payload(self._payload, prompt),
-            {**http.headers(prompt), http.REQUEST_HEADER: prompt.run_id},
+            payload.body(self._payload, prompt),
+            {
+                **http.headers(prompt),
+                http.REQUEST_HEADER: prompt.run_id,
+                **({"Authorization": f"Bearer {prompt.bearer}"} if prompt.bearer else {}),
+            },
         )
 
         async def prepare() -> http.Request:
@@ -61,7 +63,7 @@ class ContainerAgent:
 
 
 @asynccontextmanager
-async def open_container(url: str, payload: Mapping[str, Any]) -> AsyncIterator[ContainerAgent]:
+async def open_container(url: str, payload: PayloadSetting) -> AsyncIterator[ContainerAgent]:
     """The agent with a client of its own, made once."""
     async with http.open_session(keep_connections=False) as session:
         yield ContainerAgent(session, url, payload)

@@ -32,11 +32,11 @@ class EmbeddedAgent:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         said = 0
-        async with aclosing(self._answer(prompt.message.strip())) as events:
+        async with aclosing(self._answer(prompt.conversation.text.strip())) as events:
             async for event in events:
                 said += len(event.content.split()) if isinstance(event, Message) else 0
                 yield [event]
-        yield [Done(usage=_usage(prompt.message, said))]
+        yield [Done(usage=_usage(prompt.conversation.text, said))]
 
     async def stop(self, session_id: str) -> None:
         """Nothing is kept for a session."""

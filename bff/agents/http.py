@@ -17,7 +17,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -25,7 +24,7 @@ from yarl import URL
 from bff.agents import Prompt
 from bff.agents.dialects.decoder import Decoder
 from bff.errors import AgentFailed, AgentThrottled, AgentTimeout, AgentUnavailable, Problem
-from bff.events import Event, dumps
+from bff.events import Event
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +34,7 @@ PAUSES_SECONDS = (0.1, 0.5)
 MOST_RETRY_AFTER_SECONDS = 300.0
 
 SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+USER_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-User-Id"
 REQUEST_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Request-Id"
 ACCEPT = "text/event-stream, application/json"
 _TRACE_LIMITS = {"traceparent": 128, "tracestate": 512, "baggage": 8192}
@@ -75,6 +75,8 @@ def headers(prompt: Prompt) -> dict[str, str]:
         "Content-Type": "application/json",
         "Accept": ACCEPT,
         SESSION_HEADER: prompt.session_id,
+        **({USER_HEADER: prompt.user_id} if prompt.user_id else {}),
+        **prompt.headers,
         **{
             name: prompt.trace[name]
             for name, most in _TRACE_LIMITS.items()
@@ -85,41 +87,6 @@ def headers(prompt: Prompt) -> dict[str, str]:
 
 def _fits(value: str, most: int) -> bool:
     return 0 < len(value) <= most and value.isascii() and value.isprintable()
-
-
-def payload(template: Mapping[str, Any], prompt: Prompt) -> bytes:
-    """`AGENT_PAYLOAD` with its names replaced, once: what a client wrote is never looked at.
-
-    `"$metadata"` alone becomes the object; within a longer string it is the object's JSON.
-    """
-    values: dict[str, Any] = {
-        "$message": prompt.message,
-        "$session_id": prompt.session_id,
-        "$actor_id": prompt.actor_id,
-        "$run_id": prompt.run_id,
-        "$metadata": dict(prompt.metadata),
-    }
-    return dumps(_filled(dict(template), values)).encode()
-
-
-def _filled(value: Any, values: Mapping[str, Any]) -> Any:
-    match value:
-        case str() if value in values:
-            return values[value]
-        case str():
-            return _NAME.sub(lambda found: _as_text(values[found.group()]), value)
-        case dict():
-            return {key: _filled(item, values) for key, item in value.items()}
-        case list():
-            return [_filled(item, values) for item in value]
-    return value
-
-
-_NAME = re.compile(r"\$(?:message|session_id|actor_id|run_id|metadata)\b")
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else dumps(value)
 
 
 async def stream(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from bff.agents import Agent
@@ -14,7 +16,7 @@ from bff.settings import Settings
 from bff.telemetry import Telemetry
 
 SETTINGS = web.AppKey("settings", Settings)
-AGENT = web.AppKey("agent", Agent)
+AGENTS = web.AppKey[Mapping[str, Agent]]("agents")
 HISTORY = web.AppKey("history", History)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 LIMITER = web.AppKey("limiter", Limiter)

@@ -9,11 +9,12 @@ from typing import Any
 
 from aiohttp import web
 
-from bff.api import AGENT, HISTORY, RUNS, SETTINGS, TELEMETRY
+from bff.api import AGENTS, HISTORY, RUNS, SETTINGS, TELEMETRY
 from bff.api.middleware import address_of
 from bff.errors import NotFound, Problem
 from bff.events import dumps
 
+Check = Callable[[], Awaitable[None]]
 Checks = dict[str, dict[str, Any]]
 
 CHECK_SECONDS = 2.0
@@ -98,8 +99,17 @@ def open_readiness(app: web.Application) -> Readiness:
     """The checks of an application whose parts are in place."""
     return Readiness(
         {
-            "agent": app[AGENT].ping,
+            **_agents(app),
             "history": app[HISTORY].ping,
             "runs": app[RUNS].log.ping,
         }
     )
+
+
+def _agents(app: web.Application) -> dict[str, Check]:
+    """The check of the agent, or of each by its name."""
+    agents = app[AGENTS]
+    if len(agents) == 1:
+        [agent] = agents.values()
+        return {"agent": agent.ping}
+    return {f"agent {name}": agent.ping for name, agent in agents.items()}

@@ -15,9 +15,10 @@ from bff.api.body import read_model
 from bff.api.start_run import raise_failure, run_request
 from bff.api.streaming import NativeEncoder, run_headers, stream_run
 from bff.errors import Invalid
-from bff.events import Transcript, dumps, input_fields
+from bff.events import dumps, input_fields
 from bff.runs.log import Run
 from bff.runs.request import Idempotency, OnDisconnect, RunRequest
+from bff.runs.transcript import Transcript
 from bff.settings import MAX_MESSAGE_CHARACTERS
 
 SESSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"

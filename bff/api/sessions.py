@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from bff.api import HISTORY, PRINCIPAL, RUNS
+from bff.api import HISTORY, PRINCIPAL, RUNS, SETTINGS
 from bff.api.body import read_model
 from bff.api.runs import rfc3339
 from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
@@ -109,7 +109,7 @@ async def delete_session(request: web.Request) -> web.StreamResponse:
     was_kept = await request.app[HISTORY].delete(owner, session_id)
     if not (was_open or was_kept):
         raise NotFound
-    runs.stop_agent(agent_session_id(owner, session_id))
+    runs.stop_agent(request.app[SETTINGS].agents[0].name, agent_session_id(owner, session_id))
     return web.Response(status=204)
 
 
@@ -184,12 +184,12 @@ class _Cursor:
 
 def _begun(run: Run) -> Session:
     """The session of a first run that is still open."""
-    return Session(run.session_id, first_title(run.message), run.created_at, run.created_at)
+    return Session(run.session_id, first_title(run.request.message), run.created_at, run.created_at)
 
 
 def _running(run: Run) -> list[dict[str, Any]]:
     return [
-        _message(StoredMessage("user", run.message, run.run_id, run.created_at)),
+        _message(StoredMessage("user", run.request.message, run.run_id, run.created_at)),
         _message(StoredMessage("assistant", "", run.run_id, run.created_at, run.status)),
     ]
 

@@ -7,10 +7,12 @@ from aiohttp import web
 from bff.api import PRINCIPAL, REQUEST_ID, SETTINGS, TELEMETRY
 from bff.api.streaming import run_headers
 from bff.errors import AgentFailed, Problem, RunCancelled, every_problem
-from bff.events import Done, Failed, Transcript
+from bff.events import Done, Failed
 from bff.identity.principals import agent_session_id
+from bff.messages import Conversation, user_message
 from bff.runs.log import Run
-from bff.runs.request import Idempotency, OnDisconnect, RunRequest
+from bff.runs.request import Call, Idempotency, OnDisconnect, RunRequest
+from bff.runs.transcript import Transcript
 
 
 def run_request(
@@ -25,21 +27,25 @@ def run_request(
 ) -> RunRequest:
     """An order in the caller's name; every format's way to a run."""
     settings, owner = request.app[SETTINGS], request[PRINCIPAL].id
-    return RunRequest(
-        owner=owner,
-        session_id=session_id,
-        agent_session_id=agent_session_id(owner, session_id),
-        message=message,
-        request_id=request[REQUEST_ID],
+    call = Call(
+        conversation=Conversation(new=(user_message(message),), metadata=metadata or {}),
         deadline_seconds=(
             settings.agent_streaming_timeout_seconds
             if streaming
             else settings.agent_blocking_timeout_seconds
         ),
-        metadata=metadata or {},
+        trace=request.app[TELEMETRY].trace_headers(request.headers),
+    )
+    return RunRequest(
+        owner=owner,
+        session_id=session_id,
+        agent_session_id=agent_session_id(owner, session_id),
+        agent=settings.agents[0].name,
+        message=message,
+        request_id=request[REQUEST_ID],
         on_disconnect=on_disconnect,
         idempotency=idempotency,
-        trace=request.app[TELEMETRY].trace_headers(request.headers),
+        call=call,
     )
 
 

@@ -12,14 +12,14 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from bff.agents import Agent
 from bff.errors import Draining, NotFound
-from bff.events import Done, Record, Start, Transcript, record
+from bff.events import Done, Record, Start, record
 from bff.history import History
 from bff.runs.execution import (
     HISTORY_SECONDS,
@@ -30,6 +30,7 @@ from bff.runs.execution import (
 )
 from bff.runs.log import Run, RunLog
 from bff.runs.request import RunRequest
+from bff.runs.transcript import Transcript
 from bff.settings import HEARTBEAT_SECONDS
 
 __all__ = ["Follower", "RunObserver", "RunRequest", "Runs"]
@@ -82,19 +83,19 @@ class Runs:
     def __init__(
         self,
         *,
-        agent: Agent,
+        agents: Mapping[str, Agent],
         history: History,
         log: RunLog,
         observer: RunObserver,
         max_open_per_owner: int,
         idle_timeout_seconds: float,
-        stop_agent_on_cancel: bool = False,
+        stopped_on_cancel: Collection[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.log = log
         self.drain_begun = asyncio.Event()
         self._parts = RunDependencies(
-            agent=agent,
+            agents=agents,
             history=history,
             log=log,
             observer=observer,
@@ -102,7 +103,7 @@ class Runs:
             clock=clock,
         )
         self._max_open_per_owner = max_open_per_owner
-        self._stop_agent_on_cancel = stop_agent_on_cancel
+        self._stopped_on_cancel = stopped_on_cancel
         self._lives: dict[str, RunExecution] = {}
         self._openings: set[asyncio.Task[Follower]] = set()
         self._ends: dict[str, asyncio.Task[None]] = {}
@@ -161,13 +162,8 @@ class Runs:
     async def _open(self, order: RunRequest) -> Follower:
         run = Run(
             run_id=f"run_{secrets.token_hex(16)}",
-            owner=order.owner,
-            session_id=order.session_id,
-            agent_session_id=order.agent_session_id,
-            message=order.message,
-            request_id=order.request_id,
+            request=order,
             created_at=self._parts.clock(),
-            on_disconnect=order.on_disconnect,
             last_event_id=1,
         )
         opened = await self.log.open(
@@ -178,7 +174,8 @@ class Runs:
         )
         await self._join(opened)
         if opened.run_id == run.run_id:
-            life = RunExecution(self._parts, opened, order)
+            assert order.call is not None
+            life = RunExecution(self._parts, opened, order.call)
             self._lives[run.run_id] = life
             self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(life)))
         return Follower(self, opened)
@@ -204,7 +201,7 @@ class Runs:
     async def _join(self, run: Run) -> None:
         self._followers += 1
         self._unfollowed.clear()
-        if run.on_disconnect == "cancel":
+        if run.request.on_disconnect == "cancel":
             try:
                 await self.log.join(run)
             except BaseException:  # nobody else will say that this follower has left
@@ -216,7 +213,7 @@ class Runs:
         self._followers -= 1
         if not self._followers:
             self._unfollowed.set()
-        if run.on_disconnect == "cancel":
+        if run.request.on_disconnect == "cancel":
             self._spawn(self._leave(run))
 
     async def _leave(self, run: Run) -> None:
@@ -240,9 +237,9 @@ class Runs:
             await self.cancel(run)
         return run is not None
 
-    def stop_agent(self, agent_session_id: str) -> None:
+    def stop_agent(self, agent: str, agent_session_id: str) -> None:
         """End the agent's side of a session; nobody waits for it."""
-        self._spawn(self._stop_agent(agent_session_id))
+        self._spawn(self._stop_agent(agent, agent_session_id))
 
     async def ended(self, run: Run, *, timeout_seconds: float) -> bool:
         """Wait for a run's end; false if it did not come in time."""
@@ -280,8 +277,9 @@ class Runs:
         finally:
             del self._lives[life.run.run_id]
             del self._ends[life.run.run_id]
-        if status == "cancelled" and self._stop_agent_on_cancel:
-            self.stop_agent(life.run.agent_session_id)
+        request = life.run.request
+        if status == "cancelled" and request.agent in self._stopped_on_cancel:
+            self.stop_agent(request.agent, request.agent_session_id)
 
     # What the log tells its owner
 
@@ -300,10 +298,10 @@ class Runs:
         transcript = await Follower(self, run).fold()
         await write_turn(self._parts, run, transcript, "interrupted")
 
-    async def _stop_agent(self, agent_session_id: str) -> None:
+    async def _stop_agent(self, agent: str, agent_session_id: str) -> None:
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await self._parts.agent.stop(agent_session_id)
+                await self._parts.agents[agent].stop(agent_session_id)
         except Exception:
             logger.exception("the agent's session could not be stopped")
 

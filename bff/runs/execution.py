@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
 from bff.agents import Agent, Prompt
 from bff.errors import AgentFailed, AgentTimeout, Internal, Interrupted, Problem
-from bff.events import Done, Event, Failed, Record, Transcript, encode, record
+from bff.events import Done, Event, Failed, Record, encode, record
 from bff.history import History, Turn
 from bff.runs.log import Run, RunLog, Status, Superseded
-from bff.runs.request import RunRequest
+from bff.runs.request import Call
+from bff.runs.transcript import Transcript
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class RunObserver(Protocol):
 class RunDependencies:
     """What a run needs around it."""
 
-    agent: Agent
+    agents: Mapping[str, Agent]
     history: History
     log: RunLog
     observer: RunObserver
@@ -55,32 +56,32 @@ class RunDependencies:
 class RunExecution:
     """A run this process owns, while it is open."""
 
-    def __init__(self, parts: RunDependencies, run: Run, order: RunRequest) -> None:
+    def __init__(self, parts: RunDependencies, run: Run, call: Call) -> None:
         self.run = run
         self._parts = parts
-        self._order = order
+        self._call = call
         self._transcript = Transcript()
         self._next_id = 2
         self._ending: Done | Problem | None = None
         self._finishing = False
         self._abandoned = False
-        self._call = asyncio.create_task(self._call_agent(), name=f"agent {run.run_id}")
+        self._task = asyncio.create_task(self._call_agent(), name=f"agent {run.run_id}")
         parts.observer.run_started()
 
     def end(self, ending: Done | Problem) -> None:
         """End the run early; whoever is first decides how, and an ending run just goes on."""
         if self._ending is None and not self._finishing:
             self._ending = ending
-            self._call.cancel()
+            self._task.cancel()
 
     def abandon(self) -> None:
         """Stop without another word: the run is another task's now."""
         self._abandoned = True
-        self._call.cancel()
+        self._task.cancel()
 
     async def finish(self) -> Status:
         """Wait for the call's end, write the history, then the terminal event: in this order."""
-        await asyncio.wait({self._call})
+        await asyncio.wait({self._task})
         self._finishing = True
         parts, run = self._parts, self.run
         code: str | None = "interrupted"
@@ -100,23 +101,16 @@ class RunExecution:
 
     async def _call_agent(self) -> Done:
         """Call the agent, once, and log what it says; raises what went wrong."""
-        order, log = self._order, self._parts.log
-        prompt = Prompt(
-            message=order.message,
-            session_id=order.agent_session_id,
-            actor_id=order.owner,
-            run_id=self.run.run_id,
-            metadata=order.metadata,
-            trace=order.trace,
-        )
+        agent, log = self._parts.agents[self.run.request.agent], self._parts.log
+        prompt, deadline_seconds = self._prompt(), self._call.deadline_seconds
         now = asyncio.get_running_loop().time
         began = heard = now()
         idle = self._parts.idle_timeout_seconds
         slack = idle / 20  # a timer an event would cost more than all else that is done for it
-        deadline = began + order.deadline_seconds
+        deadline = began + deadline_seconds
         async with (
             asyncio.timeout_at(min(began + idle + slack, deadline)) as limit,
-            aclosing(self._parts.agent.stream(prompt)) as batches,
+            aclosing(agent.stream(prompt)) as batches,
         ):
             async for batch in batches:
                 if now() - heard > slack:
@@ -132,6 +126,24 @@ class RunExecution:
                     return done
         raise AgentFailed(agent_called=True)  # an agent that ends without `Done` broke its promise
 
+    def _prompt(self) -> Prompt:
+        """What the agent is told; ids are derived ones only."""
+        request, call = self.run.request, self._call
+        return Prompt(
+            conversation=call.conversation,
+            session_id=request.agent_session_id,
+            actor_id=request.owner,
+            run_id=self.run.run_id,
+            agent=request.agent,
+            history=call.history,
+            first=call.first,
+            questions=request.questions,
+            trace=call.trace,
+            headers=call.headers,
+            user_id=call.user_id,
+            bearer=call.bearer,
+        )
+
     def _number(self, events: Sequence[Event]) -> list[Record]:
         """The events as the run's next records. Ids are spent here, before anything is written."""
         records = []
@@ -144,15 +156,15 @@ class RunExecution:
     def _outcome(self) -> tuple[Status, Done | Failed]:
         """How the run ended. What the agent said in time wins over an ending asked for later."""
         error: BaseException | None
-        if self._call.cancelled():
+        if self._task.cancelled():
             if isinstance(self._ending, Done):
                 return "cancelled", self._ending
             error = self._ending or Interrupted(agent_called=True)
         else:
-            error = self._call.exception()
+            error = self._task.exception()
         match error:
             case None:
-                done = self._call.result()
+                done = self._task.result()
                 if inputs := self._transcript.inputs:
                     done = Done("input_required", done.usage, inputs)
                 return done.status, done
@@ -165,7 +177,7 @@ class RunExecution:
             case _:
                 logger.error("run %s failed", self.run.run_id, exc_info=error)
                 problem = Internal(agent_called=True)
-        run_id, request_id = self.run.run_id, self.run.request_id
+        run_id, request_id = self.run.run_id, self.run.request.request_id
         document = problem.document(request_id=request_id, instance=f"/v1/runs/{run_id}")
         return "failed", Failed(document)
 
@@ -177,7 +189,7 @@ async def write_turn(
     turn = Turn(
         run_id=run.run_id,
         session_id=run.session_id,
-        message=run.message,
+        message=run.request.message,
         answer=transcript.text,
         tool_calls=transcript.tool_calls,
         status=status,

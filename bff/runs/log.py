@@ -9,12 +9,12 @@ several instances share (`bff/runs/valkey/`). Whatever must be decided in one st
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from bff.errors import Overloaded
 from bff.events import Record
-from bff.runs.request import Idempotency, OnDisconnect
+from bff.runs.request import Idempotency, RunRequest
 
 Status = Literal["running", "complete", "cancelled", "failed", "input_required", "interrupted"]
 
@@ -24,18 +24,21 @@ class Run:
     """What is known of a run besides its events. Times are seconds since 1970."""
 
     run_id: str
-    owner: str
-    session_id: str
-    agent_session_id: str
-    message: str = field(repr=False)
-    request_id: str
+    request: RunRequest
     created_at: float
-    on_disconnect: OnDisconnect = "continue"
     status: Status = "running"
     last_event_id: int = 0
     ended_at: float | None = None
     settled: bool = True
     """False while the run's owner may still be writing what it delivered without the log."""
+
+    @property
+    def owner(self) -> str:
+        return self.request.owner
+
+    @property
+    def session_id(self) -> str:
+        return self.request.session_id
 
     def after(self, seen: int) -> int:
         """Where a client goes on that has seen event `seen`. Raises `ValueError` for no event.

@@ -71,7 +71,7 @@ class _Kept:
     def __init__(self, run: Run, first: Record) -> None:
         self.run = run
         self.records = [first]
-        self.bytes = first.size + len(run.message) + 1000
+        self.bytes = first.size + len(run.request.message) + 1000
         self.followers = 0
         self.key: tuple[str, str] | None = None
         self.last_id = first.id
@@ -178,9 +178,11 @@ class MemoryRunLog:
         kept = self._runs.get((run.owner, run.run_id))
         if kept is None or kept.run.status != "running":
             raise Superseded
-        self.bytes -= len(kept.run.message)
-        kept.bytes -= len(kept.run.message)
-        kept.run = replace(kept.run, status=status, ended_at=self._clock(), message="")
+        self.bytes -= len(kept.run.request.message)
+        kept.bytes -= len(kept.run.request.message)
+        kept.run = replace(
+            kept.run, request=run.request.ended(), status=status, ended_at=self._clock()
+        )
         self._add(kept, [last])
         mine = self._open[run.owner]
         del mine[run.session_id]

@@ -1,10 +1,15 @@
-"""What a client asks for, as every protocol says it."""
+"""What a client asks for, as every protocol says it, and what of it is kept with the run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+from bff.events import JSON, Input, dumps, input_fields, input_of
+from bff.messages import ChatMessage, Conversation
+from bff.settings import DEFAULT_AGENT
 
 OnDisconnect = Literal["continue", "cancel"]
 
@@ -18,20 +23,98 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What only the one call of the agent needs; nothing of it outlives the call.
+
+    `history` is what of the earlier messages the agent is given now, `first` says that the agent's
+    session begins. `before` is where the transcript stands (`bff/conversations/transcript.py`)
+    before this turn, and `user` and `assistant` what was said in it already: answers to questions
+    go on with the turn that asked them.
+    """
+
+    conversation: Conversation = field(repr=False)
+    deadline_seconds: float
+    history: tuple[ChatMessage, ...] = field(default=(), repr=False)
+    first: bool = False
+    trace: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user_id: str | None = None
+    bearer: str | None = field(default=None, repr=False)
+    before: str | None = None
+    user: str = field(default="", repr=False)
+    assistant: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What a client asks for: one message into one session.
+    """What a client asks for: a message, or answers to the agent's questions, into one session.
 
     `owner` is the principal's digest and what the agent knows the caller by; `agent_session_id` is
-    what it knows the session by.
+    what it knows the session by. `message` is what was said as text, `parts` all of it where there
+    is more than text. `questions` are those that are answered and `continues` the run that asked
+    first. A session that is not `listed` is in no history. `call` is there until the run has ended,
+    and only on the instance that makes it.
     """
 
     owner: str
     session_id: str
     agent_session_id: str
+    agent: str = DEFAULT_AGENT
     message: str = field(repr=False)
+    parts: Sequence[JSON] = field(default=(), repr=False)
     request_id: str
-    deadline_seconds: float
-    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
     on_disconnect: OnDisconnect = "continue"
+    questions: tuple[Input, ...] = field(default=(), repr=False)
+    continues: str | None = None
+    listed: bool = True
     idempotency: Idempotency | None = None
-    trace: Mapping[str, str] = field(default_factory=dict)
+    call: Call | None = None
+
+    def ended(self) -> Self:
+        """The request without what is of no more use once its run has ended."""
+        return replace(self, message="", parts=(), call=None)
+
+
+def kept_fields(run_id: str, request: RunRequest) -> str:
+    """As JSON, what is kept of a run's request as long as the run."""
+    return dumps(
+        {
+            "run_id": run_id,
+            "owner": request.owner,
+            "session_id": request.session_id,
+            "agent_session_id": request.agent_session_id,
+            "agent": request.agent,
+            "request_id": request.request_id,
+            "on_disconnect": request.on_disconnect,
+            "questions": [input_fields(question) for question in request.questions],
+            "continues": request.continues,
+            "listed": request.listed,
+        }
+    )
+
+
+def said_fields(request: RunRequest) -> str:
+    """As JSON, what is kept of a request until its run has ended."""
+    return dumps({"message": request.message, "parts": list(request.parts)})
+
+
+def request_of(kept: str, said: str) -> tuple[str, RunRequest]:
+    """The run id and request of which `kept_fields` and `said_fields` (or "" since) were kept.
+
+    Fields of a later version are passed over, and those that an earlier one lacks have defaults.
+    """
+    fields = json.loads(kept)
+    words: dict[str, Any] = json.loads(said) if said else {"message": ""}
+    return fields["run_id"], RunRequest(
+        owner=fields["owner"],
+        session_id=fields["session_id"],
+        agent_session_id=fields["agent_session_id"],
+        agent=fields.get("agent", DEFAULT_AGENT),
+        message=words["message"],
+        parts=words.get("parts", ()),
+        request_id=fields["request_id"],
+        on_disconnect=fields["on_disconnect"],
+        questions=tuple(input_of(question) for question in fields.get("questions", ())),
+        continues=fields.get("continues"),
+        listed=fields.get("listed", True),
+    )

@@ -18,6 +18,7 @@ from tests.agents.environments import EXAMPLE, ROOT, python_of, requirements_of
 from tests.agents.serving import serving
 from tests.fakes.agentcore_wire import ACCESS_KEY, ARN, SECRET_KEY, TOKEN, AgentCoreWire
 from tests.fakes.container import EmbeddedContainer
+from tests.fakes.prompts import prompt_of
 
 settings.register_profile("no-deadline", deadline=None)  # machines are busy at times
 settings.load_profile("no-deadline")
@@ -29,7 +30,7 @@ ANSWER = "The result of 15 * 23 = 345."
 
 
 def prompt(message: str = "Hello", **fields: object) -> Prompt:
-    return Prompt(message, SESSION, "actor", "run-1", **fields)  # type: ignore[arg-type]
+    return prompt_of(message, SESSION, "actor", "run-1", **fields)  # type: ignore[arg-type]
 
 
 async def collect(agent: Agent, message: str = "Hello") -> list[Event]:
@@ -84,7 +85,7 @@ def wired(setenv: Callable[[str, str], None]) -> OpenWire:
             settings = Settings(agent_runtime_arn=ARN)
             if payload is not None:
                 settings = replace(settings, agent_payload=payload)
-            async with open_agent(settings) as agent:
+            async with open_agent(settings.agents[0]) as agent:
                 yield agent, wire
 
     return opened
@@ -107,12 +108,12 @@ class World:
 @pytest.fixture(params=["embedded", "container", "agentcore"])
 async def world(request: pytest.FixtureRequest, open_wire: OpenWire) -> AsyncIterator[World]:
     if request.param == "embedded":
-        async with open_agent(Settings(agent_url="embedded:")) as agent:
+        async with open_agent(Settings(agent_url="embedded:").agents[0]) as agent:
             yield World(agent, None, None)
         return
     async with EmbeddedContainer().serve() as container:
         if request.param == "container":
-            async with open_agent(Settings(agent_url=container.url)) as agent:
+            async with open_agent(Settings(agent_url=container.url).agents[0]) as agent:
                 yield World(agent, container, None)
         else:
             async with open_wire(container.url) as (agent, wire):

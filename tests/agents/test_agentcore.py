@@ -54,6 +54,7 @@ async def test_call__is_signed_and_says_what_it_must(open_wire: OpenWire) -> Non
         "session_id": SESSION,
         "actor_id": "actor",
         "stream": True,
+        "metadata": {"k": "v"},
     }
 
 
@@ -138,7 +139,7 @@ async def test_broken_call__is_never_made_again(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
     async with FakeContainer(script).serve() as front:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", front.url)
-        async with open_agent(Settings(agent_runtime_arn=ARN)) as agent:
+        async with open_agent(Settings(agent_runtime_arn=ARN).agents[0]) as agent:
             raised, _ = await failure(agent)
 
     assert type(raised) is AgentFailed
@@ -173,7 +174,7 @@ async def test_kept_connection_that_breaks__is_not_tried_again(
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", f"http://{host}:{port}")
-        async with open_agent(Settings(agent_runtime_arn=ARN)) as agent:
+        async with open_agent(Settings(agent_runtime_arn=ARN).agents[0]) as agent:
             assert text(await collect(agent)) == "Hi"
             raised, _ = await failure(agent)
 
@@ -223,7 +224,7 @@ async def test_endpoint_gone__is_unavailable_and_the_agent_was_not_called(
     async with playing(open_wire) as (agent, wire, _):
         settings = Settings(agent_runtime_arn=ARN)
         closed = wire.url
-    async with open_agent(settings) as agent:
+    async with open_agent(settings.agents[0]) as agent:
         assert closed in repr(agent), "the test asks the endpoint that was closed"
         raised, _ = await failure(agent)
         with pytest.raises(AgentUnavailable):
@@ -246,7 +247,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 async def test_no_credentials__is_unavailable_and_explained(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with open_agent(Settings(agent_runtime_arn=ARN)) as agent:
+    async with open_agent(Settings(agent_runtime_arn=ARN).agents[0]) as agent:
         raised, _ = await failure(agent)
         with pytest.raises(AgentUnavailable):
             await agent.ping()
@@ -284,7 +285,7 @@ async def test_task_role__is_used_and_its_credentials_are_refreshed(
     ):
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{role_url}/role")
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", wire.url)
-        async with open_agent(Settings(agent_runtime_arn=ARN)) as agent:
+        async with open_agent(Settings(agent_runtime_arn=ARN).agents[0]) as agent:
             assert text(await collect(agent)) == "Hi"
             before = asked
             assert text(await collect(agent)) == "Hi"
@@ -296,5 +297,7 @@ async def test_task_role__is_used_and_its_credentials_are_refreshed(
 async def test_region__is_that_of_the_arn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", raising=False)
     arn = ARN.replace("us-west-2", "eu-central-1")
-    async with open_agent(Settings(agent_runtime_arn=arn, aws_region="us-east-1")) as agent:
+    async with open_agent(
+        Settings(agent_runtime_arn=arn, aws_region="us-east-1").agents[0]
+    ) as agent:
         assert "https://bedrock-agentcore.eu-central-1.amazonaws.com" in repr(agent)

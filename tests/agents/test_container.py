@@ -15,7 +15,7 @@ from bff.agents import Agent, open_agent
 from bff.agents.http import retry_after_seconds
 from bff.errors import AgentFailed, AgentThrottled, AgentTimeout, AgentUnavailable, Problem
 from bff.events import Done, Message
-from bff.settings import DEFAULT_PAYLOAD, Settings
+from bff.settings import PayloadSetting, Settings
 from tests.agents.conftest import SESSION, collect, customs, failure, prompt, text
 from tests.fakes.container import END, HEAD, RESET, FakeContainer, Step, answer, chunk, reply, sse
 
@@ -25,11 +25,11 @@ SECRET = b'{"error":"the database password is hunter2"}'
 
 @asynccontextmanager
 async def playing(
-    *script: Step, payload: str = DEFAULT_PAYLOAD
+    *script: Step, payload: PayloadSetting = "prompt"
 ) -> AsyncIterator[tuple[Agent, FakeContainer]]:
     async with FakeContainer(script).serve() as container:
-        settings = Settings(agent_url=container.url, agent_payload=json.loads(payload))
-        async with open_agent(settings) as agent:
+        settings = Settings(agent_url=container.url, agent_payload=payload)
+        async with open_agent(settings.agents[0]) as agent:
             yield agent, container
 
 
@@ -77,11 +77,8 @@ async def test_call__is_one_post_with_session_and_trace() -> None:
             },
         ),
         (
-            '{"q":"<$message> in $run_id for $actor_id: $metadata $5 $messages"}',
-            {
-                "q": "<say $session_id & $metadata> in run-1 for actor: "
-                '{"k":"$message"} $5 $messages'
-            },
+            '{"q":"<$message> in $run_id for $actor_id: $metadata $5 $other"}',
+            {"q": '<say $session_id & $metadata> in run-1 for actor: {"k":"$message"} $5 $other'},
         ),
         (
             '{"threadId":"$session_id","$message":"$message"}',
@@ -90,7 +87,7 @@ async def test_call__is_one_post_with_session_and_trace() -> None:
     ],
 )
 async def test_payload__is_filled_at_any_depth_and_only_once(template: str, sent: object) -> None:
-    async with playing(*HELLO, payload=template) as (agent, container):
+    async with playing(*HELLO, payload=json.loads(template)) as (agent, container):
         asked = prompt("say $session_id & $metadata", metadata={"k": "$message"})
         async with aclosing(agent.stream(asked)) as batches:
             async for _ in batches:
@@ -185,7 +182,7 @@ async def test_connection_refused__is_unavailable_and_the_agent_was_not_called()
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        async with open_agent(Settings(agent_url=url)) as agent:
+        async with open_agent(Settings(agent_url=url).agents[0]) as agent:
             raised, _ = await failure(agent)
             with pytest.raises(AgentUnavailable):
                 await agent.ping()
@@ -206,7 +203,7 @@ async def test_certificate_nobody_signed__is_unavailable_and_the_agent_was_not_c
     server = await asyncio.start_server(never, "127.0.0.1", 0, ssl=context)
     async with server:
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with open_agent(Settings(agent_url=url)) as agent:
+        async with open_agent(Settings(agent_url=url).agents[0]) as agent:
             raised, _ = await failure(agent)
 
     assert type(raised) is AgentUnavailable
@@ -215,7 +212,7 @@ async def test_certificate_nobody_signed__is_unavailable_and_the_agent_was_not_c
 
 
 async def test_unknown_host__is_unavailable_and_the_agent_was_not_called() -> None:
-    async with open_agent(Settings(agent_url="http://agent.invalid:8080")) as agent:
+    async with open_agent(Settings(agent_url="http://agent.invalid:8080").agents[0]) as agent:
         raised, _ = await failure(agent)
 
     assert type(raised) is AgentUnavailable
@@ -356,7 +353,7 @@ async def test_ping__asks_the_container() -> None:
 async def test_address_with_a_path__is_kept() -> None:
     async with FakeContainer(HELLO).serve() as container:
         settings = Settings(agent_url=f"{container.url}/team%20a/agent")
-        async with open_agent(settings) as agent:
+        async with open_agent(settings.agents[0]) as agent:
             await collect(agent)
 
     assert container.calls[0].path == "/team%20a/agent/invocations"

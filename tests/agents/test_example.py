@@ -1,13 +1,14 @@
 """The example agent, as anyone would run it: alone, and behind AgentCore's front door."""
 
-from bff.agents import Agent, Prompt, open_agent
+from bff.agents import Agent, open_agent
 from bff.events import Done, Event, ToolEnd, ToolStart
 from bff.settings import Settings
 from tests.agents.conftest import ANSWER, QUESTION, OpenWire, text, tools
+from tests.fakes.prompts import prompt_of
 
 
 async def ask(agent: Agent, message: str = QUESTION, session: str = "s" * 40) -> list[Event]:
-    asked = Prompt(message, session, "actor", "run-1")
+    asked = prompt_of(message, session, "actor", "run-1")
     return [event async for batch in agent.stream(asked) for event in batch]
 
 
@@ -27,7 +28,7 @@ class TestExample:
     """The LangGraph agent of examples/, as anyone would run it."""
 
     async def test_chat__streams_text_and_tools_word_by_word(self, example: str) -> None:
-        async with open_agent(Settings(agent_url=example)) as agent:
+        async with open_agent(Settings(agent_url=example).agents[0]) as agent:
             await agent.ping()
             events = await ask(agent, session="example-1" + "x" * 30)
 
@@ -39,7 +40,7 @@ class TestExample:
         )
 
     async def test_session__goes_on_where_it_was(self, example: str) -> None:
-        async with open_agent(Settings(agent_url=example)) as agent:
+        async with open_agent(Settings(agent_url=example).agents[0]) as agent:
             session = "example-2" + "x" * 30
             await ask(agent, session=session)
             events = await ask(agent, "Hello again", session)
@@ -49,7 +50,9 @@ class TestExample:
 
     async def test_blocking_mode__is_one_json_body(self, example: str) -> None:
         payload = {"prompt": "$message", "session_id": "$session_id", "stream": False}
-        async with open_agent(Settings(agent_url=example, agent_payload=payload)) as agent:
+        async with open_agent(
+            Settings(agent_url=example, agent_payload=payload).agents[0]
+        ) as agent:
             events = await ask(agent, session="example-3" + "x" * 30)
 
         assert text(events) == ANSWER

@@ -11,7 +11,7 @@ from contextlib import ExitStack, aclosing, asynccontextmanager
 import pytest
 from _pytest.mark import ParameterSet
 
-from bff.agents import Agent, Prompt, open_agent
+from bff.agents import Agent, open_agent
 from bff.errors import AgentFailed, Problem
 from bff.events import Event
 from bff.settings import Settings
@@ -21,6 +21,7 @@ from tests.agents.record import payload
 from tests.agents.recordings import Recording, differences, recordings
 from tests.agents.serving import serving
 from tests.agents.test_golden import marked
+from tests.fakes.prompts import prompt_of
 
 pytestmark = pytest.mark.zoo
 
@@ -70,9 +71,9 @@ async def ask(url: str, recording: Recording) -> tuple[list[Event], Problem | No
         await ask(url, earlier)
     sent = payload(dict(recording.truth))
     events: list[Event] = []
-    async with open_agent(Settings(agent_url=url, agent_payload=sent)) as agent:
+    async with open_agent(Settings(agent_url=url, agent_payload=sent).agents[0]) as agent:
         try:
-            async for batch in agent.stream(Prompt("?", sent["session_id"], "actor", "run-1")):
+            async for batch in agent.stream(prompt_of("?", sent["session_id"], "actor", "run-1")):
                 events.extend(batch)
         except Problem as problem:
             return events, problem
@@ -98,7 +99,7 @@ async def test_agentcore__passes_every_kind_on(
     async with open_wire(served("langgraph"), sent) as (agent, wire):
         events = [
             event
-            async for batch in agent.stream(Prompt("?", "w" * 40, "actor", "run-1"))
+            async for batch in agent.stream(prompt_of("?", "w" * 40, "actor", "run-1"))
             for event in batch
         ]
 
@@ -112,7 +113,7 @@ class TestEnds:
     async def asked(self, served: Served, name: str) -> AsyncIterator[Agent]:
         sent = {"scenario": name, "session_id": "$session_id"}
         settings = Settings(agent_url=served("langgraph"), agent_payload=sent)
-        async with open_agent(settings) as agent:
+        async with open_agent(settings.agents[0]) as agent:
             yield agent
 
     @pytest.mark.parametrize(

@@ -20,14 +20,11 @@ from bff.events import (
     record,
 )
 from bff.runs.log import Run
+from tests.fakes.requests import run_request_of
 
 RUN = Run(
     run_id="run_5f1c0de",
-    owner="owner",
-    session_id="demo",
-    agent_session_id="agent-session",
-    message="What is 15 * 23?",
-    request_id="request-1",
+    request=run_request_of("What is 15 * 23?", session_id="demo"),
     created_at=1_800_000_000.0,
 )
 

@@ -183,7 +183,7 @@ async def test_a_run_input__is_answered_with_its_own_ids(start: Start, content: 
     for event in (events[0], events[-1]):
         assert event["threadId"] == "Thread of alice@example.org"
         assert event["runId"] == "client-run"
-    assert [prompt.message for prompt in service.agent.calls] == ["Hi"]
+    assert [prompt.conversation.text for prompt in service.agent.calls] == ["Hi"]
 
 
 async def test_other_roles__may_hold_what_they_like(start: Start) -> None:
@@ -198,7 +198,7 @@ async def test_other_roles__may_hold_what_they_like(start: Start) -> None:
     async with service.client.post("/v1/agui", json=asked(messages=messages)) as reply:
         assert reply.status == 200
 
-    assert [prompt.message for prompt in service.agent.calls] == ["Question"]
+    assert [prompt.conversation.text for prompt in service.agent.calls] == ["Question"]
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ async def test_a_chat__streams_the_answer_under_the_protocols_headers(start: Sta
     assert reply.headers["x-accel-buffering"] == "no"
     assert reply.headers["X-Session-Id"] == "chat-1"
     assert "".join(part["delta"] for part in parts[:-1] if "delta" in part) == "Hello"
-    assert [prompt.message for prompt in service.agent.calls] == ["Hi"]
+    assert [prompt.conversation.text for prompt in service.agent.calls] == ["Hi"]
 
 
 async def test_regenerating__sends_the_last_user_message_again(start: Start) -> None:
@@ -169,7 +169,7 @@ async def test_regenerating__sends_the_last_user_message_again(start: Start) -> 
     async with service.client.post("/v1/ui/chat", json=body) as reply:
         assert reply.status == 200
 
-    assert [prompt.message for prompt in service.agent.calls] == ["Second"]
+    assert [prompt.conversation.text for prompt in service.agent.calls] == ["Second"]
 
 
 @pytest.mark.parametrize(

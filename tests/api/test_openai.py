@@ -124,7 +124,7 @@ async def test_a_stream__is_the_agents_answer_under_the_headers_its_clients_know
     assert reply.headers["X-Session-Id"] == "alice-1"
     assert reply.headers["X-Run-Id"].startswith("run_")
     assert reply.headers["x-ratelimit-remaining-requests"] == "99"
-    assert [prompt.message for prompt in service.agent.calls] == ["Hi"]
+    assert [prompt.conversation.text for prompt in service.agent.calls] == ["Hi"]
 
 
 async def test_without_stream__the_answer_is_one_completion(start: Start) -> None:
@@ -189,7 +189,7 @@ async def test_parameters_of_other_models__are_taken_and_ignored(start: Start) -
     async with service.client.post("/v1/chat/completions", json=hello(**fields)) as reply:
         assert reply.status == 200
 
-    assert service.agent.calls[0].metadata == {"team": "blue"}
+    assert service.agent.calls[0].conversation.metadata == {"team": "blue"}
 
 
 async def test_of_a_conversation__the_last_user_message_goes_to_the_agent(start: Start) -> None:
@@ -208,7 +208,7 @@ async def test_of_a_conversation__the_last_user_message_goes_to_the_agent(start:
     async with service.client.post("/v1/chat/completions", json=hello(messages=messages)) as reply:
         assert reply.status == 200
 
-    assert service.agent.calls[0].message == "One\nTwo"
+    assert service.agent.calls[0].conversation.text == "One\nTwo"
 
 
 @pytest.mark.parametrize(

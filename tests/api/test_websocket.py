@@ -20,6 +20,7 @@ from bff.events import Start as Started
 from bff.identity.principals import Principal
 from bff.runs.log import Run
 from tests.api.conftest import KEYS, Service, Start
+from tests.fakes.requests import run_request_of
 from tests.fakes.scripted import ScriptedAgent
 
 SECRET = "s" * 40
@@ -591,11 +592,7 @@ async def test_the_end_of_a_drain__closes_who_follows_another_tasks_run(start: S
     service = await start()
     run = Run(
         run_id="run_elsewhere",
-        owner=Principal("key", ("alice",)).id,
-        session_id="s",
-        agent_session_id="a" * 64,
-        message="hi",
-        request_id="r",
+        request=run_request_of(owner=Principal("key", ("alice",)).id, session_id="s"),
         created_at=time.time(),
         last_event_id=1,
     )

@@ -68,9 +68,9 @@ class Actor:
         return self.signals.setdefault(name, asyncio.Event())
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
-        self.calls[prompt.message] += 1
+        self.calls[prompt.conversation.text] += 1
         try:
-            for step in SCENES[prompt.message.split()[0]]:
+            for step in SCENES[prompt.conversation.text.split()[0]]:
                 if isinstance(step, str):
                     await self.signal(step).wait()
                 elif isinstance(step, Exception):
@@ -78,7 +78,7 @@ class Actor:
                 else:
                     yield step
         finally:
-            self.closed[prompt.message] += 1
+            self.closed[prompt.conversation.text] += 1
 
     async def stop(self, session_id: str) -> None:
         pass

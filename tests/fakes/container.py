@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from bff.agents import Prompt
 from bff.agents.embedded import EmbeddedAgent
 from bff.errors import Problem
 from bff.events import NAMES, encode
+from tests.fakes.prompts import prompt_of
 
 RESET = "reset"
 """Breaks the connection without a farewell."""
@@ -152,7 +152,7 @@ class EmbeddedContainer:
         self.open += 1
         try:
             payload = await request.json()
-            prompt = Prompt(payload["prompt"], payload["session_id"], payload["actor_id"], "run")
+            prompt = prompt_of(payload["prompt"], payload["session_id"], payload["actor_id"], "run")
             if self.barrier is not None:
                 await self.barrier.wait()
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

@@ -30,8 +30,8 @@ class AgentByMessage(EmbeddedAgent):
         self._script = script
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
-        self.messages.append(prompt.message)
-        steps = self._script(prompt.message)
+        self.messages.append(prompt.conversation.text)
+        steps = self._script(prompt.conversation.text)
         events = super().stream(prompt) if steps is None else ScriptedAgent(steps).stream(prompt)
         async with aclosing(events):
             async for batch in events:

@@ -11,6 +11,7 @@ from bff.events import Done, Message, Record, Start, record
 from bff.runs.log import Run, Superseded
 from bff.runs.memory import MemoryRunLog
 from bff.runs.request import Idempotency
+from tests.fakes.requests import run_request_of
 
 
 class Clock:
@@ -24,11 +25,7 @@ class Clock:
 async def open_run(log: MemoryRunLog, run_id: str = "run", key: str | None = None) -> Run:
     run = Run(
         run_id=run_id,
-        owner="owner",
-        session_id=f"session-{run_id}",
-        agent_session_id="a" * 64,
-        message="Hi",
-        request_id="request",
+        request=run_request_of(session_id=f"session-{run_id}"),
         created_at=0,
         last_event_id=1,
     )

@@ -15,16 +15,10 @@ from bff.runs import Follower, Runs
 from bff.runs.log import Run
 from bff.runs.memory import MemoryRunLog
 from bff.runs.request import Idempotency, RunRequest
+from tests.fakes.requests import run_request_of
 from tests.fakes.scripted import HELLO, ListHistory, Notes, ScriptedAgent, Step
 
-ORDER = RunRequest(
-    owner="owner",
-    session_id="session",
-    agent_session_id="a" * 64,
-    message="Hi",
-    request_id="request",
-    deadline_seconds=60,
-)
+ORDER = run_request_of()
 
 
 @dataclass
@@ -44,13 +38,13 @@ class House:
         log: MemoryRunLog | None = None,
     ) -> Runs:
         return Runs(
-            agent=self.agent,
+            agents={"agent": self.agent},
             history=self.history,
             log=log or MemoryRunLog(retention_seconds=60),
             observer=self.notes,
             max_open_per_owner=max_open,
             idle_timeout_seconds=idle_timeout_seconds,
-            stop_agent_on_cancel=stop_agent_on_cancel,
+            stopped_on_cancel={"agent"} if stop_agent_on_cancel else (),
         )
 
 
@@ -341,7 +335,7 @@ async def test_an_endless_agent__meets_the_deadline() -> None:
                 await asyncio.sleep(0.001)
 
     async with House(Endless()).runs() as runs:
-        assert await code_of(runs, replace(ORDER, deadline_seconds=0.05)) == "agent_timeout"
+        assert await code_of(runs, run_request_of(deadline_seconds=0.05)) == "agent_timeout"
 
 
 async def test_an_agent_that_only_shows_life__is_not_silent() -> None:

@@ -21,6 +21,7 @@ from bff.events import Done, Message
 from bff.settings import Settings, SettingsError
 from bff.telemetry import Telemetry, open_telemetry
 from bff.telemetry.traces import open_tracing, valid_trace_headers
+from tests.fakes.prompts import prompt_of
 from tests.fakes.scripted import ScriptedAgent, Step
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -132,7 +133,7 @@ async def traced() -> AsyncIterator[tuple[Telemetry, list[ReadableSpan]]]:
 
 
 def prompt(trace: Mapping[str, str] | None = None) -> Prompt:
-    return Prompt(
+    return prompt_of(
         message="canary message",
         session_id="s" * 40,
         actor_id="a" * 40,

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from bff.errors import FieldError, Invalid, Overloaded, SessionBusy, TooManyStreams
 from bff.events import Record
+from bff.runs.request import said_fields
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
 from bff.runs.valkey.connection import Call, Unreachable
@@ -103,12 +104,12 @@ class Opener:
                 self._ttl_ms,
                 owned.session,
                 owned.meta(),
-                run.message,
+                said_fields(run.request),
                 repr(run.created_at),
                 entry(first),
                 max_open,
                 owned.fingerprint,
-                int(run.on_disconnect == "cancel"),
+                int(run.request.on_disconnect == "cancel"),
                 int(self._epochs.fresh(keys.partition)),
                 deadline,
             ),

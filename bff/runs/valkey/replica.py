@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Sequence
 
 from bff.errors import Interrupted
 from bff.events import Failed, Record, record
 from bff.runs.log import Run, Status
-from bff.runs.request import Idempotency
+from bff.runs.request import Idempotency, kept_fields
 from bff.runs.valkey.keys import RunKeys, idempotency_key, part, run_keys
 
 
 def interruption(run: Run, id: int) -> Record:
     """The terminal event of a run whose owner is gone. Every task words it alike."""
     problem = Interrupted(agent_called=True)
-    document = problem.document(request_id=run.request_id, instance=f"/v1/runs/{run.run_id}")
+    document = problem.document(
+        request_id=run.request.request_id, instance=f"/v1/runs/{run.run_id}"
+    )
     return record(id, Failed(document))
 
 
@@ -94,14 +95,4 @@ class Owned:
 
     def meta(self) -> str:
         """What the hash keeps of the run besides its state."""
-        run = self.run
-        return json.dumps(
-            [
-                run.run_id,
-                run.owner,
-                run.session_id,
-                run.agent_session_id,
-                run.request_id,
-                run.on_disconnect,
-            ]
-        )
+        return kept_fields(self.run.run_id, self.run.request)

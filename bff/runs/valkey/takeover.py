@@ -7,7 +7,6 @@ must have had its keys for as long: an owner that is alive has come forward by t
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import time
@@ -16,7 +15,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from bff.runs.log import Owner, Run, Status
-from bff.runs.request import OnDisconnect
+from bff.runs.request import request_of
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
 from bff.runs.valkey.connection import Call, Server
@@ -74,11 +73,11 @@ class Judge:
             )
         )
         match outcome:
-            case ["interrupted", str(message), int(last)] if run:
+            case ["interrupted", str(), int(last)] if run:
                 logger.warning("run %s: its task is gone; ended as interrupted", run.run_id)
                 over = replace(run, status="interrupted", last_event_id=last, ended_at=ended)
                 if self.owner:
-                    self.owner.interrupted(replace(over, message=message))
+                    self.owner.interrupted(over)
                 return True
             case ["ended" | "missing"]:
                 return True
@@ -92,17 +91,12 @@ def finding(keys: RunKeys) -> Call:
 
 def read_run(reply: Sequence[Any]) -> Run:
     """The run that `FIND` found."""
-    status, last, ended, meta, created, _, message = reply
-    run_id, owner, session_id, agent_session_id, request_id, on_disconnect = json.loads(meta)
+    status, last, ended, meta, created, _, said = reply
+    run_id, request = request_of(meta, said)
     return Run(
         run_id=run_id,
-        owner=owner,
-        session_id=session_id,
-        agent_session_id=agent_session_id,
-        message=message,
-        request_id=request_id,
+        request=request,
         created_at=float(created),
-        on_disconnect=cast(OnDisconnect, on_disconnect),
         status=cast(Status, status),
         last_event_id=last,
         ended_at=float(ended) if ended else None,

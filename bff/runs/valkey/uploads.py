@@ -18,6 +18,7 @@ from dataclasses import replace
 from bff.events import Record
 from bff.runs.log import Status, Superseded
 from bff.runs.memory import MAX_BYTES_PER_RUN, MAX_EVENTS_PER_RUN, MemoryRunLog
+from bff.runs.request import said_fields
 from bff.runs.valkey import scripts
 from bff.runs.valkey.connection import Call, Server, Unreachable
 from bff.runs.valkey.replica import Job, Owned, entry
@@ -250,10 +251,10 @@ class Writer:
                 self._ttl_ms,
                 owned.session,
                 owned.meta(),
-                run.message,
+                said_fields(run.request),
                 repr(run.created_at),
                 owned.fingerprint,
-                int(run.on_disconnect == "cancel"),
+                int(run.request.on_disconnect == "cancel"),
                 before,
             ),
         )
@@ -297,7 +298,10 @@ class Writer:
                 else:
                     await self._local.close(owned.run, job.records[-1], job.status)
                     owned.run = replace(
-                        owned.run, status=job.status, ended_at=time.time(), message=""
+                        owned.run,
+                        request=owned.run.request.ended(),
+                        status=job.status,
+                        ended_at=time.time(),
                     )
                 owned.copied = job.records[-1].id
             except Superseded as lost:

@@ -16,6 +16,7 @@ from bff.runs.request import Idempotency, OnDisconnect
 from bff.runs.valkey import open_valkey
 from bff.runs.valkey.timing import Timing
 from bff.settings import Settings
+from tests.fakes.requests import run_request_of
 
 FAST = Timing(
     call_seconds=0.4,
@@ -72,13 +73,13 @@ class Task:
     ) -> Run:
         run = Run(
             run_id=run_id,
-            owner=owner,
-            session_id=session_id or f"session-{run_id}",
-            agent_session_id="a" * 64,
-            message="What is 15 * 23?",
-            request_id="request",
+            request=run_request_of(
+                "What is 15 * 23?",
+                owner=owner,
+                session_id=session_id or f"session-{run_id}",
+                on_disconnect=on_disconnect,
+            ),
             created_at=time.time(),
-            on_disconnect=on_disconnect,
             last_event_id=1,
         )
         return await self.log.open(

@@ -73,8 +73,8 @@ async def test_a_session__has_one_open_run_whichever_task_is_asked(
         found = await task.log.find_open("owner", "session")
         assert found is not None
         # the message is what a page that reloads on another task shows above the answer
-        assert (found.run_id, found.message) == (run.run_id, run.message)
-        assert found.message
+        assert (found.run_id, found.request.message) == (run.run_id, run.request.message)
+        assert found.request.message
     assert [open.run_id for open in await b.log.open_runs("owner")] == [run.run_id]
     owner = a if int(run.run_id[-1]) % 2 == 0 else b
     await owner.end(run, 2)
@@ -193,7 +193,11 @@ async def test_a_dead_tasks_run__ends_in_words_once_for_everybody(
     found = await c.find(run)
     assert (found.status, found.last_event_id) == ("interrupted", 6)
     [told] = b.told.interruptions + c.told.interruptions
-    assert (told.run_id, told.message, told.status) == ("run", "What is 15 * 23?", "interrupted")
+    assert (told.run_id, told.request.message, told.status) == (
+        "run",
+        "What is 15 * 23?",
+        "interrupted",
+    )
     assert (await b.begin("again", key="key")).run_id == "run"
     await b.begin("next", session_id="session")
 

@@ -1,0 +1,61 @@
+"""What an agent expects to hear when its question is answered, as far as the question tells.
+
+A native client sends the payload itself. Clients of other protocols know only "approved" or
+"declined", and whoever declines everything says nothing at all: what that is in the agent's words
+stands here. docs/questions.md has the table.
+"""
+
+from __future__ import annotations
+
+from bff.events import JSON, Input
+from bff.messages import Answer
+
+
+def payload_of(question: Input, answer: Answer) -> JSON:
+    """What the agent is told: the answer's payload, or what declining means to it."""
+    if answer.status == "cancelled" and answer.payload is None:
+        return decision(question, approved=False)
+    return answer.payload
+
+
+def decision(question: Input, *, approved: bool, reason: str | None = None) -> JSON:
+    """Approval or refusal in the agent's words.
+
+    A plain boolean where nothing tells more: whoever only tests it for truth understands it, and a
+    refusal is never taken for consent.
+    """
+    match question.value:
+        case {"action_requests": list(actions)}:  # LangChain's human-in-the-loop middleware
+            return {"decisions": [_langchain(approved, reason)] * len(actions)}
+        case {"type": "tool_approval"}:
+            return _langchain(approved, reason)
+        case {"id": str(), "name": str(), **rest} if rest.keys() <= {"reason", "response"}:
+            # Strands; null would ask again
+            return ("y" if approved else "n") if question.kind == "approval" else _CANCELLED
+    match question.schema:
+        case {"properties": {"approved": _} as properties}:
+            told = {"approved": approved}
+            return {**told, "reason": reason} if reason and "reason" in properties else told
+        case {"properties": {"approve": _}}:
+            return {"approve": approved}
+    if question.kind == "approval":
+        return approved
+    return _CANCELLED if not approved else None
+
+
+_CANCELLED = {"cancelled": True}
+
+
+def _langchain(approved: bool, reason: str | None) -> JSON:
+    if approved:
+        return {"type": "approve"}
+    return {"type": "reject", "message": reason} if reason else {"type": "reject"}
+
+
+def is_made_up(question: Input) -> bool:
+    """Whether the question's id is ours, since the agent gave none: it means nothing to it."""
+    return question.id.startswith(MADE_UP)
+
+
+MADE_UP = "input-"
+"""Begins the ids of questions that have none of their own."""

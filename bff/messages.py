@@ -1,0 +1,193 @@
+"""What a client says, in our own shapes: every protocol's request is decoded into these, once.
+
+A conversation holds everything the request brought: what was said before as the client has it, the
+new message, answers to the agent's questions, and what is meant for the agent besides. Which of it
+the agent is given is decided behind (`bff/conversations/`), and in which form in
+`bff/agents/payload.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bff.events import JSON
+
+Role = Literal["user", "assistant", "system", "tool"]
+FileKind = Literal["image", "audio", "video", "document"]
+AnswerStatus = Literal["resolved", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A piece of a message's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file in a message: inline in base64, at a URL (https or s3), or one of the owner's own."""
+
+    kind: FileKind
+    mime_type: str | None = None
+    data: str | None = field(default=None, repr=False)
+    url: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+Part = TextPart | FilePart
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that an assistant's message calls. `args` is JSON; text where it could not be read."""
+
+    id: str
+    name: str
+    args: JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatMessage:
+    """One message of a conversation.
+
+    `id` is the client's. A tool's message has the `tool_call_id` it answers. `as_sent` is the
+    message in AG-UI's shape, where the client spoke AG-UI: agents of that protocol get it whole.
+    """
+
+    role: Role
+    parts: tuple[Part, ...] = ()
+    id: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    as_sent: Mapping[str, JSON] | None = field(default=None, repr=False)
+
+    @property
+    def text(self) -> str:
+        """Its text parts as one text."""
+        if len(self.parts) == 1 and isinstance(self.parts[0], TextPart):
+            return self.parts[0].text
+        return "\n".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def files(self) -> tuple[FilePart, ...]:
+        return tuple(part for part in self.parts if isinstance(part, FilePart))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTool:
+    """A tool that the client runs. `parameters` is JSON Schema."""
+
+    name: str
+    description: str | None = None
+    parameters: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person, or the client for its tool, answers to one question of the agent's."""
+
+    input_id: str
+    status: AnswerStatus = "resolved"
+    payload: JSON = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """One request's words, whatever protocol they came in.
+
+    `before` is what was said earlier, in order, as the client has it: empty where the client leaves
+    that to us. `new` is the new message, several where a client sends a picture and its text as
+    two; it is empty where there are only `answers`. `options` are the client's wishes for the model
+    under the client's own names, `forwarded` is AG-UI's `forwardedProps`. `person` tells people
+    apart who use one key; it names no session.
+    """
+
+    new: tuple[ChatMessage, ...] = ()
+    before: tuple[ChatMessage, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    tools: tuple[ClientTool, ...] = ()
+    context: Sequence[JSON] = ()
+    state: JSON = None
+    options: Mapping[str, JSON] = field(default_factory=dict)
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+    forwarded: JSON = None
+    person: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The new message as one text."""
+        return "\n".join(text for message in self.new if (text := message.text))
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The new message's parts, of all that make it up."""
+        return tuple(part for message in self.new for part in message.parts)
+
+    @property
+    def files(self) -> tuple[FilePart, ...]:
+        return tuple(part for part in self.parts if isinstance(part, FilePart))
+
+    @property
+    def system(self) -> str:
+        """What the client instructs the agent with: its system messages as one text."""
+        return "\n\n".join(message.text for message in self.before if message.role == "system")
+
+    @property
+    def said(self) -> tuple[ChatMessage, ...]:
+        """What was said before, without instructions."""
+        return tuple(message for message in self.before if message.role != "system")
+
+
+def user_message(*parts: Part | str, id: str | None = None) -> ChatMessage:
+    """A user's message of these parts; a string is a text part."""
+    given = tuple(TextPart(part) if isinstance(part, str) else part for part in parts)
+    return ChatMessage(role="user", parts=given, id=id)
+
+
+def part_fields(part: Part) -> dict[str, JSON]:
+    """A part as the contract's JSON has it, which is AG-UI 1.0's shape."""
+    match part:
+        case TextPart(text):
+            return {"type": "text", "text": text}
+        case FilePart():
+            fields: dict[str, JSON] = {"type": part.kind, "source": _source_fields(part)}
+            if part.filename is not None:
+                fields["filename"] = part.filename
+            return fields
+
+
+def _source_fields(part: FilePart) -> dict[str, JSON]:
+    kind, value = (
+        ("data", part.data)
+        if part.data is not None
+        else ("url", part.url)
+        if part.url is not None
+        else ("file", part.file_id)
+    )
+    fields: dict[str, JSON] = {"type": kind, "value": value}
+    if part.mime_type is not None:
+        fields["mimeType"] = part.mime_type
+    return fields
+
+
+def part_of(fields: Mapping[str, JSON]) -> Part:
+    """The part that `part_fields` wrote. Raises `KeyError` for anything else."""
+    if fields["type"] == "text":
+        return TextPart(fields["text"])
+    source = fields["source"]
+    place = {"data": "data", "url": "url", "file": "file_id"}[source["type"]]
+    return FilePart(
+        kind=fields["type"],
+        mime_type=source.get("mimeType"),
+        filename=fields.get("filename"),
+        **{place: source["value"]},
+    )
+
+
+def only_text(parts: Iterable[Part]) -> bool:
+    """Whether there is nothing but text, so that the text says it all."""
+    return all(isinstance(part, TextPart) for part in parts)

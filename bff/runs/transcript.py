@@ -1,0 +1,78 @@
+"""A run's events folded into one answer: what blocking replies and the history show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bff.events import (
+    JSON,
+    Done,
+    Event,
+    Failed,
+    Gap,
+    Input,
+    Message,
+    ToolEnd,
+    ToolStart,
+    well_formed,
+)
+
+
+class Transcript:
+    """A run's answer so far: the events folded into text, tool calls, questions and usage.
+
+    `size` counts what is held, in characters; past `limit` the text is cut and `whole` is false.
+    """
+
+    def __init__(self, limit: int = 8 * 1024 * 1024) -> None:
+        self._text: list[str] = []
+        self._tools: dict[str, dict[str, JSON]] = {}
+        self._limit = limit
+        self._inputs: dict[str, Input] = {}
+        self.size = 0
+        self.whole = True
+        self.end: Done | Failed | None = None
+
+    def add(self, event: Event) -> None:
+        match event:
+            case Message(content):
+                if self._fits(len(content)):
+                    self._text.append(content)
+            case ToolStart(id, tool, args):
+                if self._fits(len(str(args))):
+                    self._tools[id] = {"id": id, "tool": tool, "args": args}
+            case ToolEnd(id, tool, result, error):
+                if self._fits(len(result or error or "")):
+                    call = self._tools.setdefault(id, {"id": id, "tool": tool, "args": {}})
+                    call.update({"result": result} if error is None else {"error": error})
+            case Input(id):
+                self._inputs[id] = event
+            case Done() | Failed():
+                self.end = event
+            case Gap():
+                self.whole = False
+            case _:
+                pass
+
+    def _fits(self, size: int) -> bool:
+        self.size += size
+        if self.size > self._limit:
+            self.whole = False
+        return self.whole
+
+    @property
+    def text(self) -> str:
+        return well_formed("".join(self._text))
+
+    @property
+    def tool_calls(self) -> list[dict[str, JSON]]:
+        return list(self._tools.values())
+
+    @property
+    def inputs(self) -> Sequence[Input]:
+        """The agent's questions, in the order they were asked; all are open when the run ends."""
+        return tuple(self._inputs.values())
+
+    @property
+    def usage(self) -> Mapping[str, int] | None:
+        return self.end.usage if isinstance(self.end, Done) else None
