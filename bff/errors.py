@@ -201,3 +201,8 @@ class AgentTimeout(Problem):
 def every_problem() -> list[type[Problem]]:
     """All of the tree, for the docs and OpenAPI."""
     return [Internal, *(cls for cls in Problem.__subclasses__() if cls is not Internal)]
+
+
+def problem_of(code: str) -> type[Problem] | None:
+    """The error of that code; of several with one code the first, which is the general one."""
+    return next((problem for problem in every_problem() if problem.code == code), None)

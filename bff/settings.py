@@ -44,8 +44,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-HEARTBEAT_SECONDS = 10.0
-"""Longest silence on a stream; load balancers cut at 60 s, some proxies at 30 s."""
+HEARTBEAT_SECONDS = 7.0
+"""Longest silence on a stream; load balancers cut at 60 s, some proxies at 30 s. Two comments are
+never further apart than twice as long, however events and silences take turns."""
 HEADERS_TIMEOUT_SECONDS = 15.0
 """From the connection, or the last reply on it, to a request's complete headers."""
 BODY_TIMEOUT_SECONDS = 10.0

@@ -10,34 +10,70 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bff.settings import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def client_address(
-    peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]
-) -> Address | None:
-    """The rightmost hop that no trusted network covers, and only if the peer itself is trusted.
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request comes from.
 
-    None: the peer has no address (a Unix socket).
+    `counted` is the address that the client is limited and logged under, None behind a Unix socket.
     """
-    address = parse_address(peer or "")
-    hops = ",".join(forwarded_for).split(",")
+
+    counted: Address | None
+    known: bool = True
+    """False if a hop could not be read: `counted` is then the address of the proxy that wrote it,
+    and says nothing of the client."""
+
+    def is_in(self, networks: Sequence[Network]) -> bool:
+        """Whether the client's own address, which is known, lies in one of the networks."""
+        address = self.counted
+        return self.known and address is not None and any(address in one for one in networks)
+
+    @property
+    def limited_as(self) -> str:
+        """The name to count under; whoever has one IPv6 address has its /64."""
+        if isinstance(self.counted, ipaddress.IPv6Address):
+            return f"address:{ipaddress.ip_network((self.counted, 64), strict=False)}"
+        return f"address:{self.counted}"
+
+
+def client_of(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> Client:
+    """The rightmost hop that no trusted network covers, and only if the peer itself is trusted."""
+    address = _without_zone(peer or "")
+    hops = ",".join(forwarded_for).split(",") if forwarded_for else []
     while address and hops and any(address in network for network in trusted):
         hop = parse_address(hops.pop())
         if hop is None:  # nothing to the left of what cannot be read is worth more
-            break
+            return Client(address, known=False)
         address = hop
-    return address
+    return Client(address)
 
 
 def parse_address(text: str) -> Address | None:
-    """An address as proxies write it: bare or with a port, IPv6 with brackets or without."""
+    """An address as proxies write it: bare or with a port, IPv6 with brackets or without.
+
+    None for all else. An address with a zone (`fe80::1%eth0`) means something on the proxy's own
+    machine only, so it is no client's.
+    """
     text = text.strip(" \t")
-    if with_port := re.fullmatch(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", text):
-        text = with_port[1] or with_port[2] or ""
+    if with_port := re.fullmatch(
+        r"\[([^\]]*:[^\]]*)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})", text
+    ):
+        if int(with_port[2] or with_port[4] or 0) > 65535:
+            return None
+        text = with_port[1] or with_port[3] or ""
+    return None if "%" in text else _without_zone(text)
+
+
+_WITH_PORT = re.compile(r"\[([^\]]*:[^\]]*)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})")
+
+
+def _without_zone(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -45,10 +81,3 @@ def parse_address(text: str) -> Address | None:
     if isinstance(address, ipaddress.IPv6Address):
         return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
     return address
-
-
-def limited_as(address: Address | None) -> str:
-    """The name under which an address is counted; whoever has one IPv6 address has its /64."""
-    if isinstance(address, ipaddress.IPv6Address):
-        return f"address:{ipaddress.ip_network((address, 64), strict=False)}"
-    return f"address:{address}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 from aiohttp import web
 
 from bff.api import AGENTS, HISTORY, RUNS, SETTINGS, TELEMETRY
-from bff.api.middleware import address_of
+from bff.api.middleware import client
 from bff.errors import NotFound, Problem
 from bff.events import dumps
+
+logger = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[None]]
 Checks = dict[str, dict[str, Any]]
@@ -46,8 +49,7 @@ async def ready(request: web.Request) -> web.StreamResponse:
 
 async def metrics(request: web.Request) -> web.StreamResponse:
     """Prometheus text for the clients of `METRICS_ALLOW`; to others there is nothing here."""
-    address, networks = address_of(request), request.app[SETTINGS].metrics_allow
-    allowed = address is not None and any(address in network for network in networks)
+    allowed = client(request).is_in(request.app[SETTINGS].metrics_allow)
     exposition = request.app[TELEMETRY].exposition() if allowed else None
     if exposition is None:
         raise NotFound
@@ -74,11 +76,11 @@ class Readiness:
         return await asyncio.shield(self._answer)
 
     async def _ask(self) -> Checks:
-        answers = await asyncio.gather(*(self._one(ping) for ping in self._pings.values()))
+        answers = await asyncio.gather(*(self._one(*ping) for ping in self._pings.items()))
         self.latest = dict(zip(self._pings, answers, strict=True))
         return self.latest
 
-    async def _one(self, ping: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+    async def _one(self, name: str, ping: Callable[[], Awaitable[None]]) -> dict[str, Any]:
         began = time.monotonic()
         try:
             async with asyncio.timeout(CHECK_SECONDS):
@@ -87,9 +89,20 @@ class Readiness:
             status = problem.code
         except TimeoutError:
             status = "timeout"
+        except (Exception, asyncio.CancelledError) as error:  # an agent or a history of one's own
+            if _cancelled():
+                raise
+            logger.warning("%s could not be checked: %s", name, type(error).__name__)
+            status = "internal"
         else:
             status = "ok"
         return {"status": status, "latency_ms": round((time.monotonic() - began) * 1000, 1)}
+
+
+def _cancelled() -> bool:
+    """Whether somebody wants the task at hand to end; else a ping raised it of itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 READINESS = web.AppKey("readiness", Readiness)

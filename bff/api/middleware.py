@@ -11,7 +11,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from bff.api import ALLOWANCE, AUTHENTICATOR, LIMITER, PRINCIPAL, REQUEST_ID, SETTINGS, TELEMETRY
-from bff.api.addresses import Address, client_address, limited_as
+from bff.api.addresses import Client, client_of
 from bff.api.streaming import EventStream
 from bff.api.websocket.handshake import SOCKET_ROUTE, bearer_protocols
 from bff.errors import (
@@ -64,7 +64,7 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id=request[REQUEST_ID],
         method=request.method,
         route=resource.canonical if resource else "unknown",
-        client=str(address_of(request)),
+        client=str(client(request).counted),
         headers=request.headers,
     ) as exchange:
         response = await handler(request)
@@ -212,7 +212,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
             on_behalf_of=request.headers.getall("X-On-Behalf-Of", []),
         )
     except Problem:
-        allowance = await limiter.take(limited_as(address_of(request)))
+        allowance = await limiter.take(client(request).limited_as)
         if not allowance.allowed:
             raise RateLimited(retry_after_seconds=allowance.retry_after_seconds) from None
         raise
@@ -225,9 +225,9 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
-def address_of(request: web.Request) -> Address | None:
-    """The caller's address, as far as it can be believed."""
-    return client_address(
+def client(request: web.Request) -> Client:
+    """Where the request comes from, as far as it can be believed."""
+    return client_of(
         request.remote,
         request.headers.getall("X-Forwarded-For", []),
         request.app[SETTINGS].trusted_proxies,

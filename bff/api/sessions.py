@@ -6,10 +6,11 @@ is shown with `status: running` and its run id, so that a page that was reloaded
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ from bff.api.body import read_model
 from bff.api.runs import rfc3339
 from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
 from bff.events import dumps
-from bff.history import Page, Session, StoredMessage
+from bff.history import History, Page, Session, StoredMessage
 from bff.history.paging import first_title
 from bff.identity.principals import SESSION_ID, agent_session_id
 from bff.runs.log import Run
@@ -48,10 +49,8 @@ async def list_sessions(request: web.Request) -> web.StreamResponse:
     after = cursor.read(request)
     begun: list[Session] = []
     if after is None:
-        for run in await request.app[RUNS].log.open_runs(owner):
-            if await history.messages(owner, run.session_id, limit=1) is None:
-                begun.append(_begun(run))
-        begun = sorted(begun, key=lambda session: -session.updated_at)[: limit - 1]
+        runs = await request.app[RUNS].log.open_runs(owner)
+        begun = (await _begun_sessions(history, owner, runs))[: limit - 1]
     with nullcontext() if after is None else cursor.checked():
         page = await history.sessions(owner, limit=limit - len(begun), after=after)
     ended_meanwhile = {session.session_id for session in page.items}
@@ -180,6 +179,18 @@ class _Cursor:
             yield
         except ValueError:
             raise _invalid("cursor", "must be a next_cursor of this very list") from None
+
+
+async def _begun_sessions(history: History, owner: str, runs: Iterable[Run]) -> list[Session]:
+    """The sessions of these runs that the history does not know yet, the newest first.
+
+    It is asked about all of them at once, and about no more than a page can show.
+    """
+    newest = sorted(runs, key=lambda run: -run.created_at)[:MAX_PER_PAGE]
+    known = await asyncio.gather(
+        *(history.messages(owner, run.session_id, limit=1) for run in newest)
+    )
+    return [_begun(run) for run, session in zip(newest, known, strict=True) if session is None]
 
 
 def _begun(run: Run) -> Session:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from bff.api import PRINCIPAL, REQUEST_ID, SETTINGS, TELEMETRY
 from bff.api.streaming import run_headers
-from bff.errors import AgentFailed, Problem, RunCancelled, every_problem
+from bff.errors import AgentFailed, RunCancelled, problem_of
 from bff.events import Done, Failed
 from bff.identity.principals import agent_session_id
 from bff.messages import Conversation, user_message
@@ -58,13 +58,11 @@ def raise_failure(run: Run, transcript: Transcript) -> None:
         case Done("cancelled"):
             raise RunCancelled(agent_called=True, headers=headers)
         case Failed(problem):
-            raise _PROBLEMS[problem["code"]](
+            # another version of the service may have run it, and know more codes than this one
+            raise (problem_of(problem["code"]) or AgentFailed)(
                 retry_after_seconds=problem.get("retry_after"),
                 agent_called=problem.get("should_retry") is False,
                 headers=headers,
             )
         case _:  # larger than a run's log keeps
             raise AgentFailed(agent_called=True, headers=headers)
-
-
-_PROBLEMS: dict[str, type[Problem]] = {problem.code: problem for problem in every_problem()}

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -93,11 +94,15 @@ def run_headers(run: Run) -> dict[str, str]:
 
 
 async def stream_run(
-    request: web.Request, follower: Follower, encoder: Encoder, *, after: int = 0
+    request: web.Request,
+    follower: Follower,
+    encoder: Encoder,
+    *,
+    after: int = 0,
+    now: Callable[[], float] = time.monotonic,
 ) -> web.StreamResponse:
     """Answer with the run's events behind `after`, to its end or the client's."""
     response = EventStream({**run_headers(follower.run), **encoder.headers})
-    now = asyncio.get_running_loop().time
     async with follower, aclosing(follower.batches(after)) as batches:
         await response.prepare(request)
         telemetry = request.app[TELEMETRY]
@@ -107,6 +112,7 @@ async def stream_run(
             commented = now()
             async for batch in batches:
                 frames = encoder(batch) if batch else b""
+                # behind an event too: the next silence may be as long as one may be
                 if now() - commented >= HEARTBEAT_SECONDS - 0.5:
                     frames += COMMENT
                     commented = now()

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from bff.api import RUNS
 from bff.app import create_app
+from bff.history import History
 from bff.runs import Runs
 from bff.server import Runner
 from bff.settings import Settings
@@ -61,7 +62,9 @@ async def start(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Start
     """Start a service: `await start(agent, RATE_LIMIT_REQUESTS="5")`."""
     async with AsyncExitStack() as stack:
 
-        async def start_one(agent: ScriptedAgent | None = None, **environ: str) -> Service:
+        async def start_one(
+            agent: ScriptedAgent | None = None, history: History | None = None, **environ: str
+        ) -> Service:
             agent = agent or ScriptedAgent()
             path = tmp_path_factory.mktemp("history") / "bff.db"
             settings = Settings.load(
@@ -71,7 +74,7 @@ async def start(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Start
                     **environ,
                 }
             )
-            app = create_app(settings, agent=agent)
+            app = create_app(settings, agent=agent, history=history)
             runner = Runner(app)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)

@@ -10,9 +10,10 @@ import pytest
 
 from bff.errors import AgentFailed
 from bff.events import Done, Message, ToolEnd, ToolStart
+from bff.history import Page, Session, StoredMessage
 from bff.identity.principals import Principal
 from tests.api.conftest import Service, Start
-from tests.fakes.scripted import ScriptedAgent
+from tests.fakes.scripted import ListHistory, ScriptedAgent
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -120,6 +121,34 @@ async def test_messages__come_oldest_first_in_pages(start: Start) -> None:
         cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
 
     assert contents == ["message 0", "Hello", "message 1", "Hello", "message 2", "Hello"]
+
+
+class AllAtOnce(ListHistory):
+    """A history that answers once as many have asked about a session as there are open runs."""
+
+    def __init__(self, open_runs: int, known: str) -> None:
+        super().__init__()
+        self._asked = asyncio.Barrier(open_runs)
+        self._known = known
+
+    async def messages(
+        self, owner: str, session_id: str, *, limit: int, after: str | None = None
+    ) -> tuple[Session, Page[StoredMessage]] | None:
+        async with asyncio.timeout(5):
+            await self._asked.wait()
+        return (Session(session_id, "", 0, 0), Page(())) if session_id == self._known else None
+
+
+async def test_open_runs__are_looked_up_in_the_history_all_at_once(start: Start) -> None:
+    agent, gate = gated()
+    service = await start(agent, AllAtOnce(10, known="s-4"))
+    for number in range(10):
+        await begin(service, "a long story", f"s-{number}")
+
+    listed = (await get(service, "/v1/sessions"))["sessions"]
+    gate.set()
+
+    assert [one["session_id"] for one in listed] == [f"s-{n}" for n in (9, 8, 7, 6, 5, 3, 2, 1, 0)]
 
 
 async def test_nobody_who_has_never_spoken__has_sessions(start: Start) -> None:
