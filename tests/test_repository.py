@@ -124,6 +124,20 @@ def test_the_stack__knows_nothing_of_the_service_but_settings_and_names(source: 
     assert [name for name in ours if name.rpartition(".")[0] not in SHARED_WITH_THE_STACK] == []
 
 
+def test_the_run_log__is_reached_through_runs_alone() -> None:
+    strays = [
+        f"{source}:{node.lineno}"
+        for source in sources("bff")
+        if room_of(source) != "runs"
+        for node in ast.walk(ast.parse((ROOT / source).read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr in ("log", "_log")
+    ]
+
+    assert strays == []
+
+
 def test_the_stacks_modules__hide_none_of_anybody_elses() -> None:
     # Pulumi puts stack/ first on sys.path
     taken = sys.stdlib_module_names | packages_distributions().keys()

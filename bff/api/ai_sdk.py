@@ -94,7 +94,7 @@ async def cancel_ui_chat(request: web.Request) -> web.StreamResponse:
 
 async def _open_run(request: web.Request) -> Run | None:
     session_id = foreign_id(request.match_info["id"])
-    return await request.app[RUNS].log.find_open(request[PRINCIPAL].id, session_id)
+    return await request.app[RUNS].find_open(request[PRINCIPAL].id, session_id)
 
 
 def last_user_text(messages: Sequence[UIMessage]) -> str:

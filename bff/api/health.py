@@ -114,7 +114,7 @@ def open_readiness(app: web.Application) -> Readiness:
         {
             **_agents(app),
             "history": app[HISTORY].ping,
-            "runs": app[RUNS].log.ping,
+            "runs": app[RUNS].ping,
         }
     )
 

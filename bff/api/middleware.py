@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
@@ -28,6 +29,7 @@ from bff.errors import (
     UnsupportedMediaType,
 )
 from bff.events import dumps
+from bff.limits import Allowance
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,10 @@ FREE = frozenset(
     }
 )
 """Routes that do not count against the rate: who follows or stops a run has paid for it."""
+
+
+PEEKING = web.RequestKey("peeking", asyncio.Task[Allowance])
+"""What a free request's reply says of the rate."""
 
 
 @web.middleware
@@ -217,10 +223,11 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
             raise RateLimited(retry_after_seconds=allowance.retry_after_seconds) from None
         raise
     request[PRINCIPAL] = principal
-    free = (request.method, route) in FREE
-    allowance = await (limiter.peek(principal.id) if free else limiter.take(principal.id))
-    request[ALLOWANCE] = allowance
-    if not free and not allowance.allowed:
+    if (request.method, route) in FREE:  # decides nothing, so nothing waits for it until the reply
+        request[PEEKING] = asyncio.create_task(limiter.peek(principal.id))
+        return await handler(request)
+    allowance = request[ALLOWANCE] = await limiter.take(principal.id)
+    if not allowance.allowed:
         raise RateLimited(retry_after_seconds=allowance.retry_after_seconds)
     return await handler(request)
 
@@ -242,7 +249,10 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     headers["Referrer-Policy"] = "no-referrer"
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     headers.pop("Server", None)  # names our versions to whoever looks for a hole in them
-    if allowance := request.get(ALLOWANCE):
+    allowance = request.get(ALLOWANCE)
+    if peeking := request.get(PEEKING):
+        allowance = await peeking
+    if allowance:
         headers["X-RateLimit-Limit"] = str(allowance.limit)
         headers["X-RateLimit-Remaining"] = str(allowance.remaining)
         headers["X-RateLimit-Reset"] = str(math.ceil(allowance.reset_seconds))

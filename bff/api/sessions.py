@@ -49,7 +49,7 @@ async def list_sessions(request: web.Request) -> web.StreamResponse:
     after = cursor.read(request)
     begun: list[Session] = []
     if after is None:
-        runs = await request.app[RUNS].log.open_runs(owner)
+        runs = await request.app[RUNS].open_runs(owner)
         begun = (await _begun_sessions(history, owner, runs))[: limit - 1]
     with nullcontext() if after is None else cursor.checked():
         page = await history.sessions(owner, limit=limit - len(begun), after=after)
@@ -71,7 +71,7 @@ async def show_session(request: web.Request) -> web.StreamResponse:
     # before the history, for a run is written there before it ends: between both it is seen twice
     run: Run | None = None
     with suppress(Overloaded):  # the shared log is away; the history has what has ended
-        run = await request.app[RUNS].log.find_open(owner, session_id)
+        run = await request.app[RUNS].find_open(owner, session_id)
     with nullcontext() if after is None else cursor.checked():
         found = await request.app[HISTORY].messages(owner, session_id, limit=limit, after=after)
     if found is not None:
@@ -93,7 +93,7 @@ async def rename_session(request: web.Request) -> web.StreamResponse:
     title = (await read_model(request, TitleRequest)).title
     session = await request.app[HISTORY].rename(owner, session_id, title)
     if session is None:
-        if await request.app[RUNS].log.find_open(owner, session_id):
+        if await request.app[RUNS].find_open(owner, session_id):
             raise SessionBusy(retry_after_seconds=1)
         raise NotFound
     return web.json_response(_session(session), dumps=dumps)
@@ -102,9 +102,8 @@ async def rename_session(request: web.Request) -> web.StreamResponse:
 async def delete_session(request: web.Request) -> web.StreamResponse:
     """Cancel what is open in a session and forget it."""
     owner, session_id, runs = request[PRINCIPAL].id, _session_id(request), request.app[RUNS]
+    # to its end: a turn that is written later would come after the deletion
     was_open = await runs.cancel_session(owner, session_id)
-    if was_open and await runs.log.find_open(owner, session_id):
-        raise SessionBusy(retry_after_seconds=1)  # its turn would come after the deletion
     was_kept = await request.app[HISTORY].delete(owner, session_id)
     if not (was_open or was_kept):
         raise NotFound

@@ -12,13 +12,13 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from bff.agents import Agent
-from bff.errors import Draining, NotFound
+from bff.errors import Draining, NotFound, SessionBusy
 from bff.events import Done, Record, Start, record
 from bff.history import History
 from bff.runs.execution import (
@@ -65,7 +65,7 @@ class Follower:
         self, after: int = 0, *, silence_seconds: float = HEARTBEAT_SECONDS
     ) -> AsyncGenerator[tuple[Record, ...], None]:
         """The run's records behind event `after`, to its end; an empty batch is a heartbeat."""
-        return self._runs.log.follow(self.run, after, silence_seconds=silence_seconds)
+        return self._runs._log.follow(self.run, after, silence_seconds=silence_seconds)
 
     async def fold(self) -> Transcript:
         """The whole answer, once the run has ended."""
@@ -92,7 +92,7 @@ class Runs:
         stopped_on_cancel: Collection[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.log = log
+        self._log = log
         self.drain_begun = asyncio.Event()
         self._parts = RunDependencies(
             agents=agents,
@@ -166,7 +166,7 @@ class Runs:
             created_at=self._parts.clock(),
             last_event_id=1,
         )
-        opened = await self.log.open(
+        opened = await self._log.open(
             run,
             record(1, Start(run.run_id, run.session_id)),
             idempotency=order.idempotency,
@@ -184,14 +184,28 @@ class Runs:
         if not opening.cancelled() and opening.exception() is None:
             self.left(opening.result().run)
 
-    # Following
+    # Finding
 
     async def find(self, owner: str, run_id: str) -> Run:
         """The owner's run; raises `NotFound`."""
-        run = await self.log.find(owner, run_id)
+        run = await self._log.find(owner, run_id)
         if run is None:
             raise NotFound
         return run
+
+    async def find_open(self, owner: str, session_id: str) -> Run | None:
+        """The run that is open in a session."""
+        return await self._log.find_open(owner, session_id)
+
+    async def open_runs(self, owner: str) -> Sequence[Run]:
+        """All of the owner's open runs; those that are known, while degraded."""
+        return await self._log.open_runs(owner)
+
+    async def ping(self) -> None:
+        """Return if runs are shared as they should be; raise a `Problem` while degraded."""
+        await self._log.ping()
+
+    # Following
 
     async def follow(self, run: Run) -> Follower:
         """One more reader."""
@@ -203,7 +217,7 @@ class Runs:
         self._unfollowed.clear()
         if run.request.on_disconnect == "cancel":
             try:
-                await self.log.join(run)
+                await self._log.join(run)
             except BaseException:  # nobody else will say that this follower has left
                 self.left(run)
                 raise
@@ -217,8 +231,8 @@ class Runs:
             self._spawn(self._leave(run))
 
     async def _leave(self, run: Run) -> None:
-        if await self.log.leave(run):
-            await self.log.request_cancel(run)
+        if await self._log.leave(run):
+            await self._log.request_cancel(run)
 
     # Ending
 
@@ -226,16 +240,37 @@ class Runs:
         """Stop a run and return what became of it; a run that has ended stays as it is."""
         if run.status != "running":
             return run
-        await self.log.request_cancel(run)
-        await self.ended(run, timeout_seconds=CANCEL_WAIT_SECONDS)
+        await self._stop(run)
         return await self.find(run.owner, run.run_id)
 
     async def cancel_session(self, owner: str, session_id: str) -> bool:
-        """Cancel what is open in a session; true if a run was."""
-        run = await self.log.find_open(owner, session_id)
-        if run is not None:
-            await self.cancel(run)
-        return run is not None
+        """Cancel what is open in a session; true if a run was, and has ended.
+
+        Raises `SessionBusy` for one that does not end in time.
+        """
+        run = await self.find_open(owner, session_id)
+        if run is None:
+            return False
+        if not await self._stop(run):
+            raise SessionBusy(retry_after_seconds=1)
+        return True
+
+    async def request_cancel(self, run: Run) -> None:
+        """Tell the run's owner to stop it; returns before it has."""
+        await self._log.request_cancel(run)
+
+    async def _stop(self, run: Run) -> bool:
+        """Ask for a run's end and wait for it; false if it did not come in time.
+
+        Both at once: a server that is slow is waited for once.
+        """
+        ending = asyncio.create_task(self.ended(run, timeout_seconds=CANCEL_WAIT_SECONDS))
+        try:
+            await self.request_cancel(run)
+            return await ending
+        finally:
+            ending.cancel()
+            await asyncio.gather(ending, return_exceptions=True)
 
     def stop_agent(self, agent: str, agent_session_id: str) -> None:
         """End the agent's side of a session; nobody waits for it."""
@@ -246,7 +281,7 @@ class Runs:
         try:
             async with (
                 asyncio.timeout(timeout_seconds),
-                aclosing(self.log.follow(run, run.last_event_id, silence_seconds=1)) as batches,
+                aclosing(self._log.follow(run, run.last_event_id, silence_seconds=1)) as batches,
             ):
                 async for _ in batches:
                     pass

@@ -159,7 +159,7 @@ async def test_cancel__ends_every_view_of_the_run(start: Start) -> None:
         service.client.post("/v1/chat", json={"message": "Hi", "session_id": "s"})
     )
     async with asyncio.timeout(5):
-        while (run := await service.runs.log.find_open(ALICE, "s")) is None:
+        while (run := await service.runs.find_open(ALICE, "s")) is None:
             await asyncio.sleep(0.005)
     follower = await service.client.get(f"/v1/runs/{run.run_id}/events")
 

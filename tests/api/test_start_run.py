@@ -4,7 +4,8 @@ import pytest
 
 from bff.api.start_run import raise_failure
 from bff.errors import AgentFailed, AgentThrottled, BadRequest, Problem, every_problem
-from bff.events import Failed, Transcript
+from bff.events import Failed
+from bff.runs.transcript import Transcript
 from tests.api.example_run import RUN
 
 

@@ -596,7 +596,7 @@ async def test_the_end_of_a_drain__closes_who_follows_another_tasks_run(start: S
         created_at=time.time(),
         last_event_id=1,
     )
-    log, first = service.runs.log, record(1, Started(run.run_id, run.session_id))
+    log, first = service.runs._log, record(1, Started(run.run_id, run.session_id))
     await log.open(run, first, idempotency=None, max_open=1)
     async with connect(service) as client:
         await client.send(type="resume", run_id=run.run_id)

@@ -215,7 +215,7 @@ class Socket:
             case "cancel":
                 run = await self._find(RunFrame.model_validate(value).run_id)
                 if run.status == "running":
-                    await self._runs.log.request_cancel(run)
+                    await self._runs.request_cancel(run)
             case "resume":
                 frame = ResumeFrame.model_validate(value)
                 await self._resume(await self._find(frame.run_id), frame.after)

@@ -201,11 +201,19 @@ class ValkeyRunLog:
     async def open_runs(self, owner: str) -> Sequence[Run]:
         runs = {run.run_id: run for run in await self.local.open_runs(owner)}
         keys = run_keys(owner, "")
-        with suppress(Unreachable, Overloaded):
-            for member in (await self._sessions(keys)).values():
-                run = await self._find(RunKeys(keys.partition, member))
-                if run and run.status == "running":
-                    runs.setdefault(run.run_id, run)
+        with suppress(Unreachable):
+            members = (await self._sessions(keys)).values()
+            # all at once, which makes them one pipeline
+            found = await asyncio.gather(
+                *(self._find(RunKeys(keys.partition, member)) for member in members),
+                return_exceptions=True,
+            )
+            for run in found:
+                if isinstance(run, Run):
+                    if run.status == "running":
+                        runs.setdefault(run.run_id, run)
+                elif run is not None and not isinstance(run, Unreachable | Overloaded):
+                    raise run
         return list(runs.values())
 
     async def _sessions(self, keys: RunKeys) -> dict[str, str]:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 class Timing:
     """A dead owner's run is ended within `lease + tick`, and `grace` if the judge is new itself."""
 
-    call_seconds: float = 0.065
-    """For one pipeline to the server; past that it counts as gone."""
-    limit_seconds: float = 0.05
-    """The most that a request waits for the rate limit. With the three calls of a blocking answer
-    (begin, write, end) that is less than 250 ms, however slow the server is."""
+    call_seconds: float = 0.06
+    """For one pipeline to the server; past that it counts as gone. No request waits for more than
+    four, one after the other, which makes less than 250 ms however slow the server is."""
     lease_seconds: float = 3.0
     """A run whose owner has not been heard of for so long is nobody's."""
     renew_seconds: float = 1.0

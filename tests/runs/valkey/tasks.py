@@ -20,7 +20,6 @@ from tests.fakes.requests import run_request_of
 
 FAST = Timing(
     call_seconds=0.4,
-    limit_seconds=0.4,
     lease_seconds=0.6,
     renew_seconds=0.2,
     tick_seconds=0.1,
@@ -141,7 +140,6 @@ async def task_on(
             limit=settings.rate_limit_requests,
             window_seconds=settings.rate_limit_window_seconds,
             tasks=shared.tasks,
-            wait_seconds=timing.limit_seconds,
         )
         told = Told()
         log.bind(told)

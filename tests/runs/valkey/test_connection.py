@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import trustme
 
 from bff.errors import Overloaded
+from bff.runs.valkey.connection import within
 from tests.runs.valkey.conftest import StartTask
 from tests.runs.valkey.relay import Relay
 from tests.runs.valkey.tasks import until
@@ -107,3 +109,30 @@ async def test_something_else_on_the_port__is_no_server(start_task: StartTask) -
         with pytest.raises(Overloaded):
             await task.log.ping()
         await task.say(await task.begin("run"), 2, 3)
+
+
+def hold_up(seconds: float) -> None:
+    """Keep the event loop from doing anything else."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+
+
+async def test_a_reply_that_a_busy_process_has_not_read_yet__is_waited_for() -> None:
+    async def burst() -> None:
+        while True:
+            hold_up(0.009)
+            await asyncio.sleep(0)
+
+    async def reply() -> str:
+        for _ in range(8):  # what it takes to send a call and to read what came back
+            await asyncio.sleep(0)
+        return "reply"
+
+    busy = asyncio.create_task(burst())
+    try:
+        assert await within(0.05, asyncio.ensure_future(reply())) == "reply"
+        with pytest.raises(TimeoutError):
+            await within(0.05, asyncio.get_running_loop().create_future())
+    finally:
+        busy.cancel()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
+from bff.errors import Overloaded
 from tests.runs.valkey.conftest import StartTask
+from tests.runs.valkey.tasks import Task, until
 from tests.runs.valkey.valkey import Valkey
 
 
@@ -60,3 +63,66 @@ async def test_what_is_left__is_told_alike_by_take_and_peek(
     assert 58 < refused.retry_after_seconds <= refused.reset_seconds <= 60
     seen = await b.limiter.peek("caller")
     assert (seen.allowed, seen.remaining) == (False, 0)
+
+
+async def test_a_mixture_of_take_and_peek__admits_the_limit_and_no_more(
+    valkey: Valkey, start_task: StartTask
+) -> None:
+    tasks = [await start_task(valkey.url, limit=60) for _ in range(2)]
+    taken, seen = [], []
+
+    async def ask(number: int) -> None:
+        limiter = tasks[number % 2].limiter
+        if number % 3:
+            taken.append(await limiter.take("caller"))
+        else:
+            seen.append(await limiter.peek("caller"))
+
+    await asyncio.gather(*[ask(number) for number in range(300)])
+
+    assert sorted(one.remaining for one in taken if one.allowed) == list(range(60))
+    assert {one.allowed for one in seen} == {True, False}
+    assert all(one.allowed == (one.remaining > 0) for one in seen)
+
+
+async def test_what_a_share_admitted__is_told_to_the_server_when_it_is_back(
+    own: Valkey, start_task: StartTask
+) -> None:
+    a, b = [await start_task(own.url, limit=60) for _ in range(2)]
+    await until(lambda: repr(a.limiter).endswith("2 tasks>"))
+    before = [await a.limiter.take("caller") for _ in range(10)]
+    own.freeze()
+    meanwhile = [await a.limiter.take("caller") for _ in range(40)]
+    own.thaw()
+    await available(a)
+    after = await asyncio.gather(*[t.limiter.take("caller") for t in (a, b) for _ in range(60)])
+
+    assert all(one.allowed for one in before)
+    assert sum(one.allowed for one in meanwhile) == 20  # a share of 30, and 10 were had
+    # the first of these was still asked of the server, which has counted it as well
+    assert sum(one.allowed for one in after) == 29
+
+
+async def test_a_share__is_of_what_the_server_left(own: Valkey, start_task: StartTask) -> None:
+    a, b = [await start_task(own.url, limit=60) for _ in range(2)]
+    await until(lambda: repr(a.limiter).endswith("2 tasks>"))
+    await asyncio.gather(*[b.limiter.take("caller") for _ in range(50)])
+    last = await a.limiter.take("caller")
+    own.freeze()
+    shares = [await a.limiter.take("caller") for _ in range(20)]
+    others = [await a.limiter.take("another") for _ in range(40)]
+    own.thaw()
+
+    assert last.remaining == 9
+    assert [one.remaining for one in shares if one.allowed] == [3, 2, 1, 0]
+    assert 58 < shares[-1].retry_after_seconds <= 60
+    assert sum(one.allowed for one in others) == 30
+
+
+async def available(task: Task) -> None:
+    """Return when the task has found its server again."""
+    async with asyncio.timeout(8):
+        while True:
+            with suppress(Overloaded):
+                return await task.log.ping()
+            await asyncio.sleep(0.02)

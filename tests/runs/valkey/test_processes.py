@@ -124,3 +124,39 @@ async def test_a_rolling_deploy__loses_no_event_of_a_run_that_ends_in_time(
         for reading in [cut[0], *[await run for run in runs]]:
             assert reading.ids == list(range(1, 153))
             assert reading.events[-1][1] == "done"
+
+
+async def test_a_burst_of_one_caller__is_admitted_up_to_the_limit_and_no_further(
+    own: Valkey, tmp_path: Path
+) -> None:
+    """What is asked of the server by 150 requests at once is the burst's own doing."""
+    limits = {"RATE_LIMIT_REQUESTS": "60", "API_KEYS": "a:key-a,b:key-b"}
+    async with AsyncExitStack() as stack:
+        a, b = await asyncio.gather(
+            *[
+                stack.enter_async_context(service(own.url, "embedded:", tmp_path, **limits))
+                for _ in range(2)
+            ]
+        )
+        connector = aiohttp.TCPConnector(limit=0)
+        client = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+
+        async def take(at: Service, key: str) -> bool:
+            body = {"message": "hi"}
+            headers = {"X-API-Key": key}
+            async with client.post(f"{at.url}/v1/chat", json=body, headers=headers) as reply:
+                assert reply.status in (200, 429), await reply.text()
+                return reply.status == 200
+
+        async def peek(at: Service, key: str) -> bool:
+            headers = {"X-API-Key": key}
+            async with client.get(f"{at.url}/v1/runs/none", headers=headers) as reply:
+                assert reply.status == 404
+                return False
+
+        alone = await asyncio.gather(*[take(a, "key-a") for _ in range(150)])
+        asks = [ask(at, "key-b") for _ in range(75) for ask in (take, peek) for at in (a, b)]
+        together = await asyncio.gather(*asks)
+
+    assert sum(alone) == 60
+    assert sum(together) == 60

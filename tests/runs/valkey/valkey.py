@@ -72,6 +72,14 @@ class Valkey:
             connection.sendall(command.encode() + b"\r\n")
             return connection.recv(65_536).decode().strip()
 
+    def load(self, script: str) -> None:
+        """Make a script known, as its first call would."""
+        parts = ["SCRIPT", "LOAD", script]
+        command = "".join([f"*{len(parts)}\r\n", *(f"${len(p)}\r\n{p}\r\n" for p in parts)])
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(command.encode())
+            assert connection.recv(65_536).startswith(b"$40")
+
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
 

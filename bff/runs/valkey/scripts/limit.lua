@@ -1,4 +1,6 @@
--- KEYS entries, part; ARGV limit, window in microseconds, requests an entry stands for, how many
+-- KEYS entries, part
+-- ARGV limit, window in microseconds, requests an entry stands for, requests to take (0 or 1),
+--      requests that were admitted without us
 -- -> allowed, remaining, microseconds until all is there again, until the next is
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -18,21 +20,24 @@ if unit > 1 then
   if h[1] and tonumber(h[2]) + window > now then part, begun = tonumber(h[1]), tonumber(h[2]) end
 end
 local used = redis.call('LLEN', KEYS[1]) * unit + part
-local allowed = used < limit and 1 or 0
-if allowed == 1 and ARGV[4] == '1' then
-  used = used + 1
-  if part + 1 >= unit then
+local function count(requests)
+  used, part = used + requests, part + requests
+  for _ = 1, math.floor(part / unit) do
     redis.call('RPUSH', KEYS[1], text(now))
-    redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
-    if unit > 1 then redis.call('DEL', KEYS[2]) end
     newest = now
     if oldest == 0 then oldest = now end
-  else
-    redis.call('HSET', KEYS[2], 'count', part + 1, 'last', text(now))
+  end
+  redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
+  part = part % unit
+  if unit > 1 then
+    begun = part > 0 and now or 0
+    redis.call('HSET', KEYS[2], 'count', part, 'last', text(now))
     redis.call('PEXPIRE', KEYS[2], math.ceil(window / 1000))
-    begun = now
   end
 end
+if tonumber(ARGV[5]) > 0 then count(tonumber(ARGV[5])) end
+local allowed = used < limit and 1 or 0
+if allowed == 1 and ARGV[4] == '1' then count(1) end
 local reset = math.max(newest, begun)
 local first = oldest > 0 and oldest or begun
 return {allowed, math.max(0, limit - used), reset > 0 and reset + window - now or 0,
