@@ -194,7 +194,13 @@ async def _begun_sessions(history: History, owner: str, runs: Iterable[Run]) -> 
 
 def _begun(run: Run) -> Session:
     """The session of a first run that is still open."""
-    return Session(run.session_id, first_title(run.request.message), run.created_at, run.created_at)
+    return Session(
+        session_id=run.session_id,
+        title=first_title(run.request.message),
+        created_at=run.created_at,
+        updated_at=run.created_at,
+        agent=run.request.agent,
+    )
 
 
 def _running(run: Run) -> list[dict[str, Any]]:
@@ -205,12 +211,18 @@ def _running(run: Run) -> list[dict[str, Any]]:
 
 
 def _session(session: Session) -> dict[str, Any]:
-    return {
+    body: dict[str, Any] = {
         "session_id": session.session_id,
         "title": session.title,
         "created_at": rfc3339(session.created_at),
         "updated_at": rfc3339(session.updated_at),
+        "agent": session.agent,
     }
+    if session.inputs:
+        body["inputs"] = list(session.inputs)
+    if fork := session.forked_from:
+        body["forked_from"] = {"session_id": fork.session_id, "run_id": fork.run_id}
+    return body
 
 
 def _message(message: StoredMessage) -> dict[str, Any]:
@@ -224,4 +236,6 @@ def _message(message: StoredMessage) -> dict[str, Any]:
         body["status"] = message.status
     if message.tool_calls:
         body["tool_calls"] = list(message.tool_calls)
+    if message.parts:
+        body["parts"] = list(message.parts)
     return body

@@ -1,7 +1,9 @@
 """What the service asks of a history of conversations, and the choice of one.
 
-A history is written once per run, when the run ends, and read by `GET /v1/sessions`. Everything in
-it lies inside one owner (a principal's digest): there is no call that reaches across.
+A history is written once per run, when the run ends, and read by `GET /v1/sessions`. It also knows
+what the next request asks for and the run's log forgets: which session a transcript belongs to, and
+which questions are open. Everything in it lies inside one owner (a principal's digest): there is no
+call that reaches across.
 """
 
 from __future__ import annotations
@@ -11,12 +13,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar, assert_never
 
-from bff.settings import DynamoHistory, MemoryHistory, Settings, SqliteHistory, needing
+from bff.events import JSON
+from bff.settings import (
+    DEFAULT_AGENT,
+    DynamoHistory,
+    MemoryHistory,
+    Settings,
+    SqliteHistory,
+    needing,
+)
 
 Item = TypeVar("Item", covariant=True)
 
 TITLE_CHARACTERS = 80
 """A title is the first message's first characters until the client sets one."""
+MAX_FORK_TURNS = 1000
+"""A fork shares so many turns at most, the newest ones."""
 CALL_TIMEOUT_SECONDS = 5.0
 """The longest that any call of a history takes; then it is `Overloaded`."""
 
@@ -24,26 +36,63 @@ Derive = Callable[[str, str], str]
 """From an owner and a client's session id to the id the agent knows the session by."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One run as the history keeps it: question and answer. Times are seconds since 1970."""
+    """One run as the history keeps it: what was asked and what was answered.
+
+    Times are seconds since 1970.
+    """
 
     run_id: str
     session_id: str
+    agent: str = DEFAULT_AGENT
     message: str = field(repr=False)
+    """What the user said, as text; where the run answered questions, the answers as text."""
+    parts: Sequence[JSON] = field(default=(), repr=False)
+    """The message's parts where there is more than text: the contract's JSON, files by id."""
     answer: str = field(repr=False)
+    answer_parts: Sequence[JSON] = field(default=(), repr=False)
+    """Files and sources the agent gave; a source is `{"type": "source", "url", "title"?}`."""
     status: str
+    """`complete`, `cancelled`, `failed`, `input_required` or `interrupted`."""
     asked_at: float
     answered_at: float
     tool_calls: Sequence[dict[str, Any]] = field(default=(), repr=False)
+    inputs: Sequence[JSON] = field(default=(), repr=False)
+    """The questions it leaves open, as `events.input_fields` writes them."""
+    continues: str | None = None
+    """The run, the first of a chain, whose questions this one answered."""
+    points: Sequence[str] = ()
+    """Digests of what the transcript is after this turn; the first is the session's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkedFrom:
+    """Where a session branches off from another."""
+
+    session_id: str
+    run_id: str | None
+    """The last run that both share; None: it branches off before the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     session_id: str
     title: str
     created_at: float
     updated_at: float
+    agent: str = DEFAULT_AGENT
+    inputs: Sequence[JSON] = field(default=(), repr=False)
+    """The open questions, in order."""
+    forked_from: ForkedFrom | None = None
+    last_run_id: str | None = None
+    """The newest run of its own, never one that it was begun with."""
+    point: str | None = None
+    """The digest of the transcript as it stands; None if it is not known."""
+    branch: str | None = None
+    """The newest branch that goes by this session's name, to be followed once and no further."""
+    told: bool = True
+    """False while it has a transcript that its agent has not been given yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +103,8 @@ class StoredMessage:
     created_at: float
     status: str | None = None
     tool_calls: Sequence[dict[str, Any]] = field(default=(), repr=False)
+    parts: Sequence[JSON] = field(default=(), repr=False)
+    continues: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +124,56 @@ class History(Protocol):
     async def add(self, owner: str, turn: Turn) -> None:
         """Write a turn; writing the same run again changes nothing.
 
-        The first turn makes the session and its title; a later one never moves it back in time.
+        The first turn makes the session, its title and its agent; a later one never moves it back
+        in time. Unless a newer turn is there already, the session's `inputs`, `last_run_id` and
+        `point` become the turn's; it counts as `told` once a turn did not fail. `find` finds the
+        turn by each of its points.
+        """
+        ...
+
+    async def session(self, owner: str, session_id: str) -> Session | None:
+        """A session as the last write left it, in one read; None if the owner has none."""
+        ...
+
+    async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+        """The session and the run of the first of the points that a session of the owner's has.
+
+        Where several have it: one that still stands there, else the newest run.
+        """
+        ...
+
+    async def begin(
+        self,
+        owner: str,
+        session: Session,
+        turns: Sequence[Turn] = (),
+        *,
+        branch_of: str | None = None,
+    ) -> None:
+        """Make a session that begins with a transcript, and is not `told`; `find` finds no turn of
+        it. If there is one of its name already, nothing changes.
+
+        It becomes the `branch` of the session `branch_of`, if there is such a one.
+        """
+        ...
+
+    async def fork_turns(
+        self, owner: str, session_id: str, run_id: str | None
+    ) -> Sequence[Turn] | None:
+        """A session's turns up to and with a run, oldest first, for `begin`; none for run None.
+
+        None if the owner has no such session, or it no such run. Of a long session the oldest turns
+        are left out: at most `MAX_FORK_TURNS` and about as much text as a page takes.
+        """
+        ...
+
+    async def claim(
+        self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
+    ) -> bool:
+        """Take the open questions for a run that brings the answers.
+
+        True if exactly these were open: then none are, for everybody. True as well if this run has
+        taken them before. Of several that try at once, on whatever task, one gets True.
         """
         ...
 
@@ -100,8 +200,9 @@ class History(Protocol):
     async def delete(self, owner: str, session_id: str) -> bool:
         """Forget a session; False if the owner has none of that name.
 
-        It is gone for every reader when this returns, though sweeping up may take longer. The name
-        used again is a new session.
+        It is gone for every reader when this returns, with its points, who took its questions and
+        its name for a branch, though sweeping up may take longer. The name used again is a new
+        session.
         """
         ...
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bff.events import well_formed
-from bff.history import TITLE_CHARACTERS, Page, StoredMessage, Turn
+from bff.history import MAX_FORK_TURNS, TITLE_CHARACTERS, Page, StoredMessage, Turn
 
 PAGE_CHARACTERS = 8 * 1024 * 1024
 """A page of messages ends early rather than hold much more text than this."""
@@ -71,11 +71,44 @@ def read_message_position(after: str | None) -> tuple[float, str, int]:
 
 def messages_of(turn: Turn) -> tuple[StoredMessage, StoredMessage]:
     return (
-        StoredMessage("user", turn.message, turn.run_id, turn.asked_at),
         StoredMessage(
-            "assistant", turn.answer, turn.run_id, turn.answered_at, turn.status, turn.tool_calls
+            "user",
+            turn.message,
+            turn.run_id,
+            turn.asked_at,
+            parts=turn.parts,
+            continues=turn.continues,
+        ),
+        StoredMessage(
+            "assistant",
+            turn.answer,
+            turn.run_id,
+            turn.answered_at,
+            turn.status,
+            turn.tool_calls,
+            turn.answer_parts,
+            turn.continues,
         ),
     )
+
+
+def newest_that_fit(newest_first: Iterable[Turn]) -> Sequence[Turn]:
+    """The turns that a fork begins with, oldest first; the first of them fits in any case."""
+    turns: list[Turn] = []
+    characters = 0
+    for turn in newest_first:
+        characters += sum(map(_characters, messages_of(turn)))
+        if turns and characters > PAGE_CHARACTERS:
+            break
+        turns.append(turn)
+        if len(turns) == MAX_FORK_TURNS:
+            break
+    return turns[::-1]
+
+
+def _characters(message: StoredMessage) -> int:
+    more = (*message.tool_calls, *message.parts)
+    return len(message.content) + (len(str(more)) if more else 0)
 
 
 class MessagePage:
@@ -101,7 +134,7 @@ class MessagePage:
                 self._more = True
                 return False
             self._items.append(message)
-            self._characters += len(message.content) + len(str(message.tool_calls))
+            self._characters += _characters(message)
             self._last = position(float(at), id, index)
         return True
 

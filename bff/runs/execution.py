@@ -15,7 +15,7 @@ from typing import Protocol
 
 from bff.agents import Agent, Prompt
 from bff.errors import AgentFailed, AgentTimeout, Internal, Interrupted, Problem
-from bff.events import Done, Event, Failed, Record, encode, record
+from bff.events import Done, Event, Failed, Record, encode, input_fields, record
 from bff.history import History, Turn
 from bff.runs.log import Run, RunLog, Status, Superseded
 from bff.runs.request import Call
@@ -189,10 +189,16 @@ async def write_turn(
     turn = Turn(
         run_id=run.run_id,
         session_id=run.session_id,
+        agent=run.request.agent,
         message=run.request.message,
+        parts=run.request.parts,
         answer=transcript.text,
         tool_calls=transcript.tool_calls,
         status=status,
+        inputs=[input_fields(question) for question in transcript.inputs]
+        if status == "input_required"
+        else (),
+        continues=run.request.continues,
         asked_at=run.created_at,
         answered_at=parts.clock(),
     )

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from bff.api import HISTORY
 from bff.errors import AgentFailed
-from bff.events import Done, Message, ToolEnd, ToolStart
-from bff.history import Page, Session, StoredMessage
+from bff.events import Done, Input, Message, ToolEnd, ToolStart, ToolUse, input_fields
+from bff.history import ForkedFrom, Page, Session, StoredMessage, Turn
 from bff.identity.principals import Principal
 from tests.api.conftest import Service, Start
 from tests.fakes.scripted import ListHistory, ScriptedAgent
@@ -46,6 +47,55 @@ def gated() -> tuple[ScriptedAgent, asyncio.Event]:
     return ScriptedAgent(([Message("one ")], gate, [Message("two")], [Done()])), gate
 
 
+async def test_a_session__whose_agent_asks_shows_the_open_questions(start: Start) -> None:
+    question = Input("q1", "approval", "May I?", ToolUse("c1", "pay", {"amount": 10}))
+    service = await start(ScriptedAgent(([Message("Let me see."), question], [Done()])))
+    await say(service, "pay 10", "s-1")
+
+    session = await get(service, "/v1/sessions/s-1")
+    [listed] = (await get(service, "/v1/sessions"))["sessions"]
+
+    assert session["inputs"] == listed["inputs"] == [input_fields(question)]
+    assert [message.get("status") for message in session["messages"]] == [None, "input_required"]
+
+    history, owner = service.app[HISTORY], Principal("key", ("alice",)).id
+    assert await history.claim(owner, "s-1", "run-2", ["q1"])
+    assert "inputs" not in await get(service, "/v1/sessions/s-1")
+
+
+async def test_a_session__that_branches_off_says_where_and_shows_its_parts(start: Start) -> None:
+    service = await start()
+    turn = Turn(
+        run_id="run-1",
+        session_id="s-1",
+        message="look",
+        parts=[{"type": "image", "source": {"type": "file", "value": "file_1"}}],
+        answer="nice",
+        answer_parts=[{"type": "source", "url": "https://example.com"}],
+        status="complete",
+        asked_at=1.0,
+        answered_at=2.0,
+    )
+    fork = Session(
+        session_id="fork",
+        title="a fork",
+        created_at=3.0,
+        updated_at=3.0,
+        agent="clerk",
+        forked_from=ForkedFrom(session_id="s-1", run_id="run-1"),
+    )
+    await service.app[HISTORY].begin(Principal("key", ("alice",)).id, fork, [turn])
+
+    session = await get(service, "/v1/sessions/fork")
+
+    assert (session["title"], session["agent"]) == ("a fork", "clerk")
+    assert session["forked_from"] == {"session_id": "s-1", "run_id": "run-1"}
+    assert [message["parts"] for message in session["messages"]] == [
+        turn.parts,
+        turn.answer_parts,
+    ]
+
+
 async def test_a_session__has_its_messages_with_tools_runs_and_status(start: Start) -> None:
     service = await start(
         ScriptedAgent(
@@ -65,7 +115,12 @@ async def test_a_session__has_its_messages_with_tools_runs_and_status(start: Sta
     messages = session.pop("messages")
     times = [session.pop("created_at"), session.pop("updated_at")]
     times += [message.pop("created_at") for message in messages]
-    assert session == {"session_id": "s-1", "title": "1+1?", "next_cursor": None}
+    assert session == {
+        "session_id": "s-1",
+        "title": "1+1?",
+        "agent": "agent",
+        "next_cursor": None,
+    }
     assert messages == [
         {"role": "user", "content": "1+1?", "run_id": run_id},
         {
@@ -136,7 +191,9 @@ class AllAtOnce(ListHistory):
     ) -> tuple[Session, Page[StoredMessage]] | None:
         async with asyncio.timeout(5):
             await self._asked.wait()
-        return (Session(session_id, "", 0, 0), Page(())) if session_id == self._known else None
+        if session_id != self._known:
+            return None
+        return Session(session_id=session_id, title="", created_at=0, updated_at=0), Page(())
 
 
 async def test_open_runs__are_looked_up_in_the_history_all_at_once(start: Start) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from bff.agents import Prompt
 from bff.events import Done, Event, Message
-from bff.history import Page, Session, StoredMessage, Turn
 from bff.runs.log import Status
+from tests.fakes.history import ListHistory as ListHistory
 
 Step = Sequence[Event] | asyncio.Event | Exception
 """A batch to yield, something to wait for, or an error to raise."""
@@ -39,36 +39,6 @@ class ScriptedAgent:
 
     async def stop(self, session_id: str) -> None:
         self.stopped.append(session_id)
-
-    async def ping(self) -> None:
-        pass
-
-
-@dataclass
-class ListHistory:
-    """A history that only remembers; `broken` makes every write fail."""
-
-    turns: list[Turn] = field(default_factory=list)
-    broken: bool = False
-
-    async def add(self, owner: str, turn: Turn) -> None:
-        if self.broken:
-            raise OSError("disk full")
-        self.turns.append(turn)
-
-    async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
-        return Page([])
-
-    async def messages(
-        self, owner: str, session_id: str, *, limit: int, after: str | None = None
-    ) -> tuple[Session, Page[StoredMessage]] | None:
-        return None
-
-    async def rename(self, owner: str, session_id: str, title: str) -> Session | None:
-        return None
-
-    async def delete(self, owner: str, session_id: str) -> bool:
-        return False
 
     async def ping(self) -> None:
         pass

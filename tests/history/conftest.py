@@ -3,8 +3,8 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,23 +15,46 @@ from bff.history import History, open_history
 from bff.history.agentcore import AgentCoreHistory, open_memory
 from bff.history.dynamodb.table import create_table
 from bff.settings import DynamoHistory, Settings, SqliteHistory
+from tests.fakes.history import ListHistory
 from tests.fakes.memory import MEMORY_ID, FakeMemory
 from tests.history.turns import derive
 
 LOADER = create_loader()
 
 
+Store = Callable[[], AbstractAsyncContextManager[History]]
+"""Opens a history; each time the same store, as another task or the next process would."""
+
+
 @pytest.fixture
-async def sqlite_history(tmp_path: Path) -> AsyncIterator[History]:
-    settings = Settings(history=SqliteHistory(str(tmp_path / "new" / "bff.db")))
-    async with open_history(settings, derive=derive) as history:
+def list_store() -> Store:
+    history = ListHistory()
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[History]:
         yield history
 
+    return opened
 
-@pytest.fixture(params=["sqlite", "dynamodb", "newest_first", "oldest_first", "moto_memory"])
-def history(request: pytest.FixtureRequest) -> History:
-    found: History = request.getfixturevalue(f"{request.param}_history")
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Store:
+    settings = Settings(history=SqliteHistory(str(tmp_path / "new" / "bff.db")))
+    return lambda: open_history(settings, derive=derive)
+
+
+@pytest.fixture(
+    params=["list", "sqlite", "dynamodb", "newest_first", "oldest_first", "moto_memory"]
+)
+def store(request: pytest.FixtureRequest) -> Store:
+    found: Store = request.getfixturevalue(f"{request.param}_store")
     return found
+
+
+@pytest.fixture
+async def history(store: Store) -> AsyncIterator[History]:
+    async with store() as history:
+        yield history
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +81,12 @@ def aws_environ(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def dynamodb_history(
-    aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[History]:
+async def dynamodb_store(aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", aws)
     table = f"bff-{uuid.uuid4().hex[:8]}"
     settings = Settings(history=DynamoHistory(table))
     assert await create_table(table, region=settings.aws_region)
-    async with open_history(settings, derive=derive) as history:
-        yield history
+    return lambda: open_history(settings, derive=derive)
 
 
 class VirtualTime:
@@ -110,22 +130,18 @@ async def memory(aws_environ: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 
 @pytest.fixture
-async def newest_first_history(memory: FakeMemory) -> AsyncIterator[History]:
-    async with memory_history() as history:
-        yield history
+def newest_first_store(memory: FakeMemory) -> Store:
+    return memory_history
 
 
 @pytest.fixture
-async def oldest_first_history(memory: FakeMemory) -> AsyncIterator[History]:
+def oldest_first_store(memory: FakeMemory) -> Store:
     memory.order, memory.page, memory.empty_pages = "oldest", 3, True
-    async with memory_history() as history:
-        yield history
+    return memory_history
 
 
 @pytest.fixture
-async def moto_memory_history(
-    aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[History]:
+def moto_memory_store(aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", aws)
-    async with memory_history(f"memory-{uuid.uuid4().hex[:10]}") as history:
-        yield history
+    memory_id = f"memory-{uuid.uuid4().hex[:10]}"
+    return lambda: memory_history(memory_id)

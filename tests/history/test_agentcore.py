@@ -91,7 +91,7 @@ async def test_an_agents_conversation__appears_without_its_checkpoints(
 
     assert found is not None
     session, page = found
-    assert session == Session("chat", "hello", 100.0, 200.0)
+    assert session == Session(session_id="chat", title="hello", created_at=100.0, updated_at=200.0)
     assert [m.content for m in page.items] == ["hello", "hi", "more"]
     rest = await history.messages(ALICE, "chat", limit=3, after=page.next)
     assert rest is not None
@@ -107,7 +107,7 @@ async def test_an_agents_conversation__gets_into_the_list_when_it_gets_a_title(
 
     renamed = await history.rename(ALICE, "chat", "Named")
 
-    assert renamed == Session("chat", "Named", 100.0, 100.0)
+    assert renamed == Session(session_id="chat", title="Named", created_at=100.0, updated_at=100.0)
     assert await history.sessions(ALICE, limit=10) == Page([renamed])
 
 
@@ -135,7 +135,12 @@ async def test_without_writing__no_event_is_ever_written(memory: FakeMemory) -> 
         await history.add(ALICE, TURN)
 
         (session,) = (await history.sessions(ALICE, limit=10)).items
-        assert session == Session("chat", TURN.message, TURN.asked_at, TURN.answered_at)
+        assert session == Session(
+            session_id="chat",
+            title=TURN.message,
+            created_at=TURN.asked_at,
+            updated_at=TURN.answered_at,
+        )
         assert await contents(history) == [TURN.message, "the agent's words"]
         assert await history.rename(ALICE, "chat", "Mine") is not None
         (session,) = (await history.sessions(ALICE, limit=10)).items
@@ -392,7 +397,11 @@ def test_notes__folded_in_any_order_give_the_same() -> None:
 
     forward, backward = fold(notes), fold(dict(reversed(notes.items())))
 
-    assert forward["a"].session == backward["a"].session == Session("a", "mine", 10.0, 21.0)
+    assert (
+        forward["a"].session
+        == backward["a"].session
+        == Session(session_id="a", title="mine", created_at=10.0, updated_at=21.0)
+    )
     assert forward["b"].session is None
     assert forward["b"].cleared_at == 5
     assert forward["b"].superseded == {"4"}

@@ -15,12 +15,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bff.errors import Overloaded
-from bff.history import Session
 from bff.history.dynamodb import DynamoHistory, open_dynamodb
 from bff.history.dynamodb.items import INDEX, TABLE
 from bff.history.dynamodb.table import create_table
 from bff.settings import SettingsError
-from tests.history.turns import ALICE, BOB, TURN, turn
+from tests.history.turns import ALICE, BOB, TURN, plain, session_after, turn
 
 REGION = "us-west-2"
 
@@ -221,7 +220,7 @@ async def test_a_session_that_has_expired__begins_anew_under_its_name(
 
     found = await history.messages(ALICE, "chat", limit=10)
     assert found is not None
-    assert found[0] == Session("chat", turn(2).message, turn(2).asked_at, turn(2).answered_at)
+    assert plain(found[0]) == plain(session_after(turn(2)))
     assert [m.run_id for m in found[1].items] == [turn(2).run_id] * 2
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -8,13 +9,16 @@ import textwrap
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bff.errors import Overloaded
-from bff.history import sqlite
-from bff.history.sqlite import SqliteHistory, open_sqlite
+from bff.history import Session, Turn, sqlite
+from bff.history.paging import messages_of
+from bff.history.sqlite import open_sqlite, rows
 from bff.history.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from bff.settings import SettingsError
 from tests.history.turns import ALICE, TURN, turn
@@ -226,6 +230,175 @@ async def test_a_file_locked_at_start__is_refused(tmp_path: Path) -> None:
         other.close()
 
 
+VERSION_1 = """
+CREATE TABLE sessions (
+    owner TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    title TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    PRIMARY KEY (owner, session_id)
+) WITHOUT ROWID;
+CREATE INDEX sessions_by_use ON sessions (owner, updated_at DESC, session_id DESC);
+CREATE TABLE turns (
+    owner TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    asked_at REAL NOT NULL,
+    answered_at REAL NOT NULL,
+    status TEXT NOT NULL,
+    message TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    tool_calls TEXT NOT NULL,
+    PRIMARY KEY (owner, run_id),
+    FOREIGN KEY (owner, session_id) REFERENCES sessions ON DELETE CASCADE
+);
+CREATE INDEX turns_by_time ON turns (owner, session_id, asked_at, run_id);
+PRAGMA application_id = 1633894982;
+PRAGMA user_version = 1;
+PRAGMA journal_mode = WAL;
+"""
+"""What 0.1.0 made of an empty file."""
+
+
+def make_version_1(path: Path, *turns: Turn) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1)
+    for t in turns:
+        connection.execute(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET updated_at = max(updated_at, excluded.updated_at)",
+            (ALICE, t.session_id, t.message, t.asked_at, t.answered_at),
+        )
+        connection.execute(
+            "INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(ALICE, t.run_id, t.session_id, t.asked_at, t.answered_at),
+                *(t.status, t.message, t.answer, json.dumps(t.tool_calls)),
+            ),
+        )
+    connection.commit()
+    connection.close()
+
+
+def schema(path: Path) -> set[tuple[str, str]]:
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    found = set(rows.fetchall())
+    connection.close()
+    return found
+
+
+async def test_a_file_of_version_1__is_brought_up_to_date_and_keeps_all(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    make_version_1(path, replace(TURN, session_id="b"), turn(2), turn(1))
+
+    expected = Session(
+        session_id="chat",
+        title=turn(2).message,
+        created_at=turn(2).asked_at,
+        updated_at=turn(2).answered_at,
+        last_run_id=turn(2).run_id,
+    )
+    for _ in range(2):  # the second time there is nothing left to do
+        async with open_sqlite(str(path)) as history:
+            listed = (await history.sessions(ALICE, limit=9)).items
+            assert [session.session_id for session in listed] == ["chat", "b"]
+            assert await history.session(ALICE, "chat") == expected
+            found = await history.messages(ALICE, "b", limit=9)
+            assert found is not None
+            assert found[1].items == list(messages_of(replace(TURN, session_id="b")))
+
+    async with open_sqlite(str(path)) as history:
+        await history.add(ALICE, replace(turn(0), points=["late"]))
+        assert await history.session(ALICE, "chat") == expected
+        await history.add(ALICE, replace(turn(5), points=["5"]))
+        assert await history.find(ALICE, ["5"]) == ("chat", turn(5).run_id)
+        shared = await history.fork_turns(ALICE, "chat", turn(1).run_id)
+        assert [t.run_id for t in shared or ()] == [turn(0).run_id, turn(1).run_id]
+        assert await history.delete(ALICE, "chat")
+        assert await history.find(ALICE, ["5"]) is None
+    async with open_sqlite(str(tmp_path / "new.db")):
+        pass
+    assert schema(path) == schema(tmp_path / "new.db"), "made anew or brought up to date"
+
+
+async def test_a_file_of_version_1__opened_by_several_at_once_is_changed_once(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bff.db"
+    make_version_1(path, *map(turn, range(200)))
+
+    async with AsyncExitStack() as stack:
+        opened = [stack.enter_async_context(open_sqlite(str(path))) for _ in range(4)]
+        for history in await asyncio.gather(*opened):
+            found = await history.messages(ALICE, "chat", limit=1000)
+            assert found is not None
+            assert len(found[1].items) == 400
+
+
+async def test_a_file_of_version_1__whose_change_fails_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    make_version_1(path, turn(1))
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE points (somebody TEXT)")
+    connection.close()
+    before = schema(path)
+
+    assert "points" in await refusal(path)
+
+    assert schema(path) == before
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("SELECT run_id FROM turns").fetchall() == [(turn(1).run_id,)]
+    connection.close()
+
+
+CLAIMER = textwrap.dedent(
+    """
+    import asyncio, sys
+    from bff.history.sqlite import open_sqlite
+    from tests.history.turns import ALICE
+
+    async def claim(path, run):
+        async with open_sqlite(path) as history:
+            print(flush=True)
+            sys.stdin.readline()
+            for n in range(20):
+                if await history.claim(ALICE, f"s{n}", run, ["q"]):
+                    print(n, flush=True)
+
+    asyncio.run(claim(*sys.argv[1:]))
+    """
+)
+
+
+async def test_a_claim__of_several_processes_is_won_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    async with open_sqlite(str(path)) as history:
+        for n in range(20):
+            asked = replace(turn(n, session_id=f"s{n}"), inputs=[{"id": "q", "kind": "input"}])
+            await history.add(ALICE, asked)
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", CLAIMER, str(path), f"run-{name}"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        for name in "abc"
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"\n"  # all are ready
+
+    outputs = await asyncio.gather(*(process.communicate(b"\n") for process in processes))
+
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    won = sorted(int(n) for out, _ in outputs for n in out.split())
+    assert won == list(range(20))
+
+
 def lock(path: Path) -> sqlite3.Connection:
     """What another process does that does not let go."""
     connection = sqlite3.connect(path, isolation_level=None)
@@ -348,15 +521,33 @@ async def test_a_call_that_takes_too_long__is_overloaded(tmp_path: Path) -> None
         gate.open()
 
 
-async def test_the_list__is_read_from_an_index(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        (rows.SESSIONS_QUERY.replace("?", ":x"), "sessions_by_use"),
+        (rows.SESSION_QUERY.replace("?", ":x"), "PRIMARY KEY"),
+        (rows.TURNS_QUERY, "turns_by_time"),
+        (rows.TURNS_UP_TO_QUERY, "turns_by_time"),
+        (rows.CLAIM, "PRIMARY KEY"),
+        (rows.FIND_QUERY, "PRIMARY KEY"),
+        ("DELETE FROM points WHERE (owner, session_id) = (:x, :x)", "points_by_session"),
+    ],
+    ids=["list", "session", "messages", "fork", "claim", "find", "delete"],
+)
+async def test_a_statement__finds_its_rows_by_an_index(
+    tmp_path: Path, statement: str, index: str
+) -> None:
+    names = ("x", "owner", "session", "run", "points", "ids", "asked_at", "limit")
     async with open_sqlite(str(tmp_path / "bff.db")) as history:
         plan = await history._call(
             lambda: history._connection.execute(
-                "EXPLAIN QUERY PLAN " + sqlite.SESSIONS_QUERY, ("o", 1.0, "s", 10)
+                "EXPLAIN QUERY PLAN " + statement, dict.fromkeys(names, "[]")
             ).fetchall()
         )
-        steps = " ".join(step[-1] for step in plan)
+    steps = [str(step[-1]) for step in plan]
 
-    assert "sessions_by_use" in steps
-    assert "TEMP B-TREE" not in steps
-    assert isinstance(history, SqliteHistory)
+    assert index in " ".join(steps)
+    assert not any(
+        step.startswith(f"SCAN {t}") for step in steps for t in ("sessions", "turns", "points")
+    ), steps
+    assert "points" in statement or not any("TEMP B-TREE" in step for step in steps), steps

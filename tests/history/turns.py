@@ -1,8 +1,10 @@
 """Conversations to put into a history; light, since processes that a test starts import it."""
 
 import hashlib
+from dataclasses import replace
 
-from bff.history import Turn
+from bff.history import Session, Turn
+from bff.history.paging import first_title
 
 ALICE = hashlib.sha256(b"alice").hexdigest()
 BOB = hashlib.sha256(b"bob").hexdigest()
@@ -37,3 +39,22 @@ def turn(n: int, *, session_id: str = "chat") -> Turn:
         asked_at=asked_at,
         answered_at=asked_at + 1.5,
     )
+
+
+def session_after(turn: Turn) -> Session:
+    """What the first turn makes."""
+    return Session(
+        session_id=turn.session_id,
+        title=first_title(turn.message),
+        created_at=turn.asked_at,
+        updated_at=turn.answered_at,
+        agent=turn.agent,
+        inputs=tuple(turn.inputs),
+        last_run_id=turn.run_id,
+        point=turn.points[0] if turn.points else None,
+    )
+
+
+def plain(session: Session) -> Session:
+    """What every history knows of a session today."""
+    return replace(session, last_run_id=None)

@@ -115,6 +115,13 @@ class RunState(Shape):
     ended_at: Time | None
 
 
+class Fork(Shape):
+    """Where a session branches off; `run_id` is the last run that both share, null for none."""
+
+    session_id: str
+    run_id: str | None
+
+
 class SessionState(Shape):
     """A conversation, without what was said."""
 
@@ -124,6 +131,9 @@ class SessionState(Shape):
     ]
     created_at: Time
     updated_at: Time
+    agent: Annotated[str, Field(description="Who answers in it.")]
+    inputs: Annotated[list[Question], Field(description="The questions that are open.")] = []
+    forked_from: Fork | None = None
 
 
 class SessionList(Shape):
@@ -142,6 +152,10 @@ class HistoryMessage(Shape):
     created_at: Time
     status: Annotated[str, Field(description="How the run ended, or `running`.")] = "complete"
     tool_calls: list[ToolCall] = []
+    parts: Annotated[
+        list[dict[str, Any]],
+        Field(description="Where there is more than text: the parts, files by id."),
+    ] = []
 
 
 class SessionHistory(SessionState):

@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -97,6 +98,32 @@ class AgentCoreHistory:
     async def add(self, owner: str, turn: Turn) -> None:
         await self._work.call(self._add(owner, turn))
 
+    async def session(self, owner: str, session_id: str) -> Session | None:
+        raise NotImplementedError
+
+    async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+        raise NotImplementedError
+
+    async def begin(
+        self,
+        owner: str,
+        session: Session,
+        turns: Sequence[Turn] = (),
+        *,
+        branch_of: str | None = None,
+    ) -> None:
+        raise NotImplementedError
+
+    async def fork_turns(
+        self, owner: str, session_id: str, run_id: str | None
+    ) -> Sequence[Turn] | None:
+        raise NotImplementedError
+
+    async def claim(
+        self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
+    ) -> bool:
+        raise NotImplementedError
+
     async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
         before = (float("inf"), "") if after is None else read_position(after, float, str)
         entries = await self._work.call(self._entries(owner))
@@ -177,7 +204,7 @@ class AgentCoreHistory:
         await self._notes.write(
             owner, self._note("title", session_id, title, session.created_at, session.updated_at)
         )
-        return Session(session_id, title, session.created_at, session.updated_at)
+        return replace(session, title=title)
 
     async def _delete(self, owner: str, session_id: str) -> bool:
         entries, events = await asyncio.gather(
@@ -248,7 +275,12 @@ def _unnoted(session_id: str, groups: Sequence[Group]) -> Session | None:
     if not messages:
         return None
     asked = next((message.content for message in messages if message.role == "user"), "")
-    return Session(session_id, first_title(asked), messages[0].created_at, messages[-1].created_at)
+    return Session(
+        session_id=session_id,
+        title=first_title(asked),
+        created_at=messages[0].created_at,
+        updated_at=messages[-1].created_at,
+    )
 
 
 def _token(owner: str, turn: Turn, part: int) -> str:

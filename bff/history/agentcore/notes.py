@@ -76,7 +76,10 @@ class Entry:
                 self.needed = {"clear": id}
             case _, None:
                 self.session = Session(
-                    note.session_id, note.title, note.created_at, note.updated_at
+                    session_id=note.session_id,
+                    title=note.title,
+                    created_at=note.created_at,
+                    updated_at=note.updated_at,
                 )
                 self.needed["first"] = self.needed["last"] = id
             case "title", session:

@@ -80,6 +80,32 @@ class DynamoHistory:
     async def add(self, owner: str, turn: Turn) -> None:
         await self._work.call(self._add(owner, turn))
 
+    async def session(self, owner: str, session_id: str) -> Session | None:
+        raise NotImplementedError
+
+    async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+        raise NotImplementedError
+
+    async def begin(
+        self,
+        owner: str,
+        session: Session,
+        turns: Sequence[Turn] = (),
+        *,
+        branch_of: str | None = None,
+    ) -> None:
+        raise NotImplementedError
+
+    async def fork_turns(
+        self, owner: str, session_id: str, run_id: str | None
+    ) -> Sequence[Turn] | None:
+        raise NotImplementedError
+
+    async def claim(
+        self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
+    ) -> bool:
+        raise NotImplementedError
+
     async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
         before = "~"
         if after is None:

@@ -125,10 +125,10 @@ def expired(item: Item) -> bool:
 
 def session_of(item: Item) -> Session:
     return Session(
-        item["session_id"]["S"],
-        item["title"]["S"],
-        float(item["created_at"]["N"]),
-        float(item["updated_at"]["N"]),
+        session_id=item["session_id"]["S"],
+        title=item["title"]["S"],
+        created_at=float(item["created_at"]["N"]),
+        updated_at=float(item["updated_at"]["N"]),
     )
 
 
@@ -137,4 +137,7 @@ def pack(turn: Turn) -> bytes:
 
 
 def unpack(body: bytes) -> Turn:
-    return Turn(**json.loads(zlib.decompress(body)))
+    fields = json.loads(zlib.decompress(body))
+    for name in ("parts", "answer_parts", "inputs", "points"):  # 0.1.0 wrote none of them
+        fields[name] = tuple(fields.get(name, ()))
+    return Turn(**fields)

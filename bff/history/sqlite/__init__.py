@@ -8,27 +8,46 @@ processes may share the file. https://www.sqlite.org/wal.html
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bff.errors import Overloaded
 from bff.events import dumps, well_formed
-from bff.history import CALL_TIMEOUT_SECONDS, Page, Session, StoredMessage, Turn
+from bff.history import (
+    CALL_TIMEOUT_SECONDS,
+    MAX_FORK_TURNS,
+    Page,
+    Session,
+    StoredMessage,
+    Turn,
+)
 from bff.history.paging import (
     MessagePage,
-    first_title,
     messages_of,
+    newest_that_fit,
     position,
     read_message_position,
     read_position,
 )
 from bff.history.sqlite.file import open_file, transaction
+from bff.history.sqlite.rows import (
+    CLAIM,
+    FIND_QUERY,
+    SESSION_QUERY,
+    SESSIONS_QUERY,
+    TURNS_QUERY,
+    TURNS_UP_TO_QUERY,
+    add_turn,
+    begin_session,
+    delete_session,
+    input_key,
+    session_of,
+    turn_of,
+)
 
 T = TypeVar("T")
 
@@ -36,12 +55,6 @@ CLOSE_SECONDS = 3.5
 """How long a stop waits for what is still to be written."""
 MAX_WAITING = 1000
 """Calls that may wait for the thread; beyond that the disk does not keep up."""
-
-SESSIONS_QUERY = (
-    "SELECT session_id, title, created_at, updated_at FROM sessions"
-    " WHERE owner = ? AND (updated_at, session_id) < (?, ?)"
-    " ORDER BY updated_at DESC, session_id DESC LIMIT ?"
-)
 
 _log = logging.getLogger(__name__)
 
@@ -91,25 +104,64 @@ class SqliteHistory:
     async def add(self, owner: str, turn: Turn) -> None:
         def work() -> None:
             with transaction(self._connection) as run:
-                known = run(
-                    "SELECT 1 FROM turns WHERE (owner, run_id) = (?, ?)", owner, turn.run_id
-                )
-                if known.fetchone():
-                    return
-                run(
-                    "INSERT INTO sessions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                    " SET updated_at = max(updated_at, excluded.updated_at)",
-                    *(owner, turn.session_id, first_title(turn.message)),
-                    *(turn.asked_at, turn.answered_at),
-                )
-                run(
-                    "INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    *(owner, turn.run_id, turn.session_id, turn.asked_at, turn.answered_at),
-                    *(turn.status, well_formed(turn.message), well_formed(turn.answer)),
-                    dumps(list(turn.tool_calls)),
-                )
+                add_turn(run, owner, turn)
 
         await self._call(work)
+
+    async def session(self, owner: str, session_id: str) -> Session | None:
+        return await self._call(lambda: self._session(owner, session_id))
+
+    async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+        def work() -> tuple[str, str] | None:
+            found: tuple[str, str] | None = self._connection.execute(
+                FIND_QUERY, {"owner": owner, "points": dumps(list(points))}
+            ).fetchone()
+            return found
+
+        return await self._call(work) if points else None
+
+    async def begin(
+        self,
+        owner: str,
+        session: Session,
+        turns: Sequence[Turn] = (),
+        *,
+        branch_of: str | None = None,
+    ) -> None:
+        def work() -> None:
+            with transaction(self._connection) as run:
+                begin_session(run, owner, session, turns, branch_of)
+
+        await self._call(work)
+
+    async def fork_turns(
+        self, owner: str, session_id: str, run_id: str | None
+    ) -> Sequence[Turn] | None:
+        def work() -> Sequence[Turn] | None:
+            if run_id is None:
+                return None if self._session(owner, session_id) is None else ()
+            rows = self._connection.execute(
+                TURNS_UP_TO_QUERY,
+                {"owner": owner, "session": session_id, "run": run_id, "limit": MAX_FORK_TURNS},
+            )
+            turns = newest_that_fit(map(turn_of, rows))
+            rows.close()
+            return turns or None
+
+        return await self._call(work)
+
+    async def claim(
+        self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
+    ) -> bool:
+        ids = input_key(input_ids)
+
+        def work() -> bool:
+            claimed = self._connection.execute(
+                CLAIM, {"owner": owner, "session": session_id, "run": run_id, "ids": ids}
+            )
+            return claimed.rowcount > 0
+
+        return await self._call(work)
 
     async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
         before = (float("inf"), "") if after is None else read_position(after, float, str)
@@ -119,7 +171,7 @@ class SqliteHistory:
                 SESSIONS_QUERY,
                 (owner, *before, limit + 1),
             ).fetchall()
-            found = [Session(*row) for row in rows[:limit]]
+            found = [session_of(row) for row in rows[:limit]]
             more = len(rows) > limit
             return Page(
                 found, position(found[-1].updated_at, found[-1].session_id) if more else None
@@ -134,18 +186,14 @@ class SqliteHistory:
 
         def work() -> tuple[Session, Page[StoredMessage]] | None:
             with transaction(self._connection, "DEFERRED") as run:
-                session = _session(self._connection, owner, session_id)
+                session = self._session(owner, session_id)
                 if session is None:
                     return None
                 rows = run(
-                    "SELECT run_id, session_id, message, answer, status, asked_at, answered_at,"
-                    " tool_calls FROM turns"
-                    " WHERE (owner, session_id) = (?, ?) AND (asked_at, run_id) >= (?, ?)"
-                    " ORDER BY asked_at, run_id",
-                    *(owner, session_id, asked_at, run_id),
+                    TURNS_QUERY, owner=owner, session=session_id, asked_at=asked_at, run=run_id
                 )
                 page = MessagePage(limit=limit, after=after)
-                for turn in map(_turn, rows):
+                for turn in map(turn_of, rows):
                     if not page.offer(turn.asked_at, turn.run_id, messages_of(turn)):
                         break
                 rows.close()
@@ -160,22 +208,24 @@ class SqliteHistory:
                     "UPDATE sessions SET title = ? WHERE (owner, session_id) = (?, ?)",
                     *(well_formed(title), owner, session_id),
                 )
-                return _session(self._connection, owner, session_id)
+                return self._session(owner, session_id)
 
         return await self._call(work)
 
     async def delete(self, owner: str, session_id: str) -> bool:
         def work() -> bool:
             with transaction(self._connection) as run:
-                gone = run(
-                    "DELETE FROM sessions WHERE (owner, session_id) = (?, ?)", owner, session_id
-                )
-                return gone.rowcount > 0
+                return delete_session(run, owner, session_id)
 
         return await self._call(work)
 
     async def ping(self) -> None:
         await self._call(lambda: self._connection.execute("SELECT 1 FROM sessions LIMIT 1").close())
+
+    def _session(self, owner: str, session_id: str) -> Session | None:
+        """In the thread."""
+        row = self._connection.execute(SESSION_QUERY, (owner, session_id)).fetchone()
+        return None if row is None else session_of(row)
 
     async def _call(self, work: Callable[[], T]) -> T:
         """Run in the thread. What was begun goes on there, whatever becomes of the caller."""
@@ -204,17 +254,3 @@ def _log_failure(future: Future[T]) -> None:
     if not future.cancelled() and (error := future.exception()):
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         _log.error("the history could not be used: %s", name)
-
-
-def _turn(row: tuple[Any, ...]) -> Turn:
-    *columns, tool_calls = row
-    return replace(Turn(*columns), tool_calls=json.loads(tool_calls))
-
-
-def _session(connection: sqlite3.Connection, owner: str, session_id: str) -> Session | None:
-    row = connection.execute(
-        "SELECT session_id, title, created_at, updated_at FROM sessions"
-        " WHERE (owner, session_id) = (?, ?)",
-        (owner, session_id),
-    ).fetchone()
-    return None if row is None else Session(*row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bff.settings import SettingsError
 
 APPLICATION_ID = 0x61634246
 """Marks a file as ours: https://www.sqlite.org/pragma.html#pragma_application_id."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 OPEN_TIMEOUT_SECONDS = 1.5
 """How long another process may keep the file locked at start."""
 BUSY_TIMEOUT_SECONDS = 3.0
@@ -26,24 +26,76 @@ _SCHEMA = (
         title TEXT NOT NULL,
         created_at REAL NOT NULL,
         updated_at REAL NOT NULL,
+        agent TEXT NOT NULL,
+        inputs TEXT NOT NULL DEFAULT '[]',
+        input_ids TEXT,
+        claimed_by TEXT,
+        forked_session TEXT,
+        forked_run TEXT,
+        last_run_id TEXT,
+        last_asked_at REAL,
+        point TEXT,
+        branch TEXT,
+        branch_of TEXT,
+        told INTEGER NOT NULL DEFAULT TRUE,
         PRIMARY KEY (owner, session_id)
     ) WITHOUT ROWID""",
     "CREATE INDEX sessions_by_use ON sessions (owner, updated_at DESC, session_id DESC)",
     """CREATE TABLE turns (
         owner TEXT NOT NULL,
-        run_id TEXT NOT NULL,
         session_id TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        agent TEXT NOT NULL,
         asked_at REAL NOT NULL,
         answered_at REAL NOT NULL,
         status TEXT NOT NULL,
         message TEXT NOT NULL,
         answer TEXT NOT NULL,
+        parts TEXT NOT NULL DEFAULT '[]',
+        answer_parts TEXT NOT NULL DEFAULT '[]',
         tool_calls TEXT NOT NULL,
-        PRIMARY KEY (owner, run_id),
-        FOREIGN KEY (owner, session_id) REFERENCES sessions ON DELETE CASCADE
+        inputs TEXT NOT NULL DEFAULT '[]',
+        continues TEXT,
+        PRIMARY KEY (owner, session_id, run_id),
+        FOREIGN KEY (owner, session_id) REFERENCES sessions
+            ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
     )""",
     "CREATE INDEX turns_by_time ON turns (owner, session_id, asked_at, run_id)",
+    """CREATE TABLE points (
+        owner TEXT NOT NULL,
+        point TEXT NOT NULL,
+        asked_at REAL NOT NULL,
+        session_id TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        PRIMARY KEY (owner, point, asked_at, session_id, run_id),
+        FOREIGN KEY (owner, session_id) REFERENCES sessions ON DELETE CASCADE
+    ) WITHOUT ROWID""",
+    "CREATE INDEX points_by_session ON points (owner, session_id)",
 )
+
+_FROM_1 = (
+    "DROP INDEX sessions_by_use",
+    "DROP INDEX turns_by_time",
+    "ALTER TABLE turns RENAME TO old_turns",
+    "ALTER TABLE sessions RENAME TO old_sessions",
+    *_SCHEMA,
+    """INSERT INTO sessions (owner, session_id, title, created_at, updated_at, agent)
+        SELECT owner, session_id, title, created_at, updated_at, 'agent' FROM old_sessions""",
+    """INSERT INTO turns (owner, session_id, run_id, agent, asked_at, answered_at, status, message,
+            answer, tool_calls)
+        SELECT owner, session_id, run_id, 'agent', asked_at, answered_at, status, message,
+            answer, tool_calls FROM old_turns""",
+    """UPDATE sessions SET (last_run_id, last_asked_at) = (
+        SELECT run_id, asked_at FROM turns
+        WHERE (turns.owner, turns.session_id) = (sessions.owner, sessions.session_id)
+        ORDER BY asked_at DESC, run_id DESC LIMIT 1)""",
+    "DROP TABLE old_turns",
+    "DROP TABLE old_sessions",
+)
+"""Version 1 knew one agent, a run in one session only, and no points."""
+
+
+Value = str | float | None
 
 
 @contextmanager
@@ -52,8 +104,8 @@ def transaction(
 ) -> Iterator[Callable[..., sqlite3.Cursor]]:
     """All or nothing; IMMEDIATE takes the lock first, since a lock cannot be waited for later."""
 
-    def run(statement: str, *values: str | float) -> sqlite3.Cursor:
-        return connection.execute(statement, values)
+    def run(statement: str, *values: Value, **named: Value) -> sqlite3.Cursor:
+        return connection.execute(statement, named or values)
 
     connection.execute(f"BEGIN {kind}")
     try:
@@ -100,14 +152,20 @@ def _prepare(connection: sqlite3.Connection) -> None:
         (version,) = run("PRAGMA user_version").fetchone()
         (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
         if (application_id, version, tables) == (0, 0, 0):
-            for statement in _SCHEMA:
-                run(statement)
-            run(f"PRAGMA application_id = {APPLICATION_ID}")
-            run(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            statements: Sequence[str] = _SCHEMA
         elif application_id != APPLICATION_ID:
             raise _NotOurs("another program's database")
-        elif version != SCHEMA_VERSION:
+        elif version == 1:
+            statements = _FROM_1
+        elif version == SCHEMA_VERSION:
+            statements = ()
+        else:
             raise _NotOurs(f"schema {version}, and this version knows {SCHEMA_VERSION}")
+        for statement in statements:
+            run(statement)
+        if statements:
+            run(f"PRAGMA application_id = {APPLICATION_ID}")
+            run(f"PRAGMA user_version = {SCHEMA_VERSION}")
     _write_ahead(connection)
     # In a write-ahead log NORMAL loses nothing when the process dies; a power cut may cost the
     # last turns, never the file.

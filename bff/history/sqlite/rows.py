@@ -1,0 +1,222 @@
+"""What lies in the rows of the SQLite file, and the statements that read and write them.
+
+A session's row has all that a next request asks for, so that looking costs one statement. Its open
+questions stand there twice: as they are, and their ids in one comparable text, on which a claim is
+one conditional write.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from bff.events import JSON, dumps, well_formed
+from bff.history import ForkedFrom, Session, Turn
+from bff.history.paging import first_title
+
+Run = Callable[..., sqlite3.Cursor]
+
+_SESSION = (
+    "session_id, title, created_at, updated_at, agent, inputs, forked_session, forked_run,"
+    " last_run_id, point, branch, told"
+)
+_TURN = (
+    "run_id, session_id, agent, message, parts, answer, answer_parts, status, asked_at,"
+    " answered_at, tool_calls, inputs, continues"
+)
+
+SESSION_QUERY = f"SELECT {_SESSION} FROM sessions WHERE (owner, session_id) = (?, ?)"
+SESSIONS_QUERY = (
+    f"SELECT {_SESSION} FROM sessions"
+    " WHERE owner = ? AND (updated_at, session_id) < (?, ?)"
+    " ORDER BY updated_at DESC, session_id DESC LIMIT ?"
+)
+TURNS_QUERY = (
+    f"SELECT {_TURN} FROM turns"
+    " WHERE (owner, session_id) = (:owner, :session) AND (asked_at, run_id) >= (:asked_at, :run)"
+    " ORDER BY asked_at, run_id"
+)
+TURNS_UP_TO_QUERY = (
+    f"SELECT {_TURN} FROM turns"
+    " WHERE (owner, session_id) = (:owner, :session) AND (asked_at, run_id) <= ("
+    "  SELECT asked_at, run_id FROM turns"
+    "  WHERE (owner, session_id, run_id) = (:owner, :session, :run))"
+    " ORDER BY asked_at DESC, run_id DESC LIMIT :limit"
+)
+FIND_QUERY = """
+SELECT found.session_id, found.run_id FROM (
+    SELECT * FROM points WHERE owner = :owner AND point = (
+        SELECT value FROM json_each(:points)
+        WHERE EXISTS (SELECT 1 FROM points WHERE owner = :owner AND point = value)
+        ORDER BY key LIMIT 1)
+    ORDER BY asked_at DESC LIMIT 100) AS found
+JOIN sessions ON (sessions.owner, sessions.session_id) = (found.owner, found.session_id)
+ORDER BY found.run_id = sessions.last_run_id DESC, found.asked_at DESC LIMIT 1"""
+"""Of many sessions that began alike, the hundred that got there last are looked at."""
+CLAIM = """
+UPDATE sessions SET
+    claimed_by = :run,
+    inputs = CASE WHEN input_ids = :ids THEN '[]' ELSE inputs END,
+    input_ids = CASE WHEN input_ids = :ids THEN NULL ELSE input_ids END
+WHERE (owner, session_id) = (:owner, :session) AND (input_ids = :ids OR claimed_by = :run)"""
+
+_ADD_SESSION = """
+INSERT INTO sessions (
+    owner, session_id, title, created_at, updated_at, agent,
+    inputs, input_ids, last_run_id, last_asked_at, point
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    updated_at = max(updated_at, excluded.updated_at), told = told OR ?"""
+_MOVE_SESSION = """
+UPDATE sessions SET
+    inputs = ?, input_ids = ?, last_run_id = ?, last_asked_at = ?, point = ?
+WHERE (owner, session_id) = (?, ?) AND (last_asked_at IS NULL OR last_asked_at <= ?)"""
+_BEGIN_SESSION = """
+INSERT INTO sessions (
+    owner, session_id, title, created_at, updated_at, agent,
+    inputs, input_ids, forked_session, forked_run, point, branch_of, told
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE)
+ON CONFLICT DO NOTHING"""
+_ADD_TURN = """
+INSERT INTO turns (
+    owner, session_id, run_id, agent, asked_at, answered_at, status, message, answer,
+    parts, answer_parts, tool_calls, inputs, continues
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING"""
+_NAME_BRANCH = "UPDATE sessions SET branch = ? WHERE (owner, session_id) = (?, ?)"
+_FORGET_BRANCH = """
+UPDATE sessions SET branch = NULL
+WHERE owner = :owner AND branch = :session AND session_id = (
+    SELECT branch_of FROM sessions WHERE (owner, session_id) = (:owner, :session))"""
+
+
+def add_turn(run: Run, owner: str, turn: Turn) -> None:
+    """Write the turn, and what it makes of its session, unless it is there already."""
+    inputs, ids = dumps(list(turn.inputs)), input_key(input_ids(turn.inputs))
+    point = turn.points[0] if turn.points else None
+    if not _insert_turn(run, owner, turn.session_id, turn):
+        return
+    run(
+        _ADD_SESSION,
+        *(owner, turn.session_id, first_title(turn.message), turn.asked_at, turn.answered_at),
+        *(turn.agent, inputs, ids, turn.run_id, turn.asked_at, point, turn.status != "failed"),
+    )
+    run(
+        _MOVE_SESSION,
+        *(inputs, ids, turn.run_id, turn.asked_at, point, owner, turn.session_id, turn.asked_at),
+    )
+    for point in turn.points:
+        run(
+            "INSERT INTO points VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            *(owner, point, turn.asked_at, turn.session_id, turn.run_id),
+        )
+
+
+def begin_session(
+    run: Run, owner: str, session: Session, turns: Iterable[Turn], branch_of: str | None
+) -> None:
+    fork = session.forked_from
+    made = run(
+        _BEGIN_SESSION,
+        *(owner, session.session_id, well_formed(session.title)),
+        *(session.created_at, session.updated_at, session.agent),
+        *(dumps(list(session.inputs)), input_key(input_ids(session.inputs))),
+        *(fork and fork.session_id, fork and fork.run_id, session.point, branch_of),
+    )
+    if not made.rowcount:
+        return
+    for turn in turns:
+        _insert_turn(run, owner, session.session_id, turn)
+    if branch_of is not None:
+        run(_NAME_BRANCH, session.session_id, owner, branch_of)
+
+
+def delete_session(run: Run, owner: str, session_id: str) -> bool:
+    """Delete it with its turns and points, which its row takes along."""
+    run(_FORGET_BRANCH, owner=owner, session=session_id)
+    gone = run("DELETE FROM sessions WHERE (owner, session_id) = (?, ?)", owner, session_id)
+    return gone.rowcount > 0
+
+
+def input_ids(inputs: Iterable[JSON]) -> list[str]:
+    return [question["id"] for question in inputs]
+
+
+def input_key(ids: Iterable[str]) -> str | None:
+    """The ids as one text, the same in whatever order; None if there are none."""
+    return dumps(sorted(ids)) if (ids := list(ids)) else None
+
+
+def session_of(row: Sequence[Any]) -> Session:
+    (
+        id,
+        title,
+        created_at,
+        updated_at,
+        agent,
+        inputs,
+        forked,
+        at_run,
+        last,
+        point,
+        branch,
+        told,
+    ) = row
+    return Session(
+        session_id=id,
+        title=title,
+        created_at=created_at,
+        updated_at=updated_at,
+        agent=agent,
+        inputs=tuple(json.loads(inputs)),
+        forked_from=None if forked is None else ForkedFrom(session_id=forked, run_id=at_run),
+        last_run_id=last,
+        point=point,
+        branch=branch,
+        told=bool(told),
+    )
+
+
+def turn_of(row: Sequence[Any]) -> Turn:
+    (
+        run,
+        session,
+        agent,
+        message,
+        parts,
+        answer,
+        answer_parts,
+        status,
+        *times,
+        calls,
+        inputs,
+        of,
+    ) = row
+    return Turn(
+        run_id=run,
+        session_id=session,
+        agent=agent,
+        message=message,
+        parts=tuple(json.loads(parts)),
+        answer=answer,
+        answer_parts=tuple(json.loads(answer_parts)),
+        status=status,
+        asked_at=times[0],
+        answered_at=times[1],
+        tool_calls=json.loads(calls),
+        inputs=tuple(json.loads(inputs)),
+        continues=of,
+    )
+
+
+def _insert_turn(run: Run, owner: str, session_id: str, turn: Turn) -> bool:
+    made = run(
+        _ADD_TURN,
+        *(owner, session_id, turn.run_id, turn.agent, turn.asked_at, turn.answered_at),
+        *(turn.status, well_formed(turn.message), well_formed(turn.answer)),
+        *(dumps(list(turn.parts)), dumps(list(turn.answer_parts)), dumps(list(turn.tool_calls))),
+        *(dumps(list(turn.inputs)), turn.continues),
+    )
+    return made.rowcount > 0
