@@ -17,7 +17,7 @@ ZOO_NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard test
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.envs/%/.ready,$(wildcard tests/clients/requirements-*.txt))
 NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/node/package-lock.json examples/*/package-lock.json))
 
-.PHONY: help run install test test-zoo check format bench lock image token clean
+.PHONY: help run install test test-zoo engine pulumi check format bench lock image token clean
 
 help: ## show this
 	@echo "usage: make TARGET [PYTHON=python3.12] [ARGS=...]"
@@ -32,11 +32,14 @@ run: $(VENV)/.run ## start on http://127.0.0.1:8000, with what that needs and no
 
 install: $(VENV)/.all ## make .venv with everything: tests, tools, AWS, Redis, Pulumi
 
-test: $(VENV)/.all $(EXAMPLE) $(CLIENTS) $(NODE) ## make what the tests need and run them all (ARGS="-k name -x")
+test: $(VENV)/.all pulumi $(EXAMPLE) $(CLIENTS) $(NODE) ## make what the tests need and run them all (ARGS="-k name -x")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not zoo" $(ARGS)
 
 test-zoo: $(VENV)/.all $(ZOO) $(ZOO_NODE) ## agents of a dozen real frameworks, each in its environment, asked through the service
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m zoo tests/agents $(ARGS)
+
+engine: $(VENV)/.all pulumi ## preview, apply, change and destroy the stack with Pulumi's real engine and a made-up AWS
+	@$(PY) -m pytest tests/stack/engine $(ARGS)
 
 check: $(VENV)/.all ## lint, format and types, as CI checks them
 	$(PY) -m ruff check .
@@ -90,6 +93,10 @@ $(VENV)/.all: requirements/all.txt pyproject.toml $(PY)
 	@$(PY) $(PIP_INSTALL) --require-hashes -r requirements/all.txt
 	@$(PY) $(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
+
+# Pulumi's command line: from PATH, else built once with Go and kept in the user's cache.
+pulumi: $(VENV)/.all
+	@$(PY) -m tests.stack.engine.binary
 
 # Environments of the tests. One that cannot be made is no failure: its tests say that they skip.
 
