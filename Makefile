@@ -50,7 +50,7 @@ format: $(VENV)/.all ## format, and fix what can be fixed without thinking
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-bench: $(VENV)/.all ## measure what the README claims (ARGS: see python -m benchmarks --help)
+bench: $(VENV)/.all $(if $(findstring full,$(ARGS)),.envs/litellm/.ready) ## measure what the README claims (ARGS: see python -m benchmarks --help)
 	@$(PY) -m benchmarks $(ARGS)
 
 lock: $(VENV)/.all ## write requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
@@ -113,9 +113,12 @@ AGENT_ENVIRONMENT = echo "Installing $< into $(@D), once ..."; \
 .envs/%/.ready: tests/clients/requirements-%.txt $(VENV)/.all
 	@$(ENVIRONMENT)
 
+.envs/litellm/.ready: benchmarks/peers/requirements-litellm.txt $(VENV)/.all
+	@$(ENVIRONMENT)
+
 ENVIRONMENT = echo "Installing $< into $(@D), once ..."; \
 	$(PY) -m venv --clear $(@D) && $(@D)/bin/python $(PIP_INSTALL) -r $< && touch $@ || \
-	{ rm -rf $(@D); echo "skipped: $< could not be installed, so tests that need it skip; 'make $@' tries again"; }
+	{ rm -rf $(@D); echo "skipped: $< could not be installed, so what needs it skips; 'make $@' tries again"; }
 
 %/node_modules/.ready: %/package-lock.json
 	@if ! command -v npm >/dev/null; then \

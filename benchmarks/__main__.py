@@ -1,29 +1,111 @@
-"""`make bench`: run the benchmarks one after another; ARGS names some of them.
+"""`make bench`: what the service costs, as ratios to the least a front can do.
 
-Each is a module of this folder and explains itself in its first lines.
+    make bench                      the short form, two minutes
+    make bench ARGS=full            all fronts, all figures, twenty minutes
+    make bench ARGS="full --write"  and the README's table from them
+    make bench ARGS=gate            has anything become slower than what is committed?
+    make bench ARGS=interruptions   what is lost when clients are cut and tasks are killed
+    make bench ARGS=limiter         what two tasks admit together
+    make bench ARGS=outage          what clients see while Valkey is away
+    make bench ARGS="flames X.svg"  where the time goes, as a flame graph
+
+Fronts take turns, scenario by scenario, so that a busy machine disturbs them alike. Of each figure
+the median round counts; the ratio is that to `raw` in the same round.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import platform
 import runpy
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-LONG = frozenset({"interruptions"})
-"""Minutes long: run only by name."""
-PARTS = frozenset({"__init__", "__main__", "parts"})
+import uvloop
+
+from benchmarks import gate
+from benchmarks.measuring import SCENARIOS, Plan, measure, tell
+from benchmarks.processes import ROOT, allow_many_connections
+from benchmarks.report import write_section
+from benchmarks.scenarios import FULL, SHORT
+from benchmarks.targets import FRONTS, LITELLM
+
+README = ROOT / "README.md"
+
+PROGRAMS = ("flames", "interruptions", "limiter", "outage")
+
+
+def planned(options: argparse.Namespace) -> Plan:
+    full = options.what == "full"
+    missing = {"litellm"} if not LITELLM.exists() else set()
+    if full and missing:
+        tell("without LiteLLM: `make .envs/litellm/.ready` installs it")
+    if not options.before:
+        missing.add("before")
+    there = [front for front in FRONTS if front not in missing]
+    few = ("raw", "before", "ours") if options.before else ("raw", "probe", "fastapi", "ours")
+    return Plan(
+        size=FULL if full else SHORT,
+        rounds=options.rounds or (3 if full else 2),
+        fronts=options.fronts or (there if full else few),
+        scenarios=options.scenarios or list(SCENARIOS),
+        before=options.before,
+    )
 
 
 def main() -> None:
-    names = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - PARTS)
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *names], metavar="NAME", help=str(names))
-    chosen = parser.parse_args().names or [name for name in names if name not in LONG]
-    for name in chosen:
-        print(f"\n== {name}", flush=True)
-        sys.argv = [name]
-        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "what", nargs="?", default="short", choices=("short", "full", "gate", *PROGRAMS)
+    )
+    parser.add_argument("--fronts", type=_names(FRONTS), help="some, with commas between")
+    parser.add_argument("--scenarios", type=_names(SCENARIOS), help="some, with commas between")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--before", type=Path, help="another checkout, to be measured beside ours")
+    parser.add_argument("--json", type=Path, help="where to write every round's figures")
+    parser.add_argument("--write", action="store_true", help="the README's table anew")
+    options, more = parser.parse_known_args()
+    if options.what in PROGRAMS:
+        sys.argv = [options.what, *more]
+        runpy.run_module(f"benchmarks.{options.what}", run_name="__main__")
+        return
+    if more:
+        parser.error(f"unknown: {' '.join(more)}")
+    allow_many_connections()
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        if options.what == "gate":
+            sys.exit(uvloop.run(gate.check(Path(name), write=options.write)))
+        plan = planned(options)
+        table = uvloop.run(measure(plan, Path(name)))
+    print(table.markdown(plan.fronts, spread=True))
+    if options.json:
+        options.json.write_text(json.dumps(table.values))
+    if options.write:
+        write_section(README, f"{table.markdown(plan.fronts, spread=False)}\n\n{_machine()}")
+
+
+def _machine() -> str:
+    day = time.strftime("%Y-%m-%d")
+    return f"{os.cpu_count()} cores that ran everything, Python {platform.python_version()}, {day}."
+
+
+def _names(known: Sequence[str] | Mapping[str, object]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        chosen = text.split(",")
+        if wrong := [name for name in chosen if name not in known]:
+            raise argparse.ArgumentTypeError(f"{wrong[0]} is none of {', '.join(known)}")
+        return chosen
+
+    return parse
 
 
 if __name__ == "__main__":

@@ -89,10 +89,9 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 return 1
             print(f"table {options.name} {'made' if made else 'was there already'}")
         case _:
-            from bff.server import serve
+            from bff.server import run
 
-            settings = Settings.load(environ)
-            return asyncio.run(serve(with_dev_credentials(settings)), debug=settings.debug)
+            return run(with_dev_credentials(Settings.load(environ)))
     return 0
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -38,8 +39,23 @@ MAX_HEADER_BYTES = 32 * 1024
 """For one header: more than the longest token, so that a longer one is a 401 and not a 400."""
 
 
-async def serve(settings: Settings) -> int:
+def run(settings: Settings) -> int:
     """Serve until a signal, drain, and return the exit code."""
+    with asyncio.Runner(debug=settings.debug, loop_factory=loop_factory()) as runner:
+        return runner.run(serve(settings))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, or None for asyncio's own: there is no uvloop for Windows and none for PyPy."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def serve(settings: Settings) -> int:
+    """As `run`, on the loop that runs already."""
     with open_logs(settings):
         return await _serve(settings)
 
@@ -102,6 +118,7 @@ async def drain(app: web.Application, settings: Settings, hurry: asyncio.Event) 
 def announce(settings: Settings, host: str, port: int) -> None:
     """Tell where the service is, and in `local` how to talk to it."""
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    logger.info("event loop: %s", type(asyncio.get_running_loop()).__module__.partition(".")[0])
     logger.info("listening on %s", address)
     if not settings.made_up_key:
         return

@@ -20,7 +20,7 @@ from aiohttp import web
 from bff.api import RUNS
 from bff.app import create_app
 from bff.events import Done, Message
-from bff.server import Runner
+from bff.server import Runner, loop_factory
 from bff.settings import Settings
 from tests.fakes.scripted import ScriptedAgent
 
@@ -34,6 +34,8 @@ class Served:
 
     process: Process
     client: aiohttp.ClientSession
+    said: list[str]
+    """Messages of its log, up to the address."""
 
     async def stream(self, message: str) -> aiohttp.ClientResponse:
         """Begin a run and return once its first words are there."""
@@ -77,13 +79,15 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         )
         assert process.stdout
         found = None
+        said = []
         async with asyncio.timeout(20):
             while found is None:
                 line = await process.stdout.readline()
                 assert line, "the service did not start"
-                found = re.search(rb"listening on (http://[0-9.:]+)", line)
-        client = aiohttp.ClientSession(found[1].decode(), headers={"X-API-Key": KEY})
-        started.append(Served(process, client))
+                said.append(json.loads(line)["message"])
+                found = re.search(r"listening on (http://[0-9.:]+)", said[-1])
+        client = aiohttp.ClientSession(found[1], headers={"X-API-Key": KEY})
+        started.append(Served(process, client, said))
         return started[-1]
 
     yield start
@@ -93,6 +97,12 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             served.process.kill()
             await served.process.wait()
         served.process._transport.close()  # type: ignore[attr-defined]
+
+
+async def test_the_start__says_which_event_loop_runs(serve: Serve) -> None:
+    served = await serve()
+
+    assert f"event loop: {'asyncio' if loop_factory() is None else 'uvloop'}" in served.said
 
 
 async def test_sigterm_with_nothing_open__exits_with_0(serve: Serve) -> None:

@@ -1,0 +1,72 @@
+"""Where the time goes: a flame graph of the service under load, by py-spy.
+
+    make bench ARGS="flames OUT.svg"                  32 callers of whole answers
+    make bench ARGS="flames OUT.svg --of streams"     16 streams of 50 events, written one by one
+    make bench ARGS="flames OUT.svg --checkout DIR"   another checkout of ours
+
+py-spy (`pip install py-spy`) reads the process from outside, all threads, only while they run. A
+file that does not end in .svg gets the stacks as text, one a line with how often it was seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvloop
+
+from benchmarks.client import Client
+from benchmarks.processes import ROOT, allow_many_connections
+from benchmarks.scenarios import BLOCKING, BURST, ONE_BY_ONE, Front, repeated, warm_up
+from benchmarks.targets import Targets
+
+SECONDS = 12
+RATE = 250
+"""Samples a second."""
+LOADS: dict[str, tuple[int, Callable[[Client], Awaitable[None]]]] = {
+    "blocking": (32, lambda client: client.call(BLOCKING)),
+    "streams": (16, lambda client: client.call(ONE_BY_ONE, stream=True)),
+    "burst": (16, lambda client: client.call(BURST, stream=True)),
+}
+
+
+async def record(program: str, out: Path, of: str, checkout: Path) -> int:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        async with AsyncExitStack() as stack:
+            targets = Targets(stack, Path(folder), before=checkout)
+            await targets.open()
+            front: Front = await stack.enter_async_context(targets.front("before"))
+            await warm_up(front)
+            kind = "flamegraph" if out.suffix == ".svg" else "raw"
+            spy = await asyncio.create_subprocess_exec(
+                *(program, "record", "--function", "--format", kind, "--output", str(out)),
+                *("--duration", str(SECONDS), "--rate", str(RATE), "--pid", str(front.process.pid)),
+                stdout=asyncio.subprocess.DEVNULL,
+            )
+            at_once, call = LOADS[of]
+            with front.client() as client:
+                await repeated(front, lambda: call(client), at_once=at_once, seconds=SECONDS + 1)
+            return await spy.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="flames", description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--of", choices=LOADS, default="blocking")
+    parser.add_argument("--checkout", type=Path, default=ROOT)
+    options = parser.parse_args()
+    program = shutil.which("py-spy", path=f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin")
+    if program is None:
+        sys.exit("py-spy is not there: pip install py-spy")
+    allow_many_connections()
+    sys.exit(uvloop.run(record(program, options.out.absolute(), options.of, options.checkout)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The processes of a measurement: started on free ports, counted by /proc, ended by their group.
+
+A front is measured from outside, with all of its threads and children, so that no way to spread the
+work over them is cheaper than it looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 90.0
+"""LiteLLM takes twenty of them on two busy cores."""
+STOP_SECONDS = 6.0
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def allow_many_connections() -> None:
+    """Raise this process's limit of open files, and so its children's, as far as it goes."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536), most))
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process that answers at an address."""
+
+    name: str
+    port: int
+    pid: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def cpu_seconds(self) -> float:
+        """Of its whole tree, since the start; what a child used that has ended is not in it."""
+        return sum(_cpu_seconds(process) for process in self._tree())
+
+    def memory_kib(self) -> float:
+        total = 0
+        for process in self._tree():
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+        return total / 1024
+
+    def _tree(self) -> Iterator[psutil.Process]:
+        try:
+            process = psutil.Process(self.pid)
+            yield process
+            yield from process.children(recursive=True)
+        except psutil.NoSuchProcess:
+            return
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """All threads' time, those that ended included; /proc/PID/stat has it in steps of 10 ms only.
+
+    A process's clock has its number complemented above three bits of kind: clock_getcpuclockid(3).
+    """
+    with suppress(OSError, psutil.NoSuchProcess):
+        if sys.platform == "linux":
+            return time.clock_gettime(~process.pid << 3 | 2)
+        else:
+            times = process.cpu_times()
+            return float(times.user + times.system)
+    return 0.0
+
+
+@asynccontextmanager
+async def running(
+    name: str,
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    folder: Path,
+    health: str = "/health",
+    checkout: Path = ROOT,
+) -> AsyncIterator[Running]:
+    """Start a process; `{port}` in its command and `PORT` are a free one. What it prints is in
+    `folder`, its modules are those of `checkout`. It and its children are ended at the end."""
+    port = free_port()
+    log = folder / f"{name}.log"
+    with log.open("ab") as said:
+        process = await asyncio.create_subprocess_exec(
+            *[word.replace("{port}", str(port)) for word in command],
+            env={**environ, "PORT": str(port)},
+            cwd=checkout,
+            stdout=said,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        if not await _healthy(f"http://127.0.0.1:{port}{health}", process):
+            raise RuntimeError(f"{name} does not start:\n{_end_of(log)}")
+        yield Running(name, port, process.pid)
+    finally:
+        await _end(process)
+
+
+async def _healthy(url: str, process: asyncio.subprocess.Process) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as client:
+        while time.monotonic() < deadline and process.returncode is None:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with client.get(url) as reply:
+                    if reply.status == 200:
+                        return True
+            await asyncio.sleep(0.05)
+    return False
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()

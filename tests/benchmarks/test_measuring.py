@@ -1,0 +1,67 @@
+"""That the benchmarks measure what they say; the figures themselves are no test's business."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.agentcore import Answer
+from benchmarks.gate import COMMITTED, GATED, too_low
+from benchmarks.measuring import FRESH, SCENARIOS, Plan, measure
+from benchmarks.report import FIGURES
+from benchmarks.scenarios import Marks, Size
+
+TINY = Size(
+    seconds=0.05,
+    calls=2,
+    at_once=(2,),
+    crowds={4: Answer(events=2, pause_ms=1, stamped=True)},
+    spread_seconds=0,
+    idle=2,
+)
+
+
+def kind(figure: str) -> str:
+    """A figure's name without how many were at once."""
+    return figure.rstrip("0123456789")
+
+
+async def test_every_scenario__can_be_done_to_ours_and_to_the_peers(tmp_path: Path) -> None:
+    fronts = ("raw", "probe", "fastapi", "ours")
+    lean = [name for name in SCENARIOS if name not in FRESH]  # those start every front anew
+
+    table = await measure(Plan(TINY, 1, fronts, lean), tmp_path)
+
+    assert {kind(name) for name in table.values} <= {kind(name) for name in FIGURES}
+    for name in table.values:
+        assert [front for front in fronts if not table.known(name, front)] == [], name
+
+
+async def test_memory__is_that_of_a_front_of_its_own(tmp_path: Path) -> None:
+    table = await measure(Plan(TINY, 1, ["raw"], sorted(FRESH)), tmp_path)
+
+    assert table.values.keys() == {"stream_kib", "socket_kib"}
+
+
+def test_every_figure_that_is_gated__is_one_and_is_committed() -> None:
+    assert set(GATED) <= FIGURES.keys()
+    assert json.loads(COMMITTED.read_text()).keys() == set(GATED)
+
+
+@pytest.mark.parametrize(("found", "low"), [(1.0, []), (0.81, []), (0.79, ["turn_cpu"])])
+def test_the_gate__lets_a_fifth_pass_and_no_more(found: float, low: list[str]) -> None:
+    assert too_low({"turn_cpu": found}, {"turn_cpu": 1.0}) == low
+
+
+@pytest.mark.parametrize("cut", range(1, 13))
+def test_marks__are_counted_wherever_the_body_is_cut(cut: int) -> None:
+    body = b"event: x\nevent: xevent: "
+    marks = Marks(b"event: x", until=2)
+
+    for start in range(0, len(body), cut):
+        marks(body[start : start + cut])
+
+    assert marks.count == 2
+    assert marks.reached.is_set()
