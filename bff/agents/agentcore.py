@@ -12,19 +12,19 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from yarl import URL
 
 from bff.agents import Prompt, payload
 from bff.agents import http as agent_http
+from bff.agents.signing import Signer
 from bff.errors import AgentUnavailable
 from bff.events import Event
 from bff.settings import AgentSetting
@@ -53,32 +53,33 @@ class AgentCoreAgent:
         self._arn = arn
         self._qualifier = setting.qualifier
         self._payload = setting.payload
-        self._region = arn.split(":")[3]
         self._session = session
+        self._credentials: Any = None
+        """Where they were found once, which keeps them fresh."""
         self._client = client
         self._http = http
         self._tls = ssl.create_default_context()
         self._endpoint: str = client.meta.endpoint_url.rstrip("/")
         path = f"/runtimes/{quote(self._arn, safe='')}/invocations"
-        self._url = f"{self._endpoint}{path}?qualifier={quote(setting.qualifier, safe='')}"
+        url = f"{self._endpoint}{path}?qualifier={quote(setting.qualifier, safe='')}"
+        self._url = URL(url, encoded=True)
+        self._signer = Signer(url, service=SERVICE, region=arn.split(":")[3])
 
     def __repr__(self) -> str:
         return f"<AgentCoreAgent {self._arn} at {self._endpoint}>"
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         body = payload.body(self._payload, prompt)
         headers = agent_http.headers(prompt)
 
         async def prepare() -> agent_http.Request:
             if prompt.bearer is not None:
-                return agent_http.Request(
-                    self._url, body, {**headers, "Authorization": f"Bearer {prompt.bearer}"}
-                )
-            return agent_http.Request(self._url, body, await self._signed(body, headers))
+                headers["Authorization"] = f"Bearer {prompt.bearer}"
+                return agent_http.Request(self._url, body, headers)
+            signed = self._signer.sign(await self._frozen(), body, headers)
+            return agent_http.Request(self._url, body, signed)
 
-        async with aclosing(agent_http.stream(self._http, prepare, self._advise)) as batches:
-            async for batch in batches:
-                yield batch
+        return agent_http.stream(self._http, prepare, self._advise)
 
     async def stop(self, session_id: str) -> None:
         try:
@@ -114,19 +115,14 @@ class AgentCoreAgent:
     async def _frozen(self) -> Any:
         """Credentials as they are now; refreshed by their provider when they are about to end."""
         try:
-            credentials = await self._session.get_credentials()
-            if credentials is None:
+            if self._credentials is None:
+                self._credentials = await self._session.get_credentials()
+            if self._credentials is None:
                 raise NoCredentialsError
-            return await credentials.get_frozen_credentials()
+            return await self._credentials.get_frozen_credentials()
         except (BotoCoreError, aiohttp.ClientError, OSError) as error:
             logger.error("no AWS credentials: %s; check the task role", type(error).__name__)
             raise AgentUnavailable from error
-
-    async def _signed(self, body: bytes, headers: dict[str, str]) -> dict[str, str]:
-        request = AWSRequest("POST", self._url, headers=headers, data=body)
-        signer = SigV4Auth(await self._frozen(), SERVICE, self._region)
-        signer.add_auth(request)
-        return dict(request.headers.items())
 
     def _advise(self, status: int) -> str:
         arn, qualifier = self._arn, self._qualifier

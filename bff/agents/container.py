@@ -8,9 +8,10 @@ closes just then looks like an agent that died while answering, and we never try
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import aiohttp
+from yarl import URL
 
 from bff.agents import Prompt, http, payload
 from bff.events import Event
@@ -23,14 +24,15 @@ class ContainerAgent:
     def __init__(self, session: aiohttp.ClientSession, url: str, payload: PayloadSetting) -> None:
         self._session = session
         self._url = url
+        self._invocations = URL(f"{url}/invocations", encoded=True)
         self._payload = payload
 
     def __repr__(self) -> str:
         return f"<ContainerAgent {self._url}>"
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         request = http.Request(
-            f"{self._url}/invocations",
+            self._invocations,
             payload.body(self._payload, prompt),
             {
                 **http.headers(prompt),
@@ -42,9 +44,7 @@ class ContainerAgent:
         async def prepare() -> http.Request:
             return request
 
-        async with aclosing(http.stream(self._session, prepare, self._advise)) as batches:
-            async for batch in batches:
-                yield batch
+        return http.stream(self._session, prepare, self._advise)
 
     async def stop(self, session_id: str) -> None:
         """The contract has no way to end a session."""

@@ -44,7 +44,7 @@ _TRACE_LIMITS = {"traceparent": 128, "tracestate": 512, "baggage": 8192}
 class Request:
     """What is posted, and how the log names it."""
 
-    url: str
+    url: URL
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
 
@@ -71,18 +71,17 @@ def open_session(*, keep_connections: bool) -> AbstractAsyncContextManager[aioht
 
 def headers(prompt: Prompt) -> dict[str, str]:
     """What every call says about itself."""
-    return {
-        "Content-Type": "application/json",
-        "Accept": ACCEPT,
-        SESSION_HEADER: prompt.session_id,
-        **({USER_HEADER: prompt.user_id} if prompt.user_id else {}),
-        **prompt.headers,
-        **{
-            name: prompt.trace[name]
-            for name, most in _TRACE_LIMITS.items()
-            if _fits(prompt.trace.get(name, ""), most)
-        },
-    }
+    found = {**_FIXED_HEADERS, SESSION_HEADER: prompt.session_id}
+    if prompt.user_id:
+        found[USER_HEADER] = prompt.user_id
+    found.update(prompt.headers)
+    for name, value in prompt.trace.items():
+        if _fits(value, _TRACE_LIMITS.get(name, 0)):
+            found[name] = value
+    return found
+
+
+_FIXED_HEADERS = {"Content-Type": "application/json", "Accept": ACCEPT}
 
 
 def _fits(value: str, most: int) -> bool:
@@ -126,7 +125,7 @@ async def _answered(
         request = await prepare()
         try:
             response = await session.post(
-                URL(request.url, encoded=True),
+                request.url,
                 data=request.body,
                 headers=request.headers,
                 allow_redirects=False,

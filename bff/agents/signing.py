@@ -60,11 +60,11 @@ class Signer:
         signed = {**headers, "X-Amz-Date": self._timestamp}
         if credentials.token:
             signed["X-Amz-Security-Token"] = credentials.token
-        lines = [f"{name.lower()}:{' '.join(value.split())}\n" for name, value in signed.items()]
-        lines.append(f"host:{self._host}\n")
-        lines.sort()
-        names = ";".join([line[: line.index(":")] for line in lines])
-        canonical = f"{self._head}{''.join(lines)}\n{names}\n{sha256(body).hexdigest()}"
+        # by name alone: a line's colon would sort behind a longer name's hyphen
+        fields = sorted([("host", self._host), *((n.lower(), v) for n, v in signed.items())])
+        lines = "".join([f"{name}:{' '.join(value.split())}\n" for name, value in fields])
+        names = ";".join([name for name, _ in fields])
+        canonical = f"{self._head}{lines}\n{names}\n{sha256(body).hexdigest()}"
         text = (
             f"{ALGORITHM}\n{self._timestamp}\n{self._scope}\n"
             f"{sha256(canonical.encode()).hexdigest()}"
