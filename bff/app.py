@@ -22,6 +22,7 @@ from bff.api import (
     native,
     playground,
     runs,
+    session_actions,
     sessions,
 )
 from bff.api.health import READINESS, health, metrics, open_readiness, ready
@@ -63,6 +64,8 @@ ROUTES = [
     get("/v1/sessions/{session_id}", sessions.show_session),
     web.patch("/v1/sessions/{session_id}", sessions.rename_session),
     web.delete("/v1/sessions/{session_id}", sessions.delete_session),
+    web.post("/v1/sessions/{session_id}/fork", session_actions.fork_session),
+    web.post("/v1/sessions/{session_id}/inputs/cancel", session_actions.cancel_inputs),
     web.post("/v1/chat/completions", chat_completions.create_completion),
     get("/v1/models", models.list_models),
     web.post("/v1/ui/chat", ai_sdk.send_ui_message),
@@ -81,7 +84,7 @@ ROUTES = [
 def create_app(
     settings: Settings, *, agent: Agent | None = None, history: History | None = None
 ) -> web.Application:
-    """The service; pass `agent` or `history` to run it around parts of your own."""
+    """The service; pass `agent`, for all names, or `history` to run it around parts of your own."""
     app = web.Application(
         # outermost first: a request has its id before anything can go wrong with it
         middlewares=[observe, problems, own_host, cross_origin, authenticate, guard],
@@ -107,7 +110,7 @@ def create_app(
             agents = (
                 await start(open_agents(settings))
                 if agent is None
-                else {settings.agents[0].name: agent}
+                else {setting.name: agent for setting in settings.agents}
             )
             app[AGENTS] = {name: telemetry.traced(found) for name, found in agents.items()}
             log, app[LIMITER] = await _open_log(settings, stack)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -25,7 +25,8 @@ class Problem(Exception):
     """An error that a client is told about.
 
     `retry_after_seconds` becomes `Retry-After` and the member `retry_after`; `agent_called` becomes
-    `X-Should-Retry: false` and `should_retry`, since who repeats the request pays the agent twice.
+    `X-Should-Retry: false` and `should_retry`, since who repeats the request pays the agent twice;
+    `inputs` are the open questions that keep a request from being taken.
     """
 
     status: ClassVar[int] = 500
@@ -40,12 +41,14 @@ class Problem(Exception):
         retry_after_seconds: float | None = None,
         agent_called: bool = False,
         headers: Mapping[str, str] | None = None,
+        inputs: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(self.code)
         self.errors = errors
         self.retry_after_seconds = retry_after_seconds
         self.agent_called = agent_called
         self.headers = dict(headers or {})
+        self.inputs = inputs
 
     def document(self, *, request_id: str, instance: str) -> dict[str, Any]:
         """The problem document, ready for JSON."""
@@ -68,6 +71,8 @@ class Problem(Exception):
             document["retry_after"] = math.ceil(self.retry_after_seconds)
         if self.agent_called:
             document["should_retry"] = False
+        if self.inputs:
+            document["inputs"] = list(self.inputs)
         if self.errors:
             document["errors"] = list(self.errors)
             wrong = "; ".join(f"{error['field']}: {error['message']}" for error in self.errors)
@@ -133,6 +138,16 @@ class RunCancelled(Problem):
     detail = "The run was cancelled before it was complete."
 
 
+class InputRequired(Problem):
+    status, code, title = 409, "input_required", "Input required"
+    detail = "The agent waits for answers; send resume with one for each of the open inputs."
+
+
+class NotWaiting(Problem):
+    status, code, title = 409, "not_waiting", "Not waiting"
+    detail = "This session does not wait for that input, or no longer."
+
+
 class TooLarge(Problem):
     status, code, title = 413, "too_large", "Body too large"
     detail = "A request's body may have at most 262,144 bytes."
@@ -151,6 +166,11 @@ class MisdirectedRequest(Problem):
 class Invalid(Problem):
     status, code, title = 422, "invalid", "Invalid request"
     detail = "Some fields are not as they should be."
+
+    @classmethod
+    def of(cls, field: str, message: str) -> Self:
+        """The error of one field."""
+        return cls(errors=[{"field": field, "message": message}])
 
 
 class RateLimited(Problem):

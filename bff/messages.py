@@ -88,11 +88,17 @@ class ClientTool:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a person, or the client for its tool, answers to one question of the agent's."""
+    """What a person, or the client for its tool, answers to one question of the agent's.
+
+    Where a protocol knows only yes and no, `approved` says which, with a `reason` perhaps; what
+    that is in the agent's own words, `bff/agents/answers.py` knows.
+    """
 
     input_id: str
     status: AnswerStatus = "resolved"
     payload: JSON = None
+    approved: bool | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,12 @@ from bff.messages import Answer
 
 
 def payload_of(question: Input, answer: Answer) -> JSON:
-    """What the agent is told: the answer's payload, or what declining means to it."""
-    if answer.status == "cancelled" and answer.payload is None:
-        return decision(question, approved=False)
-    return answer.payload
+    """What the agent is told: the answer's payload, or what yes and no mean to it."""
+    if answer.payload is not None:
+        return answer.payload
+    if answer.approved is not None or answer.status == "cancelled":
+        return decision(question, approved=bool(answer.approved), reason=answer.reason)
+    return None
 
 
 def decision(question: Input, *, approved: bool, reason: str | None = None) -> JSON:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -26,3 +26,5 @@ TELEMETRY = web.AppKey("telemetry", Telemetry)
 PRINCIPAL = web.RequestKey("principal", Principal)
 REQUEST_ID = web.RequestKey("request_id", str)
 ALLOWANCE = web.RequestKey("allowance", Allowance)
+IGNORED = web.RequestKey[Sequence[str]]("ignored")
+"""Fields of the client's that nobody has a use for, for `X-Ignored`."""

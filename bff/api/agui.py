@@ -15,7 +15,6 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field
 
-from bff.api import RUNS
 from bff.api.ai_sdk import camel_usage
 from bff.api.body import read_model
 from bff.api.foreign_messages import (
@@ -25,7 +24,7 @@ from bff.api.foreign_messages import (
     Tolerant,
     last_user_message,
 )
-from bff.api.start_run import run_request
+from bff.api.start_run import Asked, start_run
 from bff.api.streaming import stream_run
 from bff.events import (
     Custom,
@@ -41,6 +40,7 @@ from bff.events import (
     dumps,
 )
 from bff.identity.principals import foreign_id
+from bff.messages import Conversation, user_message
 from bff.runs.log import Run
 
 PROTOCOL_VERSION = "1.0"
@@ -59,14 +59,13 @@ class RunAgentInput(Tolerant):
 async def run_agent(request: web.Request) -> web.StreamResponse:
     """The answer to the thread's last user message; closing the connection cancels the run."""
     asked = await read_model(request, RunAgentInput)
-    order = run_request(
-        request,
-        message=last_user_message(asked.messages),
-        session_id=foreign_id(asked.thread_id),
+    wanted = Asked(
+        conversation=Conversation(new=(user_message(last_user_message(asked.messages)),)),
+        name=foreign_id(asked.thread_id),
         on_disconnect="cancel",
         streaming=True,
     )
-    follower = await request.app[RUNS].start(order)
+    follower = await start_run(request, wanted)
     encoder = AgUiEncoder(follower.run, thread_id=asked.thread_id, run_id=asked.run_id)
     return await stream_run(request, follower, encoder)
 

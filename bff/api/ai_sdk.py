@@ -26,7 +26,7 @@ from bff.api.foreign_messages import (
     last_user_index,
 )
 from bff.api.runs import run_state
-from bff.api.start_run import run_request
+from bff.api.start_run import Asked, start_run
 from bff.api.streaming import stream_run
 from bff.events import (
     Custom,
@@ -43,6 +43,7 @@ from bff.events import (
     input_fields,
 )
 from bff.identity.principals import foreign_id
+from bff.messages import Conversation, user_message
 from bff.runs.log import Run
 
 
@@ -64,14 +65,14 @@ class UIChatRequest(Tolerant):
 async def send_ui_message(request: web.Request) -> web.StreamResponse:
     """The answer to the last user message, which is also what regenerating sends again."""
     asked = await read_model(request, UIChatRequest)
-    order = run_request(
-        request,
-        message=last_user_text(asked.messages),
-        session_id=foreign_id(asked.id),
+    message = user_message(last_user_text(asked.messages))
+    wanted = Asked(
+        conversation=Conversation(new=(message,)),
+        name=foreign_id(asked.id),
         on_disconnect="continue",
         streaming=True,
     )
-    follower = await request.app[RUNS].start(order)
+    follower = await start_run(request, wanted)
     return await stream_run(request, follower, UIEncoder(follower.run))
 
 

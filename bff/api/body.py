@@ -102,7 +102,7 @@ def field_errors(error: ValidationError) -> list[FieldError]:
     """What pydantic found, as our list; never with the value that was sent."""
     return [
         {
-            "field": ".".join(str(part) for part in item["loc"]) or "body",
+            "field": ".".join(part for part in map(str, item["loc"]) if part[0] != "~") or "body",
             "message": _MESSAGES.get(item["type"], item["msg"]),
         }
         for item in error.errors(include_url=False, include_input=False, include_context=False)[:20]

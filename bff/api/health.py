@@ -37,8 +37,14 @@ async def ready(request: web.Request) -> web.StreamResponse:
     else:
         checks = await readiness.checks()
         wrong = {name for name, check in checks.items() if check["status"] != "ok"}
-        needed = {"agent", "history"} & wrong
-        status = "unavailable" if needed else "degraded" if wrong else "ready"
+        agents = {name for name in checks if name.partition(" ")[0] == "agent"}
+        status = (
+            "unavailable"
+            if "history" in wrong or agents <= wrong  # of several agents one may do
+            else "degraded"
+            if wrong
+            else "ready"
+        )
     return web.json_response(
         {"status": status, "checks": checks},
         status=503 if status in ("draining", "unavailable") else 200,

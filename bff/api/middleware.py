@@ -11,7 +11,16 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from bff.api import ALLOWANCE, AUTHENTICATOR, LIMITER, PRINCIPAL, REQUEST_ID, SETTINGS, TELEMETRY
+from bff.api import (
+    ALLOWANCE,
+    AUTHENTICATOR,
+    IGNORED,
+    LIMITER,
+    PRINCIPAL,
+    REQUEST_ID,
+    SETTINGS,
+    TELEMETRY,
+)
 from bff.api.addresses import Client, client_of
 from bff.api.streaming import EventStream
 from bff.api.websocket.handshake import SOCKET_ROUTE, bearer_protocols
@@ -37,7 +46,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 EXPOSED_HEADERS = (
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, "
-    "X-Run-Id, X-Session-Id, X-Request-Id, X-Should-Retry"
+    "X-Run-Id, X-Session-Id, X-Request-Id, X-Should-Retry, X-Ignored"
 )
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, X-On-Behalf-Of, "
@@ -249,6 +258,8 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     headers["Referrer-Policy"] = "no-referrer"
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     headers.pop("Server", None)  # names our versions to whoever looks for a hole in them
+    if ignored := request.get(IGNORED):
+        headers["X-Ignored"] = ", ".join(ignored)
     allowance = request.get(ALLOWANCE)
     if peeking := request.get(PEEKING):
         allowance = await peeking

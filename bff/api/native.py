@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Literal
-from uuid import uuid4
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
 
-from bff.api import RUNS
+from bff.api import SETTINGS
 from bff.api.body import read_model
-from bff.api.start_run import raise_failure, run_request
+from bff.api.chat_request import ChatRequest, conversation_of
+from bff.api.start_run import Asked, raise_failure, start_run
 from bff.api.streaming import NativeEncoder, run_headers, stream_run
 from bff.errors import Invalid
 from bff.events import dumps, input_fields
 from bff.runs.log import Run
-from bff.runs.request import Idempotency, OnDisconnect, RunRequest
+from bff.runs.request import Idempotency, OnDisconnect
 from bff.runs.transcript import Transcript
-from bff.settings import MAX_MESSAGE_CHARACTERS
-
-SESSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
-
-
-class ChatRequest(BaseModel):
-    """One message into one session."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    message: Annotated[str, Field(min_length=1, max_length=MAX_MESSAGE_CHARACTERS)]
-    session_id: Annotated[str, Field(pattern=SESSION_PATTERN)] | None = None
-    metadata: dict[str, str] = Field(default_factory=dict)
-    on_disconnect: Literal["continue", "cancel"] | None = None
 
 
 async def send_message(request: web.Request) -> web.StreamResponse:
     """The whole answer, or the problem that kept it from being whole."""
-    order = request_from(request, await read_model(request, ChatRequest), streaming=False)
-    async with await request.app[RUNS].start(order) as follower:
+    chat = await read_model(request, ChatRequest)
+    async with await start_run(request, asked_of(request, chat, streaming=False)) as follower:
         transcript = await follower.fold()
     return web.json_response(
         answer(follower.run, transcript), headers=run_headers(follower.run), dumps=dumps
@@ -47,24 +31,31 @@ async def send_message(request: web.Request) -> web.StreamResponse:
 
 async def stream_message(request: web.Request) -> web.StreamResponse:
     """The answer as it comes."""
-    order = request_from(request, await read_model(request, ChatRequest), streaming=True)
-    follower = await request.app[RUNS].start(order)
+    chat = await read_model(request, ChatRequest)
+    follower = await start_run(request, asked_of(request, chat, streaming=True))
     return await stream_run(request, follower, NativeEncoder())
 
 
-def request_from(request: web.Request, chat: ChatRequest, *, streaming: bool) -> RunRequest:
-    """The order that a decoded message makes, inside the caller's principal."""
+def asked_of(request: web.Request, chat: ChatRequest, *, streaming: bool) -> Asked:
+    """What a decoded request asks for."""
     idempotency = _idempotency(request, chat)
     default: OnDisconnect = "continue" if streaming or idempotency else "cancel"
-    return run_request(
-        request,
-        message=chat.message,
-        session_id=chat.session_id or str(uuid4()),
-        metadata=chat.metadata,
+    return Asked(
+        conversation=conversation_of(chat),
+        name=chat.session_id,
+        agent=known_agent(request, chat.agent),
         on_disconnect=chat.on_disconnect or default,
-        idempotency=idempotency,
         streaming=streaming,
+        idempotency=idempotency,
     )
+
+
+def known_agent(request: web.Request, name: str | None) -> str | None:
+    """The agent's name; raises `Invalid` for one that is not in `AGENTS`."""
+    names = [agent.name for agent in request.app[SETTINGS].agents]
+    if name is not None and name not in names:
+        raise Invalid.of("agent", f"must be one of {', '.join(names)}")
+    return name
 
 
 def answer(run: Run, transcript: Transcript) -> dict[str, object]:
@@ -88,7 +79,8 @@ def _idempotency(request: web.Request, chat: ChatRequest) -> Idempotency | None:
     if not values:
         return None
     if len(values) > 1 or not re.fullmatch(r"[!-~]{1,255}", values[0]):
-        message = "must be one value of 1 to 255 visible ASCII characters"
-        raise Invalid(errors=[{"field": "Idempotency-Key", "message": message}])
+        raise Invalid.of(
+            "Idempotency-Key", "must be one value of 1 to 255 visible ASCII characters"
+        )
     body = dumps(chat.model_dump(exclude_none=True))
     return Idempotency(values[0], hashlib.sha256(body.encode()).hexdigest())

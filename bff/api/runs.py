@@ -43,6 +43,7 @@ def run_state(run: Run) -> web.Response:
     body = {
         "run_id": run.run_id,
         "session_id": run.session_id,
+        "agent": run.request.agent,
         "status": run.status,
         "last_event_id": run.last_event_id,
         "created_at": rfc3339(run.created_at),

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from bff.api import HISTORY, PRINCIPAL, RUNS, SETTINGS
+from bff.api import AGENTS, HISTORY, PRINCIPAL, RUNS
 from bff.api.body import read_model
 from bff.api.runs import rfc3339
 from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
@@ -64,7 +64,7 @@ async def list_sessions(request: web.Request) -> web.StreamResponse:
 
 async def show_session(request: web.Request) -> web.StreamResponse:
     """One session with its messages, oldest first; the open run's two end the last page."""
-    owner, session_id = request[PRINCIPAL].id, _session_id(request)
+    owner, session_id = request[PRINCIPAL].id, session_id_of(request)
     limit = _limit(request, MESSAGES_PER_PAGE)
     cursor = _Cursor(owner, f"messages:{session_id}")
     after = cursor.read(request)
@@ -89,29 +89,32 @@ async def show_session(request: web.Request) -> web.StreamResponse:
 
 async def rename_session(request: web.Request) -> web.StreamResponse:
     """Give a session a title of the client's own."""
-    owner, session_id = request[PRINCIPAL].id, _session_id(request)
+    owner, session_id = request[PRINCIPAL].id, session_id_of(request)
     title = (await read_model(request, TitleRequest)).title
     session = await request.app[HISTORY].rename(owner, session_id, title)
     if session is None:
         if await request.app[RUNS].find_open(owner, session_id):
             raise SessionBusy(retry_after_seconds=1)
         raise NotFound
-    return web.json_response(_session(session), dumps=dumps)
+    return session_state(session)
 
 
 async def delete_session(request: web.Request) -> web.StreamResponse:
     """Cancel what is open in a session and forget it."""
-    owner, session_id, runs = request[PRINCIPAL].id, _session_id(request), request.app[RUNS]
+    owner, session_id, runs = request[PRINCIPAL].id, session_id_of(request), request.app[RUNS]
     # to its end: a turn that is written later would come after the deletion
     was_open = await runs.cancel_session(owner, session_id)
+    session = await request.app[HISTORY].session(owner, session_id)
     was_kept = await request.app[HISTORY].delete(owner, session_id)
     if not (was_open or was_kept):
         raise NotFound
-    runs.stop_agent(request.app[SETTINGS].agents[0].name, agent_session_id(owner, session_id))
+    agents = request.app[AGENTS]
+    agent = session.agent if session and session.agent in agents else next(iter(agents))
+    runs.stop_agent(agent, agent_session_id(owner, session_id))
     return web.Response(status=204)
 
 
-def _session_id(request: web.Request) -> str:
+def session_id_of(request: web.Request) -> str:
     session_id = request.match_info["session_id"]
     if not SESSION_ID.fullmatch(session_id):
         raise NotFound
@@ -186,9 +189,7 @@ async def _begun_sessions(history: History, owner: str, runs: Iterable[Run]) -> 
     It is asked about all of them at once, and about no more than a page can show.
     """
     newest = sorted(runs, key=lambda run: -run.created_at)[:MAX_PER_PAGE]
-    known = await asyncio.gather(
-        *(history.messages(owner, run.session_id, limit=1) for run in newest)
-    )
+    known = await asyncio.gather(*(history.session(owner, run.session_id) for run in newest))
     return [_begun(run) for run, session in zip(newest, known, strict=True) if session is None]
 
 
@@ -208,6 +209,11 @@ def _running(run: Run) -> list[dict[str, Any]]:
         _message(StoredMessage("user", run.request.message, run.run_id, run.created_at)),
         _message(StoredMessage("assistant", "", run.run_id, run.created_at, run.status)),
     ]
+
+
+def session_state(session: Session, *, status: int = 200) -> web.Response:
+    """One session as JSON."""
+    return web.json_response(_session(session), status=status, dumps=dumps)
 
 
 def _session(session: Session) -> dict[str, Any]:

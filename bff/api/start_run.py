@@ -1,52 +1,288 @@
-"""Every protocol's way to a run: the request made in the caller's name, and what failed it."""
+"""Every protocol's way to a run.
+
+A protocol decodes its request into `Asked`; here it is decided, once for all of them, which session
+and which agent that is for, what the agent is given, and whether it answers a question.
+"""
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
 from aiohttp import web
 
-from bff.api import PRINCIPAL, REQUEST_ID, SETTINGS, TELEMETRY
+from bff.agents.payload import places
+from bff.api import HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
 from bff.api.streaming import run_headers
-from bff.errors import AgentFailed, RunCancelled, problem_of
-from bff.events import Done, Failed
-from bff.identity.principals import agent_session_id
-from bff.messages import Conversation, user_message
+from bff.conversations.placing import Place, Sought, everything_said, find_place
+from bff.conversations.questions import (
+    answering,
+    answers_as_text,
+    claim_key,
+    some_open,
+    still_open,
+)
+from bff.errors import (
+    AgentFailed,
+    Forbidden,
+    Invalid,
+    NotWaiting,
+    RunCancelled,
+    problem_of,
+)
+from bff.events import Done, Failed, Input, input_of
+from bff.identity.principals import Principal, agent_session_id
+from bff.messages import ChatMessage, Conversation, only_text, part_fields
+from bff.runs import Follower, Runs
 from bff.runs.log import Run
 from bff.runs.request import Call, Idempotency, OnDisconnect, RunRequest
 from bff.runs.transcript import Transcript
+from bff.settings import AgentSetting, Settings
+
+logger = logging.getLogger(__name__)
+
+MAX_PASSED_HEADER_BYTES = 4096
+"""AgentCore passes on no longer value."""
 
 
-def run_request(
-    request: web.Request,
-    *,
-    message: str,
-    session_id: str,
-    on_disconnect: OnDisconnect,
-    streaming: bool,
-    metadata: dict[str, str] | None = None,
-    idempotency: Idempotency | None = None,
-) -> RunRequest:
-    """An order in the caller's name; every format's way to a run."""
-    settings, owner = request.app[SETTINGS], request[PRINCIPAL].id
-    call = Call(
-        conversation=Conversation(new=(user_message(message),), metadata=metadata or {}),
-        deadline_seconds=(
-            settings.agent_streaming_timeout_seconds
-            if streaming
-            else settings.agent_blocking_timeout_seconds
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a client asks for, as its protocol says it.
+
+    `name` is the session's, in our pattern, and `agent` the agent's, known to exist; None where the
+    client says nothing of it. `rewrites` says that the message replaces what was said, `continues`
+    which message of ours, named after its run, answers go on with. `late` takes answers to
+    questions whose time is over. `ignored` names fields that nobody here has a use for.
+    """
+
+    conversation: Conversation
+    name: str | None = None
+    agent: str | None = None
+    rewrites: bool = False
+    continues: str | None = None
+    on_disconnect: OnDisconnect
+    streaming: bool
+    idempotency: Idempotency | None = None
+    late: bool = False
+    ignored: Sequence[str] = ()
+
+
+async def start_run(request: web.Request, asked: Asked) -> Follower:
+    """Begin the run that the client asks for, or find it, and follow it.
+
+    Raises `Invalid`, `InputRequired`, `NotWaiting`, `Forbidden`, and what `Runs.start` raises.
+    """
+    runs, owner = request.app[RUNS], request[PRINCIPAL].id
+    place = await find_place(
+        request.app[HISTORY],
+        Sought(
+            owner=owner,
+            conversation=_checked(asked.conversation),
+            name=asked.name,
+            agent=asked.agent,
+            default_agent=request.app[SETTINGS].agents[0].name,
+            rewrites=asked.rewrites,
+            now=time.time(),
         ),
-        trace=request.app[TELEMETRY].trace_headers(request.headers),
     )
+    open_inputs = [input_of(fields) for fields in place.session.inputs] if place.session else []
+    questions = tuple(open_inputs) if asked.late else still_open(open_inputs, now=time.time())
+    idempotency = asked.idempotency
+    conversation = place.conversation
+    if conversation.answers and not some_open(conversation.answers, questions):
+        known = await _answered_before(runs, owner, place)
+        if known is None:
+            raise NotWaiting
+        return await runs.follow(known)
+    conversation = answering(conversation, questions)
+    if conversation.answers:
+        idempotency = Idempotency(*claim_key(place.session_id, conversation.answers))
+    else:
+        questions = ()
+    setting = _setting(request.app[SETTINGS], place.agent)
+    request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
+    wanted = await _run_request(request, asked, place, conversation, questions)
+    return await runs.start(replace(wanted, idempotency=idempotency))
+
+
+async def _answered_before(runs: Runs, owner: str, place: Place) -> Run | None:
+    """The run that the same answers began when they came for the first time."""
+    key = Idempotency(*claim_key(place.session_id, place.conversation.answers))
+    try:
+        return await runs.find_known(owner, key)
+    except Invalid:  # somebody's other answer was first
+        return None
+
+
+def _checked(conversation: Conversation) -> Conversation:
+    """No request is taken for a question whose last word is not the user's."""
+    if conversation.new or conversation.answers:
+        return conversation
+    if conversation.said:
+        message = (
+            "the last message must be the user's, or answer an open input of the agent's; "
+            f"it is of the role {conversation.said[-1].role}"
+        )
+        raise Invalid.of("messages", message)
+    if not conversation.before:
+        raise Invalid.of("messages", "must hold a message of the role user")
+    return conversation
+
+
+async def _run_request(
+    request: web.Request,
+    asked: Asked,
+    place: Place,
+    conversation: Conversation,
+    questions: Sequence[Input],
+) -> RunRequest:
+    owner, settings = request[PRINCIPAL].id, request.app[SETTINGS]
+    text = (
+        answers_as_text(questions, conversation.answers)
+        if questions
+        else conversation.text or " ".join(f"[{file.kind}]" for file in conversation.files)
+    )
+    parts = conversation.parts
     return RunRequest(
         owner=owner,
-        session_id=session_id,
-        agent_session_id=agent_session_id(owner, session_id),
-        agent=settings.agents[0].name,
-        message=message,
+        session_id=place.session_id,
+        agent_session_id=agent_session_id(owner, place.session_id),
+        agent=place.agent,
+        message=text,
+        parts=() if only_text(parts) else tuple(part_fields(part) for part in parts),
+        point=place.point,
         request_id=request[REQUEST_ID],
-        on_disconnect=on_disconnect,
-        idempotency=idempotency,
-        call=call,
+        on_disconnect=asked.on_disconnect,
+        questions=tuple(questions),
+        continues=(asked.continues or _asked_by(place)) if questions else None,
+        listed=place.listed,
+        call=await _call(request, asked, place, conversation, settings),
     )
+
+
+def _asked_by(place: Place) -> str | None:
+    """The run that the session's open questions end."""
+    return place.session.last_run_id if place.session else None
+
+
+async def _call(
+    request: web.Request,
+    asked: Asked,
+    place: Place,
+    conversation: Conversation,
+    settings: Settings,
+) -> Call:
+    seconds = (
+        settings.agent_streaming_timeout_seconds
+        if asked.streaming
+        else settings.agent_blocking_timeout_seconds
+    )
+    return Call(
+        conversation=conversation,
+        deadline_seconds=seconds,
+        history=await _told(request, place, settings),
+        first=place.first,
+        trace=request.app[TELEMETRY].trace_headers(request.headers),
+        headers=_passed_on(request, settings.agent_headers),
+        user_id=_user_id(request[PRINCIPAL], settings),
+        bearer=_bearer(request[PRINCIPAL], settings),
+        continued=place.continued,
+    )
+
+
+async def _told(request: web.Request, place: Place, settings: Settings) -> tuple[ChatMessage, ...]:
+    """What of the earlier messages the agent is given now: `AGENT_HISTORY`."""
+    match settings.agent_history:
+        case "off":
+            return ()
+        case "always":
+            if said := place.conversation.said:
+                return said
+            if place.session is None:
+                return ()
+            owner = request[PRINCIPAL].id
+            return await everything_said(request.app[HISTORY], owner, place.session_id)
+        case "fork":
+            return place.untold
+
+
+# What goes beside the conversation
+
+
+def _passed_on(request: web.Request, names: Iterable[str]) -> dict[str, str]:
+    """The client's headers that `AGENT_HEADERS` lets through, as far as AgentCore takes them."""
+    found = {}
+    for name in names:
+        value = request.headers.get(name, "")
+        if 0 < len(value) <= MAX_PASSED_HEADER_BYTES and value.isascii() and value.isprintable():
+            found[name] = value
+    return found
+
+
+def _user_id(principal: Principal, settings: Settings) -> str | None:
+    match settings.agent_user_id:
+        case "on":
+            return principal.id
+        case "sub":
+            return principal.sub or principal.id
+        case _:
+            return None
+
+
+def _bearer(principal: Principal, settings: Settings) -> str | None:
+    """The caller's own token, for runtimes that want it. Raises `Forbidden` for an API key."""
+    if settings.agent_auth != "bearer":
+        return None
+    if principal.token is None:
+        raise Forbidden
+    return principal.token
+
+
+def _setting(settings: Settings, name: str) -> AgentSetting:
+    """The agent's setting; the default's for an agent that is no longer there."""
+    return next((agent for agent in settings.agents if agent.name == name), settings.agents[0])
+
+
+def without_place(conversation: Conversation, setting: AgentSetting) -> list[str]:
+    """The client's fields that this agent's payload has no place for.
+
+    Raises `Invalid` for one that changes what the answer must be.
+    """
+    found = places(setting.payload)
+    ignored: list[str] = []
+    if "tools" not in found and conversation.tools:
+        ignored.append("tools")
+    if "context" not in found and conversation.context:
+        ignored.append("context")
+    if "state" not in found and conversation.state not in (None, {}, []):
+        ignored.append("state")
+    if "metadata" not in found and conversation.metadata:
+        ignored.append("metadata")
+    if "files" not in found and conversation.files:
+        ignored.append("files")
+    if "options" not in found:
+        _refuse_what_changes_the_answer(conversation)
+        ignored += sorted(conversation.options)
+    return ignored
+
+
+def _refuse_what_changes_the_answer(conversation: Conversation) -> None:
+    for name, value in conversation.options.items():
+        match name, value:
+            case (("response_format" | "text"), {"type": "json_schema" | "json_object"}):
+                pass
+            case "text", {"format": {"type": "json_schema" | "json_object"}}:
+                pass
+            case "tool_choice", "required" | {"type": "function" | "custom" | "tool"}:
+                pass
+            case _:
+                continue
+        raise Invalid.of(name, "this agent's payload has no place for it (AGENT_PAYLOAD)")
+
+
+# How it ended
 
 
 def raise_failure(run: Run, transcript: Transcript) -> None:

@@ -114,7 +114,7 @@ class Authenticator:
             case _:
                 raise Refused("an algorithm that is not taken here")
         identity = (token.claims.get("iss", ""), token.claims["sub"])
-        return Principal("jwt", identity, expires_at(token.claims))
+        return Principal("jwt", identity, expires_at(token.claims), text)
 
 
 def _acting_for(principal: Principal, users: Sequence[str]) -> Principal:

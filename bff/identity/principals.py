@@ -28,12 +28,19 @@ class Principal:
     """Whoever a credential stands for.
 
     `kind` and `parts` are the identity: `jwt` with issuer and sub, `key` with the key's name,
-    `behalf` with the key's name and the user. `expires_at` is the token's, in seconds since 1970.
+    `behalf` with the key's name and the user. `expires_at` is the token's, in seconds since 1970,
+    and `token` the token itself.
     """
 
     kind: str
     parts: tuple[str, ...]
     expires_at: float | None = field(default=None, compare=False)
+    token: str | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def sub(self) -> str | None:
+        """A token's own `sub`; None where the caller has none."""
+        return self.parts[1] if self.kind == "jwt" else None
 
     @property
     def id(self) -> str:

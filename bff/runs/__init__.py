@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from bff.agents import Agent
-from bff.errors import Draining, NotFound, SessionBusy
-from bff.events import Done, Record, Start, record
+from bff.errors import Draining, NotFound, NotWaiting, Overloaded, Problem, SessionBusy
+from bff.events import Done, Failed, Record, Start, record
 from bff.history import History
 from bff.runs.execution import (
     HISTORY_SECONDS,
@@ -29,7 +29,7 @@ from bff.runs.execution import (
     write_turn,
 )
 from bff.runs.log import Run, RunLog
-from bff.runs.request import RunRequest
+from bff.runs.request import Idempotency, RunRequest
 from bff.runs.transcript import Transcript
 from bff.settings import HEARTBEAT_SECONDS
 
@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 CANCEL_WAIT_SECONDS = 5.0
 """How long a caller of cancel waits for the run's end before being told it is still running."""
+CLAIM_SECONDS = 3.0
+"""How long an answer waits for the history to say that nobody else has given one."""
 STOP_SECONDS = 10.0
 """How long the agent's side of a session may take to stop."""
 
@@ -172,6 +174,8 @@ class Runs:
             idempotency=order.idempotency,
             max_open=self._max_open_per_owner,
         )
+        if opened.run_id == run.run_id and order.questions:
+            await self._claim(opened)
         await self._join(opened)
         if opened.run_id == run.run_id:
             assert order.call is not None
@@ -179,6 +183,29 @@ class Runs:
             self._lives[run.run_id] = life
             self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(life)))
         return Follower(self, opened)
+
+    async def _claim(self, run: Run) -> None:
+        """Take the questions that a run answers, for ever and on whatever task, before its call.
+
+        Raises `NotWaiting` if somebody else has, `Overloaded` if the history cannot tell: then the
+        run is over and the agent is not called.
+        """
+        request = run.request
+        ids = [question.id for question in request.questions]
+        problem: Problem | None = None
+        try:
+            async with asyncio.timeout(CLAIM_SECONDS):
+                history = self._parts.history
+                if not await history.claim(run.owner, run.session_id, run.run_id, ids):
+                    problem = NotWaiting()
+        except (Overloaded, TimeoutError):
+            problem = Overloaded(retry_after_seconds=1)
+        if problem is not None:
+            document = problem.document(
+                request_id=request.request_id, instance=f"/v1/runs/{run.run_id}"
+            )
+            await self._log.close(run, record(2, Failed(document)), "failed")
+            raise problem
 
     def _left_while_opening(self, opening: asyncio.Task[Follower]) -> None:
         if not opening.cancelled() and opening.exception() is None:
@@ -204,6 +231,10 @@ class Runs:
     async def ping(self) -> None:
         """Return if runs are shared as they should be; raise a `Problem` while degraded."""
         await self._log.ping()
+
+    async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
+        """The run that an idempotency key began; raises what `RunLog.find_known` raises."""
+        return await self._log.find_known(owner, idempotency)
 
     # Following
 

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bff.agents import Agent, Prompt
+from bff.conversations.questions import questions_as_text
+from bff.conversations.transcript import points, points_broken_off
 from bff.errors import AgentFailed, AgentTimeout, Internal, Interrupted, Problem
-from bff.events import Done, Event, Failed, Record, encode, input_fields, record
+from bff.events import Done, Event, Failed, Input, Record, encode, input_fields, record
 from bff.history import History, Turn
+from bff.runs.client_tools import ClientTools
 from bff.runs.log import Run, RunLog, Status, Superseded
-from bff.runs.request import Call
+from bff.runs.request import Call, RunRequest
 from bff.runs.transcript import Transcript
 
 logger = logging.getLogger(__name__)
@@ -61,6 +64,7 @@ class RunExecution:
         self._parts = parts
         self._call = call
         self._transcript = Transcript()
+        self._client_tools = ClientTools([tool.name for tool in call.conversation.tools])
         self._next_id = 2
         self._ending: Done | Problem | None = None
         self._finishing = False
@@ -117,7 +121,10 @@ class RunExecution:
                     heard = now()
                     limit.reschedule(min(heard + idle + slack, deadline))
                 done = batch[-1] if batch and isinstance(batch[-1], Done) else None
-                if events := batch[:-1] if done else batch:
+                events = self._client_tools.pass_on(batch[:-1] if done else batch)
+                if done:
+                    events = [*events, *self._client_tools.questions()]
+                if events:
                     if self._next_id == 2:
                         self._parts.observer.run_spoke(now() - began)
                     await log.append(self.run, self._number(events))
@@ -186,21 +193,24 @@ async def write_turn(
     parts: RunDependencies, run: Run, transcript: Transcript, status: Status
 ) -> None:
     """Write the turn; a history that cannot be written does not take the answer away."""
+    request = run.request
+    if not request.listed:
+        return
     turn = Turn(
         run_id=run.run_id,
         session_id=run.session_id,
-        agent=run.request.agent,
-        message=run.request.message,
-        parts=run.request.parts,
+        agent=request.agent,
+        message=request.message,
+        parts=request.parts,
         answer=transcript.text,
+        answer_parts=transcript.parts,
         tool_calls=transcript.tool_calls,
         status=status,
-        inputs=[input_fields(question) for question in transcript.inputs]
-        if status == "input_required"
-        else (),
-        continues=run.request.continues,
         asked_at=run.created_at,
         answered_at=parts.clock(),
+        inputs=[input_fields(question) for question in _left_open(request, transcript)],
+        continues=request.continues,
+        points=_points(request, transcript, status),
     )
     try:
         async with asyncio.timeout(HISTORY_SECONDS):
@@ -208,3 +218,30 @@ async def write_turn(
     except Exception:
         logger.exception("run %s is missing from the history", run.run_id)
         parts.observer.history_failed()
+
+
+def _left_open(request: RunRequest, transcript: Transcript) -> Sequence[Input]:
+    """The questions that are open now: new ones, or the old if the agent has not been called."""
+    match transcript.end:
+        case Done("input_required"):
+            return transcript.inputs
+        case Failed(problem) if "should_retry" not in problem:
+            return request.questions
+        case _:
+            return ()
+
+
+def _points(request: RunRequest, transcript: Transcript, status: Status) -> tuple[str, ...]:
+    """Where the turn leaves the transcript, in every wording a client may have been shown."""
+    if request.point is None:
+        return ()
+    before = request.call.continued if request.call else None
+    user = before.user if before else request.message
+    answer = (before.assistant if before else "") + transcript.text
+    match status:
+        case "failed" | "interrupted":
+            return points_broken_off(request.point, user, None)
+        case "cancelled":
+            return points_broken_off(request.point, user, answer)
+    asked = questions_as_text(transcript.inputs)
+    return points(request.point, user, [answer, f"{answer}\n\n{asked}"] if asked else [answer])

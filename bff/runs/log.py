@@ -107,6 +107,13 @@ class RunLog(Protocol):
         """The run, or None if this owner has none of that id or its retention is over."""
         ...
 
+    async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
+        """The run that an idempotency key began; None if there is none, or no longer.
+
+        Raises `Invalid` if it came with another body, `Overloaded` if that cannot be looked up.
+        """
+        ...
+
     async def find_open(self, owner: str, session_id: str) -> Run | None:
         """The run that is open in a session."""
         ...

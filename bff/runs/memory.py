@@ -146,12 +146,8 @@ class MemoryRunLog:
     ) -> Run:
         self._sweep()
         key = (run.owner, idempotency.key) if idempotency else None
-        if idempotency and key in self._keys:
-            fingerprint, run_id = self._keys[key]
-            if fingerprint != idempotency.fingerprint:
-                message = "was used before with another body"
-                raise Invalid(errors=[{"field": "Idempotency-Key", "message": message}])
-            return self._runs[run.owner, run_id].run
+        if idempotency and (known := await self.find_known(run.owner, idempotency)):
+            return known
         open_runs = self._open.get(run.owner, {})
         if run.session_id in open_runs:
             raise SessionBusy(retry_after_seconds=1)
@@ -204,6 +200,14 @@ class MemoryRunLog:
     async def find(self, owner: str, run_id: str) -> Run | None:
         kept = self._runs.get((owner, run_id))
         return None if kept is None or self._over(kept) else kept.state()
+
+    async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
+        fingerprint, run_id = self._keys.get((owner, idempotency.key), (None, ""))
+        if fingerprint is None:
+            return None
+        if fingerprint != idempotency.fingerprint:
+            raise Invalid.of("Idempotency-Key", "was used before with another body")
+        return self._runs[owner, run_id].run
 
     async def find_open(self, owner: str, session_id: str) -> Run | None:
         kept = self._open.get(owner, {}).get(session_id)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
+from bff.conversations.transcript import Spoken
 from bff.events import JSON, Input, dumps, input_fields, input_of
 from bff.messages import ChatMessage, Conversation
 from bff.settings import DEFAULT_AGENT
@@ -27,9 +28,8 @@ class Call:
     """What only the one call of the agent needs; nothing of it outlives the call.
 
     `history` is what of the earlier messages the agent is given now, `first` says that the agent's
-    session begins. `before` is where the transcript stands (`bff/conversations/transcript.py`)
-    before this turn, and `user` and `assistant` what was said in it already: answers to questions
-    go on with the turn that asked them.
+    session begins. `continued` is what was said already in the turn that answers go on with, as
+    far as the client's transcript tells.
     """
 
     conversation: Conversation = field(repr=False)
@@ -40,9 +40,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     user_id: str | None = None
     bearer: str | None = field(default=None, repr=False)
-    before: str | None = None
-    user: str = field(default="", repr=False)
-    assistant: str = field(default="", repr=False)
+    continued: Spoken | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +49,10 @@ class RunRequest:
 
     `owner` is the principal's digest and what the agent knows the caller by; `agent_session_id` is
     what it knows the session by. `message` is what was said as text, `parts` all of it where there
-    is more than text. `questions` are those that are answered and `continues` the run that asked
-    first. A session that is not `listed` is in no history. `call` is there until the run has ended,
-    and only on the instance that makes it.
+    is more than text. `point` is where the transcript stands before it
+    (`bff/conversations/transcript.py`). `questions` are those that are answered and `continues` the
+    run that asked. A session that is not `listed` is in no history. `call` is there until the run
+    has ended, and only on the instance that makes it.
     """
 
     owner: str
@@ -62,6 +61,7 @@ class RunRequest:
     agent: str = DEFAULT_AGENT
     message: str = field(repr=False)
     parts: Sequence[JSON] = field(default=(), repr=False)
+    point: str | None = None
     request_id: str
     on_disconnect: OnDisconnect = "continue"
     questions: tuple[Input, ...] = field(default=(), repr=False)
@@ -84,6 +84,7 @@ def kept_fields(run_id: str, request: RunRequest) -> str:
             "session_id": request.session_id,
             "agent_session_id": request.agent_session_id,
             "agent": request.agent,
+            "point": request.point,
             "request_id": request.request_id,
             "on_disconnect": request.on_disconnect,
             "questions": [input_fields(question) for question in request.questions],
@@ -112,6 +113,7 @@ def request_of(kept: str, said: str) -> tuple[str, RunRequest]:
         agent=fields.get("agent", DEFAULT_AGENT),
         message=words["message"],
         parts=words.get("parts", ()),
+        point=fields.get("point"),
         request_id=fields["request_id"],
         on_disconnect=fields["on_disconnect"],
         questions=tuple(input_of(question) for question in fields.get("questions", ())),

@@ -9,9 +9,11 @@ from bff.events import (
     Done,
     Event,
     Failed,
+    File,
     Gap,
     Input,
     Message,
+    Source,
     ToolEnd,
     ToolStart,
     well_formed,
@@ -29,6 +31,7 @@ class Transcript:
         self._tools: dict[str, dict[str, JSON]] = {}
         self._limit = limit
         self._inputs: dict[str, Input] = {}
+        self._parts: list[dict[str, JSON]] = []
         self.size = 0
         self.whole = True
         self.end: Done | Failed | None = None
@@ -47,6 +50,13 @@ class Transcript:
                     call.update({"result": result} if error is None else {"error": error})
             case Input(id):
                 self._inputs[id] = event
+            case Source(url, title):
+                if self._fits(len(url)):
+                    cited = {"type": "source", "url": url}
+                    self._parts.append(cited if title is None else {**cited, "title": title})
+            case File(mime_type, url, data, filename):
+                if self._fits(len(url or data or "")):
+                    self._parts.append(_file_part(mime_type, url, data, filename))
             case Done() | Failed():
                 self.end = event
             case Gap():
@@ -69,6 +79,11 @@ class Transcript:
         return list(self._tools.values())
 
     @property
+    def parts(self) -> list[dict[str, JSON]]:
+        """The files the agent made and the sources it cited, as the history shows them."""
+        return list(self._parts)
+
+    @property
     def inputs(self) -> Sequence[Input]:
         """The agent's questions, in the order they were asked; all are open when the run ends."""
         return tuple(self._inputs.values())
@@ -76,3 +91,16 @@ class Transcript:
     @property
     def usage(self) -> Mapping[str, int] | None:
         return self.end.usage if isinstance(self.end, Done) else None
+
+
+def _file_part(
+    mime_type: str, url: str | None, data: str | None, filename: str | None
+) -> dict[str, JSON]:
+    """A file as a message's part, in the contract's shape."""
+    kind = mime_type.partition("/")[0]
+    source = {"type": "url", "value": url} if url else {"type": "data", "value": data}
+    part: dict[str, JSON] = {
+        "type": kind if kind in ("image", "audio", "video") else "document",
+        "source": {**source, "mimeType": mime_type},
+    }
+    return part if filename is None else {**part, "filename": filename}

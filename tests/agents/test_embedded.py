@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.agents.embedded import SLOW_SECONDS, EmbeddedAgent, calculate, find_expression
+from bff.agents.arithmetic import calculate, find_expression
+from bff.agents.embedded import SLOW_SECONDS, EmbeddedAgent
 from bff.errors import AgentFailed
 from bff.events import Done, Message, ToolEnd, ToolStart
 from tests.agents.conftest import collect, failure, text, tools

@@ -211,7 +211,7 @@ BODIES: dict[str, bytes] = {
     "a role": b'{"message":"hi","role":"system"}',
     "a tenant": b'{"message":"hi","tenant_id":"bob"}',
     "an owner": b'{"message":"hi","owner":"bob"}',
-    "metadata that is no text": b'{"message":"hi","metadata":{"a":1}}',
+    "metadata that is no object": b'{"message":"hi","metadata":["a"]}',
     "a message that is an object": b'{"message":{"$ne":null}}',
     "a prototype": b'{"message":"hi","__proto__":{}}',
 }

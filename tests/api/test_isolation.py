@@ -84,6 +84,10 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/v1/sessions/{session_id}"): Case(200, "/v1/sessions/{session}"),
     ("PATCH", "/v1/sessions/{session_id}"): Case(200, "/v1/sessions/{session}", {"title": "t"}),
     ("DELETE", "/v1/sessions/{session_id}"): Case(204, "/v1/sessions/{session}"),
+    ("POST", "/v1/sessions/{session_id}/fork"): Case(201, "/v1/sessions/{session}/fork", {}),
+    ("POST", "/v1/sessions/{session_id}/inputs/cancel"): Case(
+        204, "/v1/sessions/{session}/inputs/cancel"
+    ),
     ("POST", "/v1/chat/completions"): Case(
         200, body={"model": "agent", "messages": [{"role": "user", "content": "hi"}], "user": KNOWN}
     ),

@@ -143,6 +143,7 @@ async def test_a_run__tells_its_state_while_open_and_after(start: Start) -> None
     assert set(state) == {
         "run_id",
         "session_id",
+        "agent",
         "status",
         "last_event_id",
         "created_at",
@@ -308,14 +309,14 @@ async def test_a_failure__is_a_status_when_blocking_and_an_event_when_streaming(
 
 
 BAD_BODIES = [
-    (b"{}", 422, "message", "required"),
+    (b"{}", 422, "message", "either message or resume"),
     (b'{"message": ""}', 422, "message", "at least 1"),
     (b'{"message": 5}', 422, "message", "string"),
     (b'{"message": "%b"}' % (b"x" * 32_001), 422, "message", "at most 32000"),
     (b'{"message": "x", "model": "y"}', 422, "model", "unknown field"),
     (b'{"message": "x", "session_id": "../x"}', 422, "session_id", "pattern"),
     (b'{"message": "x", "session_id": "a\\n"}', 422, "session_id", "pattern"),
-    (b'{"message": "x", "metadata": {"a": 1}}', 422, "metadata.a", "string"),
+    (b'{"message": "x", "metadata": [1]}', 422, "metadata", "dictionary"),
     (b'{"message": "x", "on_disconnect": "stop"}', 422, "on_disconnect", "continue"),
     (b'{"message": "\\ud800"}', 422, "message", "surrogates"),
     (b"[]", 422, "body", "object"),

@@ -105,10 +105,11 @@ async def test_every_example__runs_and_is_answered_as_described(
         for name, example in content["examples"].items():
             described = {**content["schema"], "components": document["components"]}
             jsonschema_rs.validate(described, example["value"])
-            async with service.client.post(path, json=example["value"]) as reply:
+            place = path.replace("{session_id}", "demo")
+            async with service.client.post(place, json=example["value"]) as reply:
                 await reply.read()
-            assert reply.status == 200, (path, name)
-            described = operation["responses"]["200"]
+            assert reply.status in (200, 201), (path, name)
+            described = operation["responses"][str(reply.status)]
             assert reply.content_type in described["content"]
             assert all(header in reply.headers for header in described["headers"]), path
             ran += 1

@@ -11,7 +11,7 @@ import pytest
 from bff.api import HISTORY
 from bff.errors import AgentFailed
 from bff.events import Done, Input, Message, ToolEnd, ToolStart, ToolUse, input_fields
-from bff.history import ForkedFrom, Page, Session, StoredMessage, Turn
+from bff.history import ForkedFrom, Session, Turn
 from bff.identity.principals import Principal
 from tests.api.conftest import Service, Start
 from tests.fakes.scripted import ListHistory, ScriptedAgent
@@ -185,22 +185,25 @@ class AllAtOnce(ListHistory):
         super().__init__()
         self._asked = asyncio.Barrier(open_runs)
         self._known = known
+        self.listing = False
 
-    async def messages(
-        self, owner: str, session_id: str, *, limit: int, after: str | None = None
-    ) -> tuple[Session, Page[StoredMessage]] | None:
+    async def session(self, owner: str, session_id: str) -> Session | None:
+        if not self.listing:
+            return None
         async with asyncio.timeout(5):
             await self._asked.wait()
         if session_id != self._known:
             return None
-        return Session(session_id=session_id, title="", created_at=0, updated_at=0), Page(())
+        return Session(session_id=session_id, title="", created_at=0, updated_at=0)
 
 
 async def test_open_runs__are_looked_up_in_the_history_all_at_once(start: Start) -> None:
     agent, gate = gated()
-    service = await start(agent, AllAtOnce(10, known="s-4"))
+    history = AllAtOnce(10, known="s-4")
+    service = await start(agent, history)
     for number in range(10):
         await begin(service, "a long story", f"s-{number}")
+    history.listing = True
 
     listed = (await get(service, "/v1/sessions"))["sessions"]
     gate.set()

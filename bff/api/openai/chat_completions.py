@@ -10,23 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 from aiohttp import web
 from pydantic import Field
 
-from bff.api import ALLOWANCE, RUNS
+from bff.api import ALLOWANCE
 from bff.api.body import read_model
 from bff.api.foreign_messages import ConversationMessage, FirstError, Tolerant, last_user_message
 from bff.api.openai.models import MODEL
-from bff.api.start_run import raise_failure, run_request
+from bff.api.start_run import Asked, raise_failure, start_run
 from bff.api.streaming import run_headers, stream_run
 from bff.errors import RunCancelled
 from bff.events import Done, Failed, Gap, Record, dumps
 from bff.identity.principals import foreign_id
 from bff.limits import Allowance
+from bff.messages import Conversation, user_message
 from bff.runs.log import Run
-from bff.runs.request import RunRequest
 
 
 class StreamOptions(Tolerant):
@@ -48,7 +47,7 @@ class ChatCompletionRequest(Tolerant):
 async def create_completion(request: web.Request) -> web.StreamResponse:
     """One answer, whole or as it comes; a client that closes the connection cancels the run."""
     asked = await read_model(request, ChatCompletionRequest)
-    follower = await request.app[RUNS].start(_run_request(request, asked))
+    follower = await start_run(request, _asked(asked))
     run, headers = follower.run, rate_headers(request[ALLOWANCE])
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage is True
@@ -78,14 +77,13 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
     )
 
 
-def _run_request(request: web.Request, asked: ChatCompletionRequest) -> RunRequest:
+def _asked(asked: ChatCompletionRequest) -> Asked:
     metadata = dict(asked.metadata or {})
     session = metadata.pop("session_id", "") or asked.user
-    return run_request(
-        request,
-        message=last_user_message(asked.messages),
-        session_id=foreign_id(session) if session else str(uuid4()),
-        metadata=metadata,
+    message = user_message(last_user_message(asked.messages))
+    return Asked(
+        conversation=Conversation(new=(message,), metadata=metadata),
+        name=foreign_id(session) if session else None,
         on_disconnect="cancel",
         streaming=bool(asked.stream),
     )

@@ -15,9 +15,10 @@ from pydantic import BaseModel
 from bff import errors
 from bff.api.agui import RunAgentInput
 from bff.api.ai_sdk import UIChatRequest
-from bff.api.native import ChatRequest
+from bff.api.chat_request import ChatRequest
 from bff.api.openai.chat_completions import ChatCompletionRequest
 from bff.api.openapi import replies
+from bff.api.session_actions import ForkRequest
 from bff.api.sessions import TitleRequest
 
 Problems = tuple[type[errors.Problem], ...]
@@ -65,6 +66,8 @@ AUTHENTICATED: Problems = (
 WITH_BODY: Problems = (errors.TooLarge, errors.Invalid)
 STARTS_RUN: Problems = (
     errors.SessionBusy,
+    errors.InputRequired,
+    errors.NotWaiting,
     errors.TooManyStreams,
     errors.Draining,
     errors.Overloaded,
@@ -170,6 +173,25 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         parameters=("SessionId",),
         replies={204: Reply(description="It is gone for every reader.")},
         problems=(errors.NotFound, errors.SessionBusy, *HISTORY),
+    ),
+    ("POST", "/v1/sessions/{session_id}/fork"): Operation(
+        tag="Sessions",
+        parameters=("SessionId",),
+        body=ForkRequest,
+        examples={"all of it": {}, "with a name": {"title": "Another way"}},
+        replies={201: Reply(description="The new session.", json=replies.SessionState)},
+        problems=(errors.NotFound, *HISTORY),
+    ),
+    ("POST", "/v1/sessions/{session_id}/inputs/cancel"): Operation(
+        tag="Sessions",
+        parameters=("SessionId",),
+        replies={
+            200: Reply(
+                description="The run in which the agent is told.", json=replies.RunState, run=True
+            ),
+            204: Reply(description="Nothing was open."),
+        },
+        problems=(errors.NotFound, *STARTS_RUN),
     ),
     ("POST", "/v1/chat/completions"): Operation(
         tag="OpenAI",

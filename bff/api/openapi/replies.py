@@ -49,6 +49,9 @@ class Problem(Shape):
     request_id: str
     error: OpenAIError
     errors: list[FieldError] = []
+    inputs: Annotated[
+        list[Question], Field(description="The open questions that keep it from being taken.")
+    ] = []
     retry_after: Annotated[int, Field(description="Seconds until it may work.")] = 1
     should_retry: Annotated[
         Literal[False], Field(description="Present once the agent was called.")
@@ -109,6 +112,7 @@ class RunState(Shape):
 
     run_id: str
     session_id: str
+    agent: str
     status: Status
     last_event_id: int
     created_at: Time

@@ -13,15 +13,15 @@ from collections.abc import Collection
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 from aiohttp import WSMessage, WSMsgType, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bff.api import LIMITER, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
 from bff.api.body import field_errors, parse_json
-from bff.api.native import ChatRequest
-from bff.api.start_run import run_request
+from bff.api.chat_request import ChatRequest, conversation_of
+from bff.api.native import known_agent
+from bff.api.start_run import Asked, start_run
 from bff.api.websocket.outbox import Outbox
 from bff.errors import BadRequest, Internal, Invalid, Problem, RateLimited
 from bff.events import Record, dumps
@@ -198,16 +198,15 @@ class Socket:
                 self._outbox.close(TOO_MANY_REFUSALS)
             return
         frame = MessageFrame.model_validate(value)
-        order = run_request(
-            self._request,
-            message=frame.message,
-            session_id=frame.session_id or self._session_id or str(uuid4()),
-            metadata=frame.metadata,
+        wanted = Asked(
+            conversation=conversation_of(frame),
+            name=frame.session_id or self._session_id,
+            agent=known_agent(self._request, frame.agent),
             on_disconnect=frame.on_disconnect or "continue",
             streaming=True,
         )
-        follower = await self._runs.start(order)
-        self._session_id = order.session_id
+        follower = await start_run(self._request, wanted)
+        self._session_id = follower.run.session_id
         self._follow(follower, after=0)
 
     async def _on_control(self, kind: str, value: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
-from bff.errors import Overloaded
+from bff.errors import Invalid, Overloaded
 from bff.events import Record, gap
 from bff.runs.log import Owner, Run, Status, Superseded
 from bff.runs.memory import MemoryRunLog
@@ -23,7 +23,7 @@ from bff.runs.valkey.begin import RETRY_SECONDS, Opener
 from bff.runs.valkey.connection import Call, Server, Unreachable
 from bff.runs.valkey.data_loss import Epochs
 from bff.runs.valkey.followers import Followers
-from bff.runs.valkey.keys import RunKeys, part, run_keys
+from bff.runs.valkey.keys import RunKeys, idempotency_key, part, run_keys
 from bff.runs.valkey.remote_runs import Tails
 from bff.runs.valkey.replica import Owned, interruption
 from bff.runs.valkey.takeover import Judge, finding, lease_left, read_run
@@ -186,6 +186,19 @@ class ValkeyRunLog:
             if not lapsed or not await self.judge.judge(keys):
                 settled = self._server.up_seconds >= self._timing.grace_seconds
                 return run if settled else replace(run, settled=False)
+
+    async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
+        key = idempotency_key(owner, idempotency.key)
+        try:
+            [earlier] = await self._lane.run(Call(scripts.KNOWN, (key,)))
+            if not earlier:
+                return await self.local.find_known(owner, idempotency)
+            fingerprint, _, member = earlier.partition(" ")
+            if fingerprint != part(idempotency.fingerprint):
+                raise Invalid.of("Idempotency-Key", "was used before with another body")
+            return await self._find(RunKeys(run_keys(owner, "").partition, member))
+        except Unreachable:
+            raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
 
     async def find_open(self, owner: str, session_id: str) -> Run | None:
         if run := await self.local.find_open(owner, session_id):

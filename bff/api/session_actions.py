@@ -1,0 +1,109 @@
+"""What can be done to a session besides reading it: branch off, decline what its agent asked."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+from uuid import uuid4
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from bff.api import HISTORY, PRINCIPAL, RUNS
+from bff.api.body import read_model
+from bff.api.chat_request import SESSION_PATTERN
+from bff.api.runs import run_state
+from bff.api.sessions import MAX_TITLE_CHARACTERS, session_id_of, session_state
+from bff.api.start_run import Asked, start_run
+from bff.conversations.placing import said_in
+from bff.conversations.transcript import after_all, root, spoken
+from bff.errors import Invalid, NotFound
+from bff.history import ForkedFrom, History, Session, Turn
+from bff.messages import Answer, Conversation
+
+
+class ForkRequest(BaseModel):
+    """Where a new session branches off, and what it is called."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    run_id: Annotated[
+        str | None, Field(description="The last run to be shared; all of them without one.")
+    ] = None
+    session_id: Annotated[str, Field(pattern=SESSION_PATTERN)] | None = None
+    title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE_CHARACTERS)] | None = None
+
+
+async def fork_session(request: web.Request) -> web.StreamResponse:
+    """A new session that begins with this one's messages up to a run."""
+    owner, history = request[PRINCIPAL].id, request.app[HISTORY]
+    asked = await read_model(request, ForkRequest)
+    session = await history.session(owner, session_id_of(request))
+    if session is None:
+        raise NotFound
+    run_id, turns = await _shared(history, owner, session, asked.run_id)
+    name = asked.session_id or str(uuid4())
+    if await history.session(owner, name) is not None:
+        raise Invalid.of("session_id", "is the name of a session that is there already")
+    now = time.time()
+    begin = root(session.agent, None)
+    branch = Session(
+        session_id=name,
+        title=asked.title or session.title,
+        created_at=now,
+        updated_at=now,
+        agent=session.agent,
+        forked_from=ForkedFrom(session_id=session.session_id, run_id=run_id),
+        point=after_all(begin, spoken(said_in(turns))),
+        told=False,
+    )
+    await history.begin(owner, branch, turns)
+    return session_state(branch, status=201)
+
+
+async def _shared(
+    history: History, owner: str, session: Session, run_id: str | None
+) -> tuple[str | None, list[Turn]]:
+    """The last run that both sessions share, and the turns up to it; raises `NotFound`."""
+    if run_id is None:
+        run_id = session.last_run_id or await _last_given(history, owner, session.session_id)
+    turns = await history.fork_turns(owner, session.session_id, run_id)
+    if turns is None:
+        raise NotFound
+    return run_id, list(turns)
+
+
+async def _last_given(history: History, owner: str, session_id: str) -> str | None:
+    """The last turn of a session that has only what it was begun with."""
+    last, after = None, None
+    while found := await history.messages(owner, session_id, limit=100, after=after):
+        items, after = found[1].items, found[1].next
+        last = items[-1].run_id if items else last
+        if after is None:
+            break
+    return last
+
+
+async def cancel_inputs(request: web.Request) -> web.StreamResponse:
+    """Decline every open question of a session; 204 where none is open.
+
+    The agent is told, in a run whose state is the answer: it waits for nothing from then on.
+    """
+    session_id = session_id_of(request)
+    session = await request.app[HISTORY].session(request[PRINCIPAL].id, session_id)
+    if session is None:
+        raise NotFound
+    if not session.inputs:
+        return web.Response(status=204)
+    asked = Asked(
+        conversation=Conversation(
+            answers=tuple(Answer(question["id"], "cancelled") for question in session.inputs)
+        ),
+        name=session_id,
+        on_disconnect="continue",
+        streaming=True,
+        late=True,
+    )
+    async with await start_run(request, asked) as follower:
+        run = follower.run
+    return run_state(await request.app[RUNS].find(run.owner, run.run_id))

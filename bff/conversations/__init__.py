@@ -1,0 +1,1 @@
+"""Which session a request belongs to, what its agent is told, and which questions it answers."""

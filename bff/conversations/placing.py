@@ -1,0 +1,322 @@
+"""Which session a request belongs to: it goes on, branches off, or begins.
+
+A session is named by its client, or found by the transcript that came with the request. A request
+that goes on somewhere else than at a session's end begins another session at that point, so that
+neither the agent's memory nor the history mixes two branches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from bff.conversations import transcript
+from bff.conversations.helper_calls import as_message, is_helper_call, only_instructions
+from bff.errors import Overloaded
+from bff.history import MAX_FORK_TURNS, ForkedFrom, History, Session, Turn
+from bff.history.paging import first_title
+from bff.messages import ChatMessage, Conversation, TextPart
+
+logger = logging.getLogger(__name__)
+
+LOOKUP_SECONDS = 2.0
+"""How long a message waits for the history to say which session it belongs to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What decides about the session.
+
+    `name` is the client's own name for it, `agent` the agent asked for; None where the client says
+    nothing of it. `rewrites` is a client's own word that what it says replaces what was said.
+    """
+
+    owner: str
+    conversation: Conversation
+    name: str | None = None
+    agent: str | None = None
+    default_agent: str
+    rewrites: bool = False
+    now: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a request belongs.
+
+    `point` is where the transcript stands before the new message. `session` is what the history
+    knows of it, None for one that begins now. `untold` is what the agent's session has not been
+    given of what was said. `continued` is the turn that answers go on with, as the client has it.
+    `conversation` is the request's, an instruction alone made a message.
+    """
+
+    session_id: str
+    agent: str
+    conversation: Conversation
+    point: str
+    session: Session | None = None
+    untold: tuple[ChatMessage, ...] = ()
+    continued: transcript.Spoken | None = None
+    listed: bool = True
+
+    @property
+    def first(self) -> bool:
+        """Whether the agent's session begins with this request."""
+        return self.session is None or not self.session.told
+
+
+async def find_place(history: History, sought: Sought) -> Place:
+    """Find the session, or begin it. Raises `Overloaded` only where an answer needs the history."""
+    conversation = sought.conversation
+    if only_instructions(conversation) or is_helper_call(conversation):
+        return _helper(sought)
+    if sought.name is not None:
+        return await _named(history, sought, sought.name)
+    return await _by_transcript(history, sought)
+
+
+def _helper(sought: Sought) -> Place:
+    """A session of its own, which nobody lists."""
+    conversation = sought.conversation
+    if not conversation.new:
+        conversation = replace(conversation, new=as_message(conversation), before=())
+    agent = sought.agent or sought.default_agent
+    return Place(
+        session_id=str(uuid4()),
+        agent=agent,
+        conversation=conversation,
+        point=transcript.root(agent, conversation.person),
+        untold=conversation.said,
+        listed=False,
+    )
+
+
+async def _named(history: History, sought: Sought, name: str) -> Place:
+    """The session of that name, or its newest branch."""
+    session: Session | None = None
+    async with _looking_up(sought):
+        session = await history.session(sought.owner, name)
+        if session is not None and session.branch is not None:
+            session = await history.session(sought.owner, session.branch) or session
+    if session is None:
+        return await _begin(history, sought, name)
+    agent = sought.agent or session.agent
+    start = transcript.root(agent, sought.conversation.person)
+    turns = transcript.spoken(sought.conversation.said)
+    if agent != session.agent:  # a session stays with its agent
+        return await _branch(history, sought, session, run_id=session.last_run_id, name=name)
+    if turns or sought.rewrites:
+        points = transcript.candidates(start, turns)
+        if session.point in points:
+            return await _go_on(history, sought, session)
+        branch = await _earlier(history, sought, session, points)
+        if branch is not None or sought.rewrites:
+            return await _branch(history, sought, session, run_id=branch, name=name)
+    return await _go_on(history, sought, session)
+
+
+async def _earlier(
+    history: History, sought: Sought, session: Session, points: Sequence[str]
+) -> str | None:
+    """The run behind which the client's transcript goes on, if it is not the session's last."""
+    if not points:
+        return None
+    async with _looking_up(sought):
+        found = await history.find(sought.owner, points)
+        if found and found[0] == session.session_id and found[1] != session.last_run_id:
+            return found[1]
+    return None
+
+
+async def _by_transcript(history: History, sought: Sought) -> Place:
+    """The session whose transcript this is."""
+    agent = sought.agent or sought.default_agent
+    turns = transcript.spoken(sought.conversation.said)
+    if not turns:
+        return await _begin(history, sought, str(uuid4()))
+    start = transcript.root(agent, sought.conversation.person)
+    async with _looking_up(sought):
+        found = await history.find(sought.owner, transcript.candidates(start, turns))
+        session = await history.session(sought.owner, found[0]) if found else None
+        if found and session is not None:
+            if session.last_run_id == found[1]:
+                return await _go_on(history, sought, session)
+            return await _branch(history, sought, session, run_id=found[1], name=None)
+    return await _begin(history, sought, str(uuid4()))
+
+
+async def _go_on(history: History, sought: Sought, session: Session) -> Place:
+    conversation = sought.conversation
+    start = transcript.root(session.agent, conversation.person)
+    turns = transcript.spoken(conversation.said)
+    continued = turns.pop() if conversation.answers and turns else None
+    untold: tuple[ChatMessage, ...] = ()
+    if not session.told:
+        untold = conversation.said or await everything_said(
+            history, sought.owner, session.session_id
+        )
+    return Place(
+        session_id=session.session_id,
+        agent=session.agent,
+        conversation=conversation,
+        # as the client has it, since it will send the same again
+        point=transcript.after_all(start, turns) if turns or continued else session.point or start,
+        session=session,
+        untold=untold,
+        continued=continued,
+    )
+
+
+async def _begin(history: History, sought: Sought, session_id: str) -> Place:
+    """A session that begins with this request, and with the transcript that came with it."""
+    conversation = sought.conversation
+    agent = sought.agent or sought.default_agent
+    start = transcript.root(agent, conversation.person)
+    turns = transcript.spoken(conversation.said)
+    point = transcript.after_all(start, turns)
+    session: Session | None = None
+    if turns:
+        given = _given(session_id, agent, turns, sought.now)
+        session = _new_session(session_id, agent, given, sought, point=point)
+        await _write(history, sought.owner, session, given)
+    return Place(
+        session_id=session_id,
+        agent=agent,
+        conversation=conversation,
+        point=point,
+        session=session,
+        untold=conversation.said,
+    )
+
+
+async def _branch(
+    history: History, sought: Sought, session: Session, *, run_id: str | None, name: str | None
+) -> Place:
+    """A session that begins with another's turns up to a run, or with none of them."""
+    conversation = sought.conversation
+    agent = sought.agent or session.agent
+    session_id = str(uuid4())
+    start = transcript.root(agent, conversation.person)
+    turns = transcript.spoken(conversation.said)
+    point = transcript.after_all(start, turns)
+    kept: Sequence[Turn] = ()
+    async with _looking_up(sought):
+        kept = await history.fork_turns(sought.owner, session.session_id, run_id) or ()
+    if not kept:
+        kept = _given(session_id, agent, turns, sought.now)
+    branch = replace(
+        _new_session(session_id, agent, kept, sought, point=point),
+        title=session.title,
+        forked_from=ForkedFrom(session_id=session.session_id, run_id=run_id),
+    )
+    await _write(history, sought.owner, branch, kept, branch_of=name)
+    return Place(
+        session_id=session_id,
+        agent=agent,
+        conversation=conversation,
+        point=point,
+        session=branch,
+        untold=conversation.said or said_in(kept),
+    )
+
+
+def _new_session(
+    session_id: str, agent: str, turns: Sequence[Turn], sought: Sought, *, point: str
+) -> Session:
+    first = turns[0].message if turns else sought.conversation.text
+    return Session(
+        session_id=session_id,
+        title=first_title(first),
+        created_at=sought.now,
+        updated_at=sought.now,
+        agent=agent,
+        point=point,
+        told=False,
+    )
+
+
+def _given(
+    session_id: str, agent: str, turns: Sequence[transcript.Spoken], now: float
+) -> list[Turn]:
+    """A client's transcript as turns. They have no runs; their names can be none either."""
+    return [
+        Turn(
+            run_id=f"given_{session_id}_{number}",
+            session_id=session_id,
+            agent=agent,
+            message=turn.user,
+            answer=turn.assistant,
+            status="complete",
+            asked_at=now - (len(turns) - number) / 1000,
+            answered_at=now - (len(turns) - number) / 1000,
+        )
+        for number, turn in enumerate(turns)
+    ]
+
+
+async def everything_said(history: History, owner: str, session_id: str) -> tuple[ChatMessage, ...]:
+    """What the history has of a session, for an agent that is to be told."""
+    messages: list[ChatMessage] = []
+    try:
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            after: str | None = None
+            while found := await history.messages(owner, session_id, limit=_PAGE, after=after):
+                for message in found[1].items:
+                    if message.content:
+                        parts = (TextPart(message.content),)
+                        messages.append(ChatMessage(role=message.role, parts=parts))
+                after = found[1].next
+                if after is None or len(messages) >= MAX_FORK_TURNS:
+                    break
+    except (Overloaded, TimeoutError):
+        logger.warning("the history could not tell what was said in a session")
+    return tuple(messages)
+
+
+_PAGE = 200
+
+
+def said_in(turns: Sequence[Turn]) -> tuple[ChatMessage, ...]:
+    """A history's turns as the messages of a conversation."""
+    messages = []
+    for turn in turns:
+        if turn.message:
+            messages.append(ChatMessage(role="user", parts=(TextPart(turn.message),)))
+        if turn.answer:
+            messages.append(ChatMessage(role="assistant", parts=(TextPart(turn.answer),)))
+    return tuple(messages)
+
+
+async def _write(
+    history: History,
+    owner: str,
+    session: Session,
+    turns: Sequence[Turn],
+    *,
+    branch_of: str | None = None,
+) -> None:
+    """Write the beginning of a session; the conversation goes on without it if that fails."""
+    try:
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            await history.begin(owner, session, turns, branch_of=branch_of)
+    except Exception:
+        logger.exception("the beginning of a session is missing from the history")
+
+
+@asynccontextmanager
+async def _looking_up(sought: Sought) -> AsyncIterator[None]:
+    """Around a question to the history; one that cannot be answered in time counts as unknown.
+
+    Answers to the agent's questions are the exception: nobody may guess which are open.
+    """
+    try:
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            yield
+    except (Overloaded, TimeoutError):
+        if sought.conversation.answers:
+            raise Overloaded(retry_after_seconds=1) from None
+        logger.warning("the history could not tell which session a message belongs to")

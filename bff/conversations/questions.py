@@ -1,0 +1,129 @@
+"""The agent's open questions against what a request brings: which are answered, and with what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from bff.agents.answers import payload_of
+from bff.errors import InputRequired, Invalid, NotWaiting
+from bff.events import JSON, Input, dumps, input_fields
+from bff.messages import Answer, Conversation
+
+
+def still_open(questions: Sequence[Input], *, now: float) -> tuple[Input, ...]:
+    """The questions whose time is not over; `now` is in seconds since 1970."""
+    return tuple(question for question in questions if not _is_over(question, now))
+
+
+def _is_over(question: Input, now: float) -> bool:
+    if question.expires_at is None:
+        return False
+    try:
+        moment = datetime.fromisoformat(question.expires_at)
+    except ValueError:  # the agent's own words, which nobody promised to be a time
+        return False
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp() <= now
+
+
+def answering(conversation: Conversation, questions: Sequence[Input]) -> Conversation:
+    """The conversation with its answers under the questions' own ids.
+
+    A message into a session that waits for one word answers it. Raises `InputRequired` where a
+    message cannot be the answer, `NotWaiting` for an answer to what is not open, `Invalid` where
+    open questions are left out.
+    """
+    if conversation.answers:
+        return replace(conversation, answers=_matched(conversation.answers, questions))
+    if not questions:
+        return conversation
+    if len(questions) > 1 or questions[0].kind == "tool" or not conversation.text:
+        raise InputRequired(inputs=[input_fields(question) for question in questions])
+    answer = Answer(questions[0].id, payload=conversation.text)
+    return replace(conversation, new=(), answers=(answer,))
+
+
+def _matched(answers: Sequence[Answer], questions: Sequence[Input]) -> tuple[Answer, ...]:
+    """The answers under the questions' own ids, in their order."""
+    names: dict[str, str] = {}
+    for question in questions:
+        for name in _names(question):
+            names.setdefault(name, question.id)
+    found: dict[str, Answer] = {}
+    for answer in answers:
+        id = names.get(answer.input_id)
+        if id is None:
+            raise NotWaiting
+        if id in found:
+            raise Invalid.of("resume", f"answers {id} twice; each open input is answered once")
+        found[id] = replace(answer, input_id=id)
+    if missing := [question.id for question in questions if question.id not in found]:
+        raise Invalid.of(
+            "resume", f"must answer every open input once; missing: {', '.join(missing)}"
+        )
+    return tuple(found[question.id] for question in questions)
+
+
+def some_open(answers: Sequence[Answer], questions: Sequence[Input]) -> bool:
+    """Whether any of the answers is to a question that is open."""
+    names = {name for question in questions for name in _names(question)}
+    return any(answer.input_id in names for answer in answers)
+
+
+def _names(question: Input) -> Iterator[str]:
+    """A question's id; a client knows its own tool's call by the call's."""
+    yield question.id
+    if question.tool is not None:
+        yield question.tool.id
+
+
+def claim_key(session_id: str, answers: Sequence[Answer]) -> tuple[str, str]:
+    """What makes an answer one run, however often and by whomever it is sent.
+
+    An idempotency key and the fingerprint of what is said; the key has a space, so it is none that
+    a client can send.
+    """
+    said: JSON = sorted(
+        [answer.input_id, answer.status, dumps(answer.payload), answer.approved, answer.reason]
+        for answer in answers
+    )
+    key = _sha(dumps([session_id, sorted(answer.input_id for answer in answers)]))
+    return f"resume {key}", _sha(dumps(said))
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def answers_as_text(questions: Sequence[Input], answers: Sequence[Answer]) -> str:
+    """The answers as the history shows them: text as it is, anything else as JSON."""
+    told = {answer.input_id: answer for answer in answers}
+    lines = []
+    for question in questions:
+        said = payload_of(question, told[question.id])
+        lines.append(said if isinstance(said, str) else dumps(said))
+    return "\n".join(lines)
+
+
+def questions_as_text(questions: Sequence[Input]) -> str:
+    """Questions for clients whose protocol has no place for them: the next message answers."""
+    return "\n\n".join(_as_text(question) for question in questions if question.kind != "tool")
+
+
+def _as_text(question: Input) -> str:
+    lines = [question.message or _message(question)]
+    if question.tool is not None:
+        lines.append(f"{question.tool.name}({dumps(question.tool.args)})")
+    if not question.message and isinstance(question.value, str):
+        lines = [question.value]
+    elif question.tool is None and question.value is not None:
+        lines.append(dumps(question.value))
+    return "\n".join(lines)
+
+
+def _message(question: Input) -> str:
+    return "May I do this?" if question.kind == "approval" else "I need an answer to go on."

@@ -1,0 +1,122 @@
+"""Where a transcript stands, as one digest, so that it is found again however long it is.
+
+Clients of some protocols keep no session and send everything that was said each time. A transcript
+is a chain of turns; each turn's point is the SHA-256 of the point before it, what the user said and
+what the assistant answered. A session keeps the points of its turns: the one whose point equals
+that of a client's transcript is the session it belongs to.
+
+Texts are compared without white space, reasoning and what stands between the messages of both
+(tools, instructions): clients are free with all of these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from bff.messages import ChatMessage
+
+_UNSURE = b"\0"
+"""Stands for an answer that broke off: nobody knows how much of it a client has kept."""
+
+
+class Spoken(NamedTuple):
+    """One turn of a transcript: what the user said, and all that was answered."""
+
+    user: str
+    assistant: str
+
+
+def root(agent: str, person: str | None) -> str:
+    """The point before all turns; other agents and other people have other transcripts."""
+    return _digest("root", agent.encode(), (person or "").encode("utf-8", "surrogatepass"))
+
+
+def after(point: str, turn: Spoken) -> str:
+    """The point behind one more turn."""
+    return _digest(point, _plain(turn.user), _plain(turn.assistant))
+
+
+def after_all(point: str, turns: Iterable[Spoken]) -> str:
+    """The point behind several turns."""
+    for turn in turns:
+        point = after(point, turn)
+    return point
+
+
+def points(before: str, user: str, answers: Iterable[str]) -> tuple[str, ...]:
+    """Where a turn leaves the transcript: first its own point, then others a client may have.
+
+    `answers` is the answer in every wording a client may have been shown, the plain one first.
+    """
+    return tuple(dict.fromkeys(after(before, Spoken(user, answer)) for answer in answers))
+
+
+def points_broken_off(before: str, user: str, answer: str | None) -> tuple[str, ...]:
+    """The same for an answer that broke off: some clients keep what they have of it.
+
+    `answer` is what there was of it; None for one that failed, which leaves the transcript where
+    it was.
+    """
+    unsure = _digest(before, _plain(user), _UNSURE)
+    return (before if answer is None else after(before, Spoken(user, answer)), unsure)
+
+
+def candidates(start: str, turns: Sequence[Spoken]) -> tuple[str, ...]:
+    """The points at which a client's transcript may stand, the likeliest first."""
+    if not turns:
+        return ()
+    *earlier, last = turns
+    before = after_all(start, earlier)
+    return (after(before, last), _digest(before, _plain(last.user), _UNSURE))
+
+
+def spoken(messages: Iterable[ChatMessage]) -> list[Spoken]:
+    """The turns of a conversation: neighbours of one role are one, tools and instructions none."""
+    return list(_spoken(messages))
+
+
+def _spoken(messages: Iterable[ChatMessage]) -> Iterator[Spoken]:
+    user: list[str] = []
+    assistant: list[str] = []
+    for message in messages:
+        match message.role:
+            case "user":
+                if assistant:
+                    yield Spoken("\n".join(user), "\n".join(assistant))
+                    user, assistant = [], []
+                user.append(message.text or " ".join(f"[{file.kind}]" for file in message.files))
+            case "assistant":
+                assistant.append(message.text)
+            case _:
+                pass
+    if user or assistant:
+        yield Spoken("\n".join(user), "\n".join(assistant))
+
+
+_REASONING = re.compile(
+    r"<(think|thinking|reasoning)>.*?</\1>|<details type=\"reasoning\".*?</details>", re.DOTALL
+)
+
+
+def _plain(text: str) -> bytes:
+    """What counts of a text."""
+    if "<" in text:
+        text = _REASONING.sub("", text)
+    if text.isascii():
+        return text.encode().translate(None, _WHITE_SPACE)
+    return "".join(unicodedata.normalize("NFC", text).split()).encode("utf-8", "replace")
+
+
+_WHITE_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"
+
+
+def _digest(point: str, first: bytes, second: bytes) -> str:
+    """SHA-256 of three texts, each with its length before it."""
+    data = b"%d:%b%d:%b%d:%b" % (
+        len(point), point.encode(), len(first), first, len(second), second
+    )  # fmt: skip
+    return hashlib.sha256(data).hexdigest()
