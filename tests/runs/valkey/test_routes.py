@@ -15,7 +15,7 @@ from aiohttp import web
 
 from bff.agents import Prompt
 from bff.app import ROUTES, create_app
-from bff.events import Done, Event, Message
+from bff.events import Done, Event, Input, Message
 from bff.runs.valkey.timing import TIMING
 from bff.server import Runner
 from bff.settings import ApiKey, Settings, SqliteHistory
@@ -57,8 +57,13 @@ class Talker(ScriptedAgent):
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         yield [Message("one")]
-        if prompt.conversation.text != "done":
-            await asyncio.Event().wait()
+        match prompt.conversation.text:
+            case "ask":
+                yield [Input(f"input-{prompt.run_id}", "input")]
+            case "done":
+                pass
+            case _ if not prompt.questions:
+                await asyncio.Event().wait()
         yield [Done()]
 
 
@@ -81,7 +86,7 @@ class Scene:
     async def ask(self, method: str, path: str, body: object = None) -> None:
         """A request that has to be answered, as far as its first bytes."""
         async with self.asked.request(method, path, json=body) as reply:
-            assert reply.status in (200, 204), await reply.text()
+            assert reply.status in (200, 201, 204), await reply.text()
             await reply.content.readany()
 
 
@@ -130,6 +135,12 @@ def about_a_run(method: str, path: str, **fields: str) -> Act:
     return act
 
 
+async def decline(scene: Scene) -> None:
+    await scene.ask("POST", "/v1/chat", {"message": "ask", "session_id": "asking"})
+    await scene.trips.begin()
+    await scene.ask("POST", "/v1/sessions/asking/inputs/cancel")
+
+
 ACTS: dict[str, Act] = {
     "POST /v1/chat": request("POST", "/v1/chat", {"message": "done"}),
     "POST /v1/chat/stream": request("POST", "/v1/chat/stream", {"message": "hi"}),
@@ -146,6 +157,8 @@ ACTS: dict[str, Act] = {
     "GET /v1/sessions/{session_id}": about_a_run("GET", "/v1/sessions/one"),
     "PATCH /v1/sessions/{session_id}": request("PATCH", "/v1/sessions/old", {"title": "new"}),
     "DELETE /v1/sessions/{session_id}": about_a_run("DELETE", "/v1/sessions/one"),
+    "POST /v1/sessions/{session_id}/fork": request("POST", "/v1/sessions/old/fork", {}),
+    "POST /v1/sessions/{session_id}/inputs/cancel": decline,
     "POST /v1/chat/completions": request("POST", "/v1/chat/completions", {**CHAT, "stream": True}),
     "GET /v1/models": request("GET", "/v1/models"),
     "POST /v1/ui/chat": request(
