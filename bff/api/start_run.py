@@ -89,6 +89,7 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
     )
     open_inputs = [input_of(fields) for fields in place.session.inputs] if place.session else []
     questions = tuple(open_inputs) if asked.late else still_open(open_inputs, now=time.time())
+    idempotency = asked.idempotency
     conversation = place.conversation
     if conversation.answers and not some_open(conversation.answers, questions):
         known = await _answered_before(runs, owner, place)
@@ -96,18 +97,14 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
             raise NotWaiting
         return await runs.follow(known)
     conversation = answering(conversation, questions)
-    if not conversation.answers:
+    if conversation.answers:
+        idempotency = Idempotency(*claim_key(place.session_id, conversation.answers))
+    else:
         questions = ()
     setting = _setting(request.app[SETTINGS], place.agent)
     request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
     wanted = await _run_request(request, asked, place, conversation, questions)
-    if not questions:
-        return await runs.start(replace(wanted, idempotency=asked.idempotency))
-    key = Idempotency(*claim_key(place.session_id, conversation.answers))
-    try:
-        return await runs.start(replace(wanted, idempotency=key))
-    except Invalid:  # somebody's other answer was first
-        raise NotWaiting from None
+    return await runs.start(replace(wanted, idempotency=idempotency))
 
 
 async def _answered_before(runs: Runs, owner: str, place: Place) -> Run | None:

@@ -92,9 +92,10 @@ def differences(truth: Mapping[str, Any], events: Sequence[Event], *, failed: bo
     """Where the events are not the truth; empty where they are."""
     said = "".join(event.content for event in events if isinstance(event, Message))
     thought = "".join(event.content for event in events if isinstance(event, Thinking))
+    kept = said + "".join(f"{event.value}" for event in events if isinstance(event, Custom))
     wrong = [
         *_words("text", truth.get("text"), said, judged=not {"holds", "beside"} & truth.keys()),
-        *(f"text lacks {held!r}" for held in truth.get("holds", ()) if held not in said),
+        *(f"nothing holds {held!r}" for held in truth.get("holds", ()) if held not in kept),
         *_words("thinking", truth.get("thinking", ""), thought),
         *(f"text holds {word!r}" for word in (*NEVER, *truth.get("never", ())) if word in said),
         *(f"thinking holds {word!r}" for word in NEVER if word in thought),
@@ -185,7 +186,7 @@ def _inputs(wanted: list[dict[str, Any]], events: Sequence[Event]) -> list[str]:
 def _is_asked(question: dict[str, Any], event: Input) -> bool:
     tool = question.get("tool")
     return (
-        event.kind == question["kind"]
+        event.kind == question.get("kind", event.kind)
         and question.get("message", event.message) == event.message
         and all(held in f"{event.message} {event.value}" for held in question.get("holds", ()))
         and (
@@ -230,13 +231,15 @@ _TIMES: tuple[tuple[re.Pattern[bytes], bytes], ...] = (
         re.compile(rb"datetime\.datetime\(20\d\d(?:, \d+){5,6}"),
         b"datetime.datetime(2026, 1, 1, 0, 0, 0, 0",
     ),
+    (re.compile(rb"(?<![\d.])(?!1[78]\d{8})\d{1,8}\.\d{5,}(?:e-\d+)?"), b"0.5"),
+    (re.compile(rb"\b\d(?:\.\d+)?e-0\d\b"), b"0.5"),
     (re.compile(rb"\b1[78]\d{8}(\.\d+)?\b"), b"1767225600"),
     (re.compile(rb"\b1[78]\d{11}\b"), b"1767225600000"),
     (re.compile(rb"\b1[78]\d{17}\b"), b"1767225600000000000"),
     (
         re.compile(
-            rb"((?:\"|')(?:\w*latency\w*|\w*duration\w*|\w*_?time|\w*_seconds|timeToFirstByteMs"
-            rb"|time_to_first_token)(?:\"|'): ?\[?)\d+(?:\.\d+)?(?:e-\d+)?"
+            rb"((?:\"|'|\b)(?:\w*latency\w*|\w*duration\w*|\w*_?time|\w*_seconds|timeToFirstByteMs"
+            rb"|time_to_first_token)(?:\"|')?[:=] ?\[?)\d+(?:\.\d+)?(?:e-\d+)?"
         ),
         rb"\g<1>1",
     ),

@@ -13,6 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 START_SECONDS = 60
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # one order of every set, so that a recording can be repeated
+    "LANGSMITH_TRACING": "false",
+    "CREWAI_DISABLE_TELEMETRY": "true",
+    "OTEL_SDK_DISABLED": "true",
+    "OPENAI_AGENTS_DISABLE_TRACING": "1",
+    "OPENAI_API_KEY": "none",
+}
 
 
 @contextmanager
@@ -24,7 +32,7 @@ def serving(command: Sequence[str], log: Path) -> Iterator[str]:
     with log.open("w") as output:
         server = subprocess.Popen(
             command,
-            env={**os.environ, "PORT": str(port), "LANGSMITH_TRACING": "false"},
+            env={**os.environ, **ENVIRONMENT, "PORT": str(port)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

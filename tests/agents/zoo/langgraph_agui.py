@@ -96,7 +96,8 @@ def add_agui(zoo: Zoo) -> None:
     short = calculating(SHORT)
     quiet = {"emit_raw_events": False}
     snapshots = {"customs": ["STATE_SNAPSHOT"]}
-    zoo.add("agui-default", dumped(lambda: agent(short)), truth(short, USED, **snapshots))
+    brief = [Turn(say=SHORT)]
+    zoo.add("agui-default", dumped(lambda: agent(brief)), truth(brief, **snapshots))
     zoo.add(
         "agui-sse",
         encoded(lambda: agent(short), **quiet),

@@ -13,8 +13,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 from langgraph_models import speaking
-from langgraph_single import Ask, asked, config, unhurried
-from script import CALCULATE, DELETE, Call, Turn, calculator, delete_file
+from langgraph_single import Ask, asked, config
+from script import CALCULATE, DELETE, Call, Turn, calculator, delete_file, unhurried
 
 QUESTION = {"question": "Delete a.txt?", "path": "a.txt"}
 SAID = "Let me check."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from itertools import combinations
@@ -22,6 +21,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph_models import speaking
 from script import (
     BROKEN,
+    CALCULATE,
     QUESTION,
     RESULT,
     SECRET,
@@ -39,6 +39,7 @@ from script import (
     thinking,
     together,
     truth,
+    unhurried,
     weather,
 )
 
@@ -66,13 +67,6 @@ def streamed(make: Callable[[], Any], **how: Any) -> Callable[[Ask], Any]:
         return unhurried(make().astream(asked(ask), config(ask), **how))
 
     return answer
-
-
-async def unhurried(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """The events as they are, each written before the graph goes on and changes what it holds."""
-    async for event in events:
-        yield event
-        await asyncio.sleep(0.003)
 
 
 def told(make: Callable[[], Any], way: Callable[[Any, Any], Any]) -> Callable[[Ask], Any]:
@@ -125,7 +119,7 @@ def add_modes(zoo: Zoo) -> None:
         if mode != "custom":
             zoo.add(f"mode-{mode}", streamed(plain, stream_mode=mode), whole)
     zoo.add("mode-default", streamed(plain), whole)
-    small = calculating(SHORT)
+    small = [Turn(calls=[CALCULATE]), Turn(say=SHORT[:2])]
     short, every = truth(small, USED), list(MODES)
     zoo.add("modes-all", streamed(brief, stream_mode=every), short)
     zoo.add("modes-all-subgraphs", streamed(brief, stream_mode=every, subgraphs=True), short)

@@ -14,7 +14,7 @@ from langgraph_single import Ask, asked, events, returned, streamed
 from langgraph_supervisor import create_supervisor
 from langgraph_swarm import create_handoff_tool, create_swarm
 from script import (
-    RESULT,
+    SHORT,
     STOCKS,
     USED,
     USED_STOCKS,
@@ -28,7 +28,7 @@ from script import (
     weather,
 )
 
-CLOSING = ("All", " done", ":\n\n", "- 345", "\n")
+CLOSING = ("All done", ":\n\n", "- 345\n")
 
 
 def worker(name: str, turns: list[Turn], *tools: Any) -> Any:
@@ -38,7 +38,7 @@ def worker(name: str, turns: list[Turn], *tools: Any) -> Any:
 def supervised(**more: Any) -> Any:
     hand = Call("call_hand", "transfer_to_math", {})
     boss = speaking(Turn(calls=[hand]), Turn(say=CLOSING))
-    math = worker("math", calculating(), calculator)
+    math = worker("math", calculating(SHORT), calculator)
     return create_supervisor([math], model=boss, prompt="You lead.", **more).compile()
 
 
@@ -49,13 +49,13 @@ def swarmed() -> Any:
         tools=[create_handoff_tool(agent_name="bob")],
         name="alice",
     )
-    bob = worker("bob", calculating(), calculator)
+    bob = worker("bob", calculating(SHORT), calculator)
     return create_swarm([alice, bob], default_active_agent="alice").compile()
 
 
 def nested() -> Any:
     graph = StateGraph(MessagesState)
-    graph.add_node("inner", worker("math", calculating(), calculator))
+    graph.add_node("inner", worker("math", calculating(SHORT), calculator))
 
     async def close(state: MessagesState) -> Any:
         return {"messages": [await speaking(Turn(say=CLOSING)).ainvoke(state["messages"])]}
@@ -118,7 +118,7 @@ def pair() -> Any:
 
 
 def add_teams(zoo: Zoo) -> None:
-    said = ["Let me see.", "".join(RESULT), "".join(CLOSING).strip()]
+    said = ["Let me see.", "It is 345.", "".join(CLOSING).strip()]
     whole = {"text": said, "tools": [USED], "more_tools": True, "beside": True}
     last = {"text": said[1:], "tools": [], "more_tools": True, "beside": True}
     full = {"output_mode": "full_history"}

@@ -75,10 +75,17 @@ class Player:
 
 async def paced(turn: Turn) -> AsyncIterator[tuple[str, Any]]:
     """The turn's tokens in its own time."""
-    await asyncio.sleep(turn.late)
+    await asyncio.sleep(turn.late or 0.002)  # a time to the first token that is not zero
     for token in turn.tokens():
         await asyncio.sleep(turn.pace)
         yield token
+
+
+async def unhurried(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """The events as they are, each written before the agent goes on and changes what it holds."""
+    async for event in events:
+        yield event
+        await asyncio.sleep(0.005)
 
 
 # What is said
@@ -203,8 +210,8 @@ class Scenario:
     """One answer of one agent, and what must come of it.
 
     `truth` has, each where it applies: `text` (the whole, or parts of which each is said exactly
-    once and nothing beside them unless `beside`), `holds` (texts somewhere in it, where the whole
-    is not known),
+    once and nothing beside them unless `beside`), `holds` (texts somewhere in it or in a
+    `custom`, where the whole is not known),
     `tools` (`tool`, `args`, `result` or `error`, where the answer carries them;
     None: not judged; `more_tools`: others too), `thinking`,
     `sources` (urls), `files` (`mimeType` and `url` or `data`), `inputs` (what each question must
