@@ -94,7 +94,12 @@ def differences(truth: Mapping[str, Any], events: Sequence[Event], *, failed: bo
     thought = "".join(event.content for event in events if isinstance(event, Thinking))
     kept = said + "".join(f"{event.value}" for event in events if isinstance(event, Custom))
     wrong = [
-        *_words("text", truth.get("text"), said, judged=not {"holds", "beside"} & truth.keys()),
+        *_words(
+            "text",
+            truth.get("text", None if "holds" in truth else ""),
+            said,
+            judged=not {"holds", "beside"} & truth.keys(),
+        ),
         *(f"nothing holds {held!r}" for held in truth.get("holds", ()) if held not in kept),
         *_words("thinking", truth.get("thinking", ""), thought),
         *(f"text holds {word!r}" for word in (*NEVER, *truth.get("never", ())) if word in said),
@@ -118,7 +123,7 @@ def _words(name: str, wanted: Any, said: str, *, judged: bool = True) -> list[st
     """A whole text to the letter, or parts of which each is said once and nothing beside them."""
     match wanted:
         case None:
-            return [f"{name} {said!r}"] if judged and said.strip() else []
+            return []
         case str():
             return [] if said == wanted else [f"{name} {said!r}"]
     wrong = [

@@ -209,11 +209,10 @@ def truth(turns: Sequence[Turn], *tools: dict[str, Any], **more: Any) -> dict[st
 class Scenario:
     """One answer of one agent, and what must come of it.
 
-    `truth` has, each where it applies: `text` (the whole, or parts of which each is said exactly
-    once and nothing beside them unless `beside`), `holds` (texts somewhere in it or in a
-    `custom`, where the whole is not known),
-    `tools` (`tool`, `args`, `result` or `error`, where the answer carries them;
-    None: not judged; `more_tools`: others too), `thinking`,
+    `truth` has, each where it applies and None where it is not judged: `text` (the whole, or parts
+    of which each is said exactly once and nothing beside them unless `beside`), `holds` (texts
+    somewhere in it or in a `custom`, where the whole is not known), `tools` (`tool`, `args`,
+    `result` or `error`, where the answer carries them; `more_tools`: others too), `thinking`,
     `sources` (urls), `files` (`mimeType` and `url` or `data`), `inputs` (what each question must
     have), `customs` (names), `usage`, `never` (what no text may hold), `ends` (`complete`,
     `input_required`, `failed`).

@@ -203,7 +203,8 @@ def add_teams(zoo: Zoo) -> None:
     )
 
     asked = {
-        "text": "".join(CLOSING),
+        "text": ["".join(CLOSING).strip()],
+        "beside": True,
         "tools": [
             {
                 "tool": "ask_expert",
@@ -215,7 +216,8 @@ def add_teams(zoo: Zoo) -> None:
     for name, way in {"raw": raw, "default-str": default_str, "filtered": filtered}.items():
         zoo.add(f"agent-in-tool-{name}", streamed(with_assistant, way), asked)
     as_tool = {
-        "text": "".join(CLOSING),
+        "text": ["".join(CLOSING).strip()],
+        "beside": True,
         "tools": [
             {"tool": "expert", "args": {"input": "Rome?"}, "result": {"holds": "".join(ROME)}}
         ],
