@@ -68,6 +68,7 @@ ROUTES = [
     web.post("/v1/sessions/{session_id}/inputs/cancel", session_actions.cancel_inputs),
     web.post("/v1/chat/completions", chat_completions.create_completion),
     get("/v1/models", models.list_models),
+    get("/v1/models/{id:.+}", models.show_model),
     web.post("/v1/ui/chat", ai_sdk.send_ui_message),
     get("/v1/ui/chat/{id}/stream", ai_sdk.resume_ui_chat),
     web.post("/v1/ui/chat/{id}/cancel", ai_sdk.cancel_ui_chat),

@@ -17,13 +17,8 @@ from pydantic import Field
 
 from bff.api.ai_sdk import camel_usage
 from bff.api.body import read_model
-from bff.api.foreign_messages import (
-    MAX_FOREIGN_ID_CHARACTERS,
-    ConversationMessage,
-    FirstError,
-    Tolerant,
-    last_user_message,
-)
+from bff.api.foreign_messages import MAX_FOREIGN_ID_CHARACTERS, FirstError
+from bff.api.last_message import ConversationMessage, Tolerant, last_user_message
 from bff.api.start_run import Asked, start_run
 from bff.api.streaming import stream_run
 from bff.events import (

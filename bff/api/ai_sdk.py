@@ -16,15 +16,8 @@ from pydantic import Field
 
 from bff.api import PRINCIPAL, RUNS
 from bff.api.body import read_model
-from bff.api.foreign_messages import (
-    MAX_FOREIGN_ID_CHARACTERS,
-    FirstError,
-    Part,
-    Tolerant,
-    checked,
-    invalid,
-    last_user_index,
-)
+from bff.api.foreign_messages import MAX_FOREIGN_ID_CHARACTERS, FirstError
+from bff.api.last_message import Part, Tolerant, checked, invalid, last_user_index
 from bff.api.runs import run_state
 from bff.api.start_run import Asked, start_run
 from bff.api.streaming import stream_run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from aiohttp import web
@@ -38,7 +39,36 @@ async def read_model(request: web.Request, model: type[Model]) -> Model:
         raise Invalid(errors=field_errors(error)) from None
 
 
-async def read_json(request: web.Request) -> Any:
+async def read_conversation(request: web.Request, model: type[Model]) -> Model:
+    """The body as a request that carries a whole conversation.
+
+    What was said before may hold half a character or be nested deeply: it is the decoder of the
+    protocol that judges what is new. Raises as `read_model` does.
+    """
+    try:
+        return model.model_validate(await read_json(request, parse=parse_conversation))
+    except ValidationError as error:
+        raise Invalid(errors=field_errors(error)) from None
+
+
+def parse_conversation(body: bytes | str) -> Any:
+    """JSON as its clients write it. Raises `BadRequest`, saying what is wrong."""
+    try:
+        text = body.decode() if isinstance(body, bytes) else body
+        return json.loads(text, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise _malformed("not UTF-8") from None
+    except RecursionError:
+        raise _malformed("nested too deeply") from None
+    except _Refused as refusal:
+        raise _malformed(str(refusal)) from None
+    except json.JSONDecodeError as error:
+        raise _malformed(f"not JSON at character {error.pos}") from None
+    except ValueError:
+        raise _malformed("a number with too many digits") from None
+
+
+async def read_json(request: web.Request, parse: Callable[[bytes], Any] | None = None) -> Any:
     """The body as strict JSON: UTF-8, no duplicate names, no NaN, nested 32 deep at most."""
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in (
         "utf-8",
@@ -54,7 +84,7 @@ async def read_json(request: web.Request) -> Any:
         raise RequestTimeout(headers={"Connection": "close"}) from None
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge from None
-    return parse_json(body)
+    return (parse or parse_json)(body)
 
 
 def parse_json(body: bytes | str) -> Any:

@@ -1,22 +1,29 @@
-"""What requests of other protocols have in common: a conversation, of which one message counts.
+"""What requests of other protocols have in common: they carry whole conversations.
 
-Their clients send everything that was said; the agent keeps its own memory, so only the last user
-message goes to it. Whatever else stands in such a request is taken and ignored, as these protocols
-grow by new fields.
+Their clients send everything that was said, each time. What was said before is taken as it is: an
+odd part or half a character in it must not refuse the chat for the rest of its life, so it is
+mended or passed over. Only what is new is judged, and each refusal names its field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Tag
+from pydantic import BaseModel, ConfigDict, FailFast, WithJsonSchema
+from pydantic import Field as PydanticField
 
 from bff.errors import Invalid
-from bff.events import well_formed
+from bff.events import JSON, well_formed
+from bff.messages import FileKind, FilePart, Part, TextPart
 from bff.settings import MAX_MESSAGE_CHARACTERS
 
 MAX_FOREIGN_ID_CHARACTERS = 1000
+MAX_MESSAGES = 20_000
+_MAX_URL_CHARACTERS = 8192
 
 
 class FirstError(FailFast):
@@ -29,78 +36,123 @@ class FirstError(FailFast):
 
 
 class Tolerant(BaseModel):
-    """A request whose unknown fields are ignored."""
+    """A request whose unknown fields are kept aside, as its protocol grows by new ones."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class Part(Tolerant):
-    """A part of a message; those of the last user message must be text."""
-
-    type: str
-    text: str | None = None
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
 
-def _kind(content: object) -> str:
-    if isinstance(content, str):
-        return "string"
-    return "parts" if isinstance(content, list) else "other"
-
-
-Content = Annotated[
-    Annotated[str, Tag("string")]
-    | Annotated[list[Part], FirstError(), Tag("parts")]
-    | Annotated[dict[str, Any] | None, Tag("other")],  # some roles have it; nobody reads it here
-    Discriminator(_kind),
+Messages = Annotated[
+    list[Any],
+    PydanticField(min_length=1, max_length=MAX_MESSAGES),
+    WithJsonSchema({"type": "array", "items": {"type": "object"}, "minItems": 1}),
 ]
+"""The messages of a request: what they hold is read by its protocol's decoder."""
 
 
-class ConversationMessage(Tolerant):
-    """One message of the conversation as the client has it."""
+class Field:
+    """Where something stands in a request, and whether it is judged or taken as it is."""
 
-    role: str
-    content: Content = None
+    __slots__ = ("judged", "name")
 
+    def __init__(self, name: str, *, judged: bool) -> None:
+        self.name: Final = name
+        self.judged: Final = judged
 
-class HasRole(Protocol):
-    @property
-    def role(self) -> str: ...
+    def __repr__(self) -> str:
+        return f"<Field {self.name}{' judged' if self.judged else ''}>"
 
+    def at(self, place: str | int) -> Field:
+        return Field(f"{self.name}.{place}", judged=self.judged)
 
-def last_user_message(messages: Sequence[ConversationMessage]) -> str:
-    """What goes to the agent; raises `Invalid` naming what cannot."""
-    index = last_user_index(messages)
-    field, content = f"messages.{index}.content", messages[index].content
-    match content:
-        case str():
-            return checked(field, content)
-        case list():
-            texts = []
-            for number, part in enumerate(content):
-                if part.type != "text" or part.text is None:
-                    raise invalid(f"{field}.{number}", "must be a part of type text")
-                texts.append(part.text)
-            return checked(field, "\n".join(texts))
-        case _:
-            raise invalid(field, "must be text or a list of parts")
+    def refuse(self, message: str) -> None:
+        """Raise `Invalid` for what is new; what was said before is passed over."""
+        if self.judged:
+            raise Invalid.of(self.name, message)
 
 
-def last_user_index(messages: Sequence[HasRole]) -> int:
-    """Where the last user message stands; raises `Invalid` if there is none."""
-    for index in range(len(messages) - 1, -1, -1):
-        if messages[index].role == "user":
-            return index
-    raise invalid("messages", "must hold a message of the role user")
-
-
-def checked(field: str, text: str) -> str:
-    """The text, if it can be a message."""
-    if text != well_formed(text):
-        raise invalid(field, "must be valid Unicode, without lone surrogates")
-    if not 1 <= len(text) <= MAX_MESSAGE_CHARACTERS:
-        raise invalid(field, f"must have 1 to {MAX_MESSAGE_CHARACTERS} characters")
+def text_at(field: Field, value: JSON) -> str:
+    """Text that UTF-8 can carry; none for anything else that was said before."""
+    if not isinstance(value, str):
+        field.refuse("must be text")
+        return ""
+    text = well_formed(value)
+    if text != value:
+        field.refuse("must be valid Unicode, without lone surrogates")
     return text
 
 
-def invalid(field: str, message: str) -> Invalid:
-    return Invalid(errors=[{"field": field, "message": message}])
+def checked_message(field: str, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts of a new message, if they can be one. Raises `Invalid`."""
+    characters = sum(len(part.text) for part in parts if isinstance(part, TextPart))
+    said = any(isinstance(part, FilePart) or part.text for part in parts)
+    if not said or characters > MAX_MESSAGE_CHARACTERS:
+        message = f"must have 1 to {MAX_MESSAGE_CHARACTERS:,} characters, or a file"
+        raise Invalid.of(field, message)
+    return tuple(part for part in parts if isinstance(part, FilePart) or part.text)
+
+
+def file_at(
+    field: Field,
+    address: JSON,
+    *,
+    mime_type: str | None = None,
+    filename: str | None = None,
+    kind: FileKind | None = None,
+) -> FilePart | None:
+    """A file at a `data:` or https URL; the service fetches neither."""
+    if not isinstance(address, str):
+        field.refuse("must be a data: or https:// URL")
+        return None
+    if address.startswith("data:"):
+        found = re.match(r"data:([^;,]*)((?:;[^;,]*)*),", address[:1000])
+        if found is None or not found[2].endswith(";base64"):
+            field.refuse("must be a data: URL in base64")
+            return None
+        data = base64_at(field, address[found.end() :])
+        mime_type = found[1] or mime_type or "application/octet-stream"
+        if data is None:
+            return None
+        return FilePart(kind or kind_of(mime_type), mime_type, data=data, filename=filename)
+    if not re.fullmatch(rf"https://[^\s]{{1,{_MAX_URL_CHARACTERS}}}", address):
+        field.refuse("must be a data: or https:// URL")
+        return None
+    return FilePart(kind or kind_of(mime_type), mime_type, url=address, filename=filename)
+
+
+def base64_at(field: Field, value: JSON) -> str | None:
+    """Base64 that can be read; white space within is taken out."""
+    if isinstance(value, str):
+        text = "".join(value.split())
+        try:
+            if base64.b64decode(text, validate=True):
+                return text
+        except (binascii.Error, ValueError):
+            pass
+    field.refuse("must be base64")
+    return None
+
+
+def kind_of(mime_type: str | None) -> FileKind:
+    """What sort of file a MIME type, or just the first half of one, is."""
+    match (mime_type or "").partition("/")[0].lower():
+        case "image":
+            return "image"
+        case "audio":
+            return "audio"
+        case "video":
+            return "video"
+        case _:
+            return "document"
+
+
+def string_of(value: Mapping[str, Any], name: str) -> str | None:
+    """A member that is text and not empty, else None."""
+    found = value.get(name)
+    return well_formed(found) if isinstance(found, str) and found else None
+
+
+def list_of_messages(value: JSON) -> list[JSON]:
+    """The list that every such request has. Raises `Invalid`."""
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_MESSAGES:
+        raise Invalid.of("messages", f"must be a list of 1 to {MAX_MESSAGES:,} messages")
+    return value

@@ -43,6 +43,8 @@ from bff.settings import AgentSetting, Settings
 
 logger = logging.getLogger(__name__)
 
+LAST_WORD = "the last message must be the user's, or answer an open input of the agent's"
+"""What is said of a conversation that brings no question and no answer: it is not run."""
 MAX_PASSED_HEADER_BYTES = 4096
 """AgentCore passes on no longer value."""
 
@@ -54,7 +56,9 @@ class Asked:
     `name` is the session's, in our pattern, and `agent` the agent's, known to exist; None where the
     client says nothing of it. `rewrites` says that the message replaces what was said, `continues`
     which message of ours, named after its run, answers go on with. `late` takes answers to
-    questions whose time is over. `ignored` names fields that nobody here has a use for.
+    questions whose time is over. `answered_in` is the field of a protocol whose answers are
+    messages of the conversation: what answers nothing there is no answer. `ignored` names fields
+    that nobody here has a use for.
     """
 
     conversation: Conversation
@@ -62,6 +66,7 @@ class Asked:
     agent: str | None = None
     rewrites: bool = False
     continues: str | None = None
+    answered_in: str | None = None
     on_disconnect: OnDisconnect
     streaming: bool
     idempotency: Idempotency | None = None
@@ -92,10 +97,14 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
     idempotency = asked.idempotency
     conversation = place.conversation
     if conversation.answers and not some_open(conversation.answers, questions):
-        known = await _answered_before(runs, owner, place)
-        if known is None:
+        if conversation.new:  # results of tools that nobody waits for are history
+            conversation = replace(conversation, answers=())
+        elif known := await _answered_before(runs, owner, place):
+            return await runs.follow(known)
+        elif asked.answered_in is not None:
+            raise Invalid.of(asked.answered_in, LAST_WORD)
+        else:
             raise NotWaiting
-        return await runs.follow(known)
     conversation = answering(conversation, questions)
     if conversation.answers:
         idempotency = Idempotency(*claim_key(place.session_id, conversation.answers))
@@ -121,11 +130,7 @@ def _checked(conversation: Conversation) -> Conversation:
     if conversation.new or conversation.answers:
         return conversation
     if conversation.said:
-        message = (
-            "the last message must be the user's, or answer an open input of the agent's; "
-            f"it is of the role {conversation.said[-1].role}"
-        )
-        raise Invalid.of("messages", message)
+        raise Invalid.of("messages", LAST_WORD)
     if not conversation.before:
         raise Invalid.of("messages", "must hold a message of the role user")
     return conversation
@@ -209,6 +214,14 @@ async def _told(request: web.Request, place: Place, settings: Settings) -> tuple
 
 
 # What goes beside the conversation
+
+
+def named_by_header(request: web.Request) -> str | None:
+    """The conversation's name in a header of `SESSION_HEADERS`, the first that is there."""
+    for name in request.app[SETTINGS].session_headers:
+        if value := request.headers.get(name, "").strip():
+            return value
+    return None
 
 
 def _passed_on(request: web.Request, names: Iterable[str]) -> dict[str, str]:

@@ -99,23 +99,34 @@ async def stream_run(
     encoder: Encoder,
     *,
     after: int = 0,
+    first_comment_seconds: float = 0,
     now: Callable[[], float] = time.monotonic,
 ) -> web.StreamResponse:
-    """Answer with the run's events behind `after`, to its end or the client's."""
+    """Answer with the run's events behind `after`, to its end or the client's.
+
+    It begins with a comment, or has its first after `first_comment_seconds` of silence.
+    """
     response = EventStream({**run_headers(follower.run), **encoder.headers})
-    async with follower, aclosing(follower.batches(after)) as batches:
+    silence_seconds, quiet = first_comment_seconds or HEARTBEAT_SECONDS, first_comment_seconds > 0
+    follow = follower.batches(after, silence_seconds=silence_seconds)
+    async with follower, aclosing(follow) as batches:
         await response.prepare(request)
         telemetry = request.app[TELEMETRY]
         telemetry.stream_opened()
         try:
-            await response.send_frames(COMMENT + (_retry() if encoder.reconnects else b""))
+            begin = _retry() if encoder.reconnects else b""
+            if not first_comment_seconds:
+                begin = COMMENT + begin
+            if begin:
+                await response.send_frames(begin)
             commented = now()
             async for batch in batches:
                 frames = encoder(batch) if batch else b""
                 # behind an event too: the next silence may be as long as one may be
-                if now() - commented >= HEARTBEAT_SECONDS - 0.5:
+                first = quiet and not batch
+                if first or now() - commented >= HEARTBEAT_SECONDS - 0.5:
                     frames += COMMENT
-                    commented = now()
+                    commented, quiet = now(), False
                 if frames:
                     await response.send_frames(frames)
         except ConnectionError as error:  # the client has gone; the run goes on without it

@@ -14,6 +14,7 @@ from bff.events import (
     Input,
     Message,
     Source,
+    Thinking,
     ToolEnd,
     ToolStart,
     well_formed,
@@ -32,6 +33,7 @@ class Transcript:
         self._limit = limit
         self._inputs: dict[str, Input] = {}
         self._parts: list[dict[str, JSON]] = []
+        self._reasoning: list[str] = []
         self.size = 0
         self.whole = True
         self.end: Done | Failed | None = None
@@ -41,6 +43,9 @@ class Transcript:
             case Message(content):
                 if self._fits(len(content)):
                     self._text.append(content)
+            case Thinking(content):
+                if self._fits(len(content)):
+                    self._reasoning.append(content)
             case ToolStart(id, tool, args):
                 if self._fits(len(str(args))):
                     self._tools[id] = {"id": id, "tool": tool, "args": args}
@@ -73,6 +78,10 @@ class Transcript:
     @property
     def text(self) -> str:
         return well_formed("".join(self._text))
+
+    @property
+    def reasoning(self) -> str:
+        return well_formed("".join(self._reasoning))
 
     @property
     def tool_calls(self) -> list[dict[str, JSON]]:

@@ -92,6 +92,7 @@ CASES: dict[tuple[str, str], Case] = {
         200, body={"model": "agent", "messages": [{"role": "user", "content": "hi"}], "user": KNOWN}
     ),
     ("GET", "/v1/models"): Case(200),
+    ("GET", "/v1/models/{id}"): Case(200, "/v1/models/agent"),
     ("POST", "/v1/ui/chat"): Case(
         200,
         body={
@@ -215,7 +216,8 @@ async def test_another_principal__finds_what_is_not_there_and_disturbs_nothing(
     house: House, route: tuple[str, str]
 ) -> None:
     before = await house.ask(("GET", "/v1/sessions"), OWNER)
-    by_id = bool(CASES[route].path)
+    # an agent is nobody's own
+    by_id = bool(CASES[route].path) and route != ("GET", "/v1/models/{id}")
     if not by_id:
         house.gate.set()
     for name, headers in OTHERS.items():

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from typing import Any
 
 import pytest
 
-from bff.api.openai.chat_completions import OpenAIEncoder
+from bff.agents.embedded import EmbeddedAgent
+from bff.api.openai.chunks import ChunkEncoder
 from bff.errors import AgentFailed, AgentThrottled
 from bff.events import Done, Event, Message, Record, Thinking, ToolStart
-from tests.api.conftest import Start
+from bff.messages import ClientTool, FilePart
+from tests.api.conftest import Service, Start
 from tests.api.example_run import (
     BODY,
     CANCELLED,
@@ -23,9 +26,12 @@ from tests.api.example_run import (
 from tests.api.reading import ended, frames
 from tests.fakes.scripted import ScriptedAgent
 
+PNG = "data:image/png;base64,iVBORw=="
+IMAGE_AT_HTTP = {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}
+
 
 def encoded(items: list[Record], *, include_usage: bool = False) -> list[Any]:
-    encoder = OpenAIEncoder(RUN, model="agent", include_usage=include_usage, headers={})
+    encoder = ChunkEncoder(RUN, model="agent", include_usage=include_usage, headers={})
     return frames(encoder(items))
 
 
@@ -103,8 +109,8 @@ def test_a_gap__is_an_error_and_the_end_of_what_is_told() -> None:
 
 def test_batches__change_nothing_in_the_bytes() -> None:
     items = records(*BODY, COMPLETE)
-    at_once = OpenAIEncoder(RUN, model="agent", include_usage=True, headers={})
-    one_by_one = OpenAIEncoder(RUN, model="agent", include_usage=True, headers={})
+    at_once = ChunkEncoder(RUN, model="agent", include_usage=True, headers={})
+    one_by_one = ChunkEncoder(RUN, model="agent", include_usage=True, headers={})
 
     assert at_once(items) == b"".join(one_by_one([item]) for item in items)
 
@@ -115,7 +121,7 @@ async def test_a_stream__is_the_agents_answer_under_the_headers_its_clients_know
     service = await start(ScriptedAgent([[Message("Hel")], [Message("lo")], [Done()]]))
 
     async with service.client.post(
-        "/v1/chat/completions", json=hello(stream=True, user="alice-1")
+        "/v1/chat/completions", json=hello(stream=True, metadata={"session_id": "alice-1"})
     ) as reply:
         chunks = frames(await reply.text())
 
@@ -137,30 +143,54 @@ async def test_without_stream__the_answer_is_one_completion(start: Start) -> Non
 
     assert (body["object"], body["model"]) == ("chat.completion", "gpt-x")
     [choice] = body["choices"]
-    assert choice["message"] == {"role": "assistant", "content": "Hello", "refusal": None}
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "Hello",
+        "refusal": None,
+        "reasoning_content": "hm",
+        "reasoning": "hm",
+    }
     assert choice["finish_reason"] == "stop"
     assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": 8, "total_tokens": 13}
 
 
 @pytest.mark.parametrize(
-    ("fields", "session"),
+    ("headers", "fields", "session"),
     [
-        ({"user": "u-1"}, "u-1"),
-        ({"user": "u-1", "metadata": {"session_id": "s-1"}}, "s-1"),
-        ({"user": "", "metadata": {"session_id": "s-1"}}, "s-1"),
+        ({"X-Conversation-ID": "c-1"}, {"metadata": {"session_id": "s-1"}}, "c-1"),
+        ({"X-Session-Id": "a", "X-OpenWebUI-Chat-Id": "b"}, {}, "a"),
+        ({}, {"user": "u-1", "metadata": {"session_id": "s-1"}}, "s-1"),
         (
-            {"user": "alice@example.org"},
+            {"X-OpenWebUI-Chat-Id": "alice@example.org"},
+            {},
             "x-" + hashlib.sha256(b"alice@example.org").hexdigest()[:32],
         ),
     ],
 )
-async def test_the_session__is_metadata_session_id_else_user(
-    start: Start, fields: dict[str, Any], session: str
+async def test_the_session__is_named_by_a_header_else_by_metadata(
+    start: Start, headers: dict[str, str], fields: dict[str, Any], session: str
 ) -> None:
     service = await start()
 
-    async with service.client.post("/v1/chat/completions", json=hello(**fields)) as reply:
+    async with service.client.post(
+        "/v1/chat/completions", json=hello(**fields), headers=headers
+    ) as reply:
         assert reply.headers["X-Session-Id"] == session
+
+
+async def test_a_person__names_no_session_and_reaches_the_agent(start: Start) -> None:
+    service = await start()
+    sessions = []
+    for fields in ({"user": "jo"}, {"user": "jo"}, {"safety_identifier": "bo", "user": "jo"}):
+        async with service.client.post("/v1/chat/completions", json=hello(**fields)) as reply:
+            sessions.append(reply.headers["X-Session-Id"])
+
+    assert len(set(sessions)) == 3
+    assert [dict(call.conversation.metadata) for call in service.agent.calls] == [
+        {"user": "jo"},
+        {"user": "jo"},
+        {"user": "jo", "safety_identifier": "bo"},
+    ]
 
 
 async def test_without_a_name__every_call_is_a_session_of_its_own(start: Start) -> None:
@@ -174,7 +204,7 @@ async def test_without_a_name__every_call_is_a_session_of_its_own(start: Start) 
     assert first.session_id != second.session_id
 
 
-async def test_parameters_of_other_models__are_taken_and_ignored(start: Start) -> None:
+async def test_a_clients_wishes__reach_the_agent_under_their_names(start: Start) -> None:
     service = await start()
     fields = {
         "temperature": 0.2,
@@ -189,33 +219,60 @@ async def test_parameters_of_other_models__are_taken_and_ignored(start: Start) -
     async with service.client.post("/v1/chat/completions", json=hello(**fields)) as reply:
         assert reply.status == 200
 
-    assert service.agent.calls[0].conversation.metadata == {"team": "blue"}
+    said = service.agent.calls[0].conversation
+    assert said.metadata == {"team": "blue"}
+    assert said.tools == (ClientTool("f"),)
+    assert dict(said.options) == {
+        name: fields[name] for name in fields if name not in ("tools", "metadata")
+    }
 
 
-async def test_of_a_conversation__the_last_user_message_goes_to_the_agent(start: Start) -> None:
+async def test_a_whole_conversation__reaches_the_agent_odd_old_parts_and_all(
+    start: Start,
+) -> None:
     service = await start()
     messages = [
-        {"role": "system", "content": "Be kind."},
+        {"role": "developer", "content": "Be kind."},
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]},
-        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": 5}]},
+        {"role": "tool", "tool_call_id": "t", "content": "half \ud83d"},
+        {"role": "assistant", "content": "ready"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG}}]},
         {
             "role": "user",
             "content": [{"type": "text", "text": "One"}, {"type": "text", "text": "Two"}],
         },
-        {"role": "assistant", "content": "ready"},
     ]
 
     async with service.client.post("/v1/chat/completions", json=hello(messages=messages)) as reply:
         assert reply.status == 200
 
-    assert service.agent.calls[0].conversation.text == "One\nTwo"
+    [call] = service.agent.calls
+    assert call.conversation.text == "One\nTwo"
+    assert call.conversation.files == (FilePart("image", "image/png", data="iVBORw=="),)
+    assert call.conversation.system == "Be kind."
+    assert [(message.role, message.text) for message in call.history] == [
+        ("user", ""),
+        ("assistant", ""),
+        ("tool", "half \ufffd"),
+        ("assistant", "ready"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({"messages": []}, "messages"),
-        ({"messages": [{"role": "system", "content": "x"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant"}]}, "messages"),
+        ({"messages": [{"role": "tool", "tool_call_id": "t", "content": "x"}]}, "messages"),
+        ({"messages": [{"content": "x"}]}, "messages.0.role"),
+        ({"messages": ["x"]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages.0.content"),
+        (
+            {"messages": [{"role": "user", "content": [IMAGE_AT_HTTP]}]},
+            "messages.0.content.0.image_url",
+        ),
+        ({"tools": [{"type": "function"}]}, "tools.0"),
         ({"messages": [{"role": "user", "content": ""}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": None}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": {"a": 1}}]}, "messages.0.content"),
@@ -289,3 +346,140 @@ def test_the_problem_of_a_stream__is_the_member_error_of_its_document() -> None:
     [*_, error, _] = encoded(records(FAILED))
 
     assert error["error"] == PROBLEM["error"]
+
+
+class Talk:
+    """A client that keeps a conversation and sends all of it each time."""
+
+    def __init__(self, service: Service, **fields: Any) -> None:
+        self.service = service
+        self.fields = fields
+        self.messages: list[dict[str, Any]] = []
+        self.sessions: list[str] = []
+        self.finish = ""
+
+    async def say(self, *messages: str | dict[str, Any], stream: bool = False) -> str:
+        self.messages += [
+            {"role": "user", "content": said} if isinstance(said, str) else said
+            for said in messages
+        ]
+        body = {"model": "agent", "messages": self.messages, "stream": stream, **self.fields}
+        async with self.service.client.post("/v1/chat/completions", json=body) as reply:
+            assert reply.status == 200, await reply.text()
+            self.sessions.append(reply.headers["X-Session-Id"])
+            if stream:
+                message = {"role": "assistant", "content": text(frames(await reply.text()))}
+            else:
+                [choice] = (await reply.json())["choices"]
+                message, self.finish = choice["message"], choice["finish_reason"]
+        self.messages.append(message)
+        return str(message["content"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_conversation__is_one_session_with_its_memory(start: Start, stream: bool) -> None:
+    talk = Talk(await start(EmbeddedAgent()))
+    for message in ("I am Jo", "What is 15 * 23?"):
+        await talk.say(message, stream=stream)
+
+    assert await talk.say("/turns", stream=stream) == ("I have seen 3 turns of this conversation.")
+    assert len(set(talk.sessions)) == 1
+
+
+async def test_a_regenerated_answer__is_a_branch_that_knows_what_went_before(start: Start) -> None:
+    service = await start(EmbeddedAgent())
+    talk = Talk(service)
+    await talk.say("I am Jo")
+    await talk.say("Hello")
+    talk.messages = talk.messages[:2]
+
+    assert await talk.say("/turns") == "I have seen 2 turns of this conversation."
+    assert talk.sessions[2] not in talk.sessions[:2]
+    shown = await (await service.client.get(f"/v1/sessions/{talk.sessions[2]}")).json()
+    assert shown["forked_from"]["session_id"] == talk.sessions[0]
+    assert [message["content"] for message in shown["messages"]][:3] == [
+        "I am Jo",
+        "You said: I am Jo",
+        "/turns",
+    ]
+
+
+async def test_a_title_makers_call__is_answered_and_leaves_no_trace(start: Start) -> None:
+    service = await start(EmbeddedAgent())
+    talk = Talk(service)
+    await talk.say("I am Jo")
+    for messages in (
+        [{"role": "system", "content": "Give a title"}],
+        [*talk.messages, {"role": "user", "content": "### Task:\nGive a title"}],
+    ):
+        async with service.client.post(
+            "/v1/chat/completions", json=hello(messages=messages)
+        ) as reply:
+            assert reply.status == 200
+            assert (await reply.json())["choices"][0]["message"]["content"]
+    listed = await (await service.client.get("/v1/sessions")).json()
+
+    assert [session["session_id"] for session in listed["sessions"]] == talk.sessions
+    assert await talk.say("/turns") == "I have seen 2 turns of this conversation."
+
+
+async def test_a_clients_tool__is_called_and_its_result_goes_on(start: Start) -> None:
+    service = await start(EmbeddedAgent())
+    tools = [{"type": "function", "function": {"name": "locate", "parameters": {}}}]
+    talk = Talk(service, tools=tools)
+    await talk.say('/tool locate {"exact": true}')
+    [call] = talk.messages[-1]["tool_calls"]
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "Rome"}
+
+    assert (talk.finish, call["function"]["name"]) == ("tool_calls", "locate")
+    assert call["function"]["arguments"] == '{"exact":true}'
+    assert await talk.say(result) == "You answered: Rome"
+    assert await talk.say("/turns") == "I have seen 2 turns of this conversation."
+    assert len(set(talk.sessions)) == 1
+
+
+async def test_a_result_that_nobody_waits_for__is_refused(start: Start) -> None:
+    service = await start()
+    call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "pay 10"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "t", "content": "paid"},
+    ]
+    async with service.client.post("/v1/chat/completions", json=hello(messages=messages)) as reply:
+        body = await reply.json()
+
+    assert (reply.status, body["error"]["param"]) == (422, "messages")
+    assert "must be the user's, or answer" in body["errors"][0]["message"]
+    assert service.agent.calls == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_question__is_said_in_words_and_the_next_message_answers(
+    start: Start, stream: bool
+) -> None:
+    talk = Talk(await start(EmbeddedAgent()))
+    asked = await talk.say("/approve 7", stream=stream)
+
+    assert asked == 'I would like to pay.\n\nMay I pay?\npay({"amount":7,"to":"Jo"})'
+    assert await talk.say("yes", stream=stream) == "Paid 7 to Jo."
+    assert await talk.say("/turns", stream=stream) == "I have seen 2 turns of this conversation."
+    assert len(set(talk.sessions)) == 1
+
+
+async def test_the_model__names_the_agent_where_there_are_several(start: Start) -> None:
+    agents = {"a": {"url": "embedded:"}, "b": {"url": "embedded:", "description": "the other"}}
+    service = await start(AGENTS=json.dumps(agents))
+    listed = await (await service.client.get("/v1/models")).json()
+    shown = await (await service.client.get("/v1/models/b")).json()
+    missing = await service.client.get("/v1/models/c")
+    async with service.client.post("/v1/chat/completions", json=hello(model="b")) as reply:
+        assert reply.status == 200
+    async with service.client.post("/v1/chat/completions", json=hello(model="c")) as reply:
+        assert reply.status == 404
+        problem = await reply.json()
+
+    assert [model["id"] for model in listed["data"]] == ["a", "b"]
+    assert (shown["id"], shown["description"], missing.status) == ("b", "the other", 404)
+    assert (problem["error"]["param"], problem["code"]) == ("model", "not_found")
+    assert [call.agent for call in service.agent.calls] == ["b"]

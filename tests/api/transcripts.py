@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bff.api.agui import AgUiEncoder
 from bff.api.ai_sdk import UIEncoder
-from bff.api.openai.chat_completions import OpenAIEncoder
+from bff.api.openai.chunks import ChunkEncoder
 from bff.api.streaming import Encoder, NativeEncoder
 from bff.events import Event, Message, Record
 from tests.api.example_run import BODY, CANCELLED, COMPLETE, FAILED, RUN, records
@@ -21,7 +21,7 @@ BEGIN, END = "<!-- transcripts: begin -->\n", "<!-- transcripts: end -->\n"
 
 FORMATS: Mapping[str, Callable[[], Encoder]] = {
     "Native": NativeEncoder,
-    "OpenAI": lambda: OpenAIEncoder(RUN, model="agent", include_usage=True, headers={}),
+    "OpenAI": lambda: ChunkEncoder(RUN, model="agent", include_usage=True, headers={}),
     "AI SDK": lambda: UIEncoder(RUN),
     "AG-UI": lambda: AgUiEncoder(RUN, thread_id="demo", run_id="run-1"),
 }

@@ -1,31 +1,34 @@
 """`POST /v1/chat/completions`: the wire format of OpenAI's clients.
 
-https://platform.openai.com/docs/api-reference/chat. The agent keeps the conversation and has run
-its tools already: only the last user message is read, and no `tool_calls` are sent, since a client
-would run them again. Those clients take a stream that just ends for a good answer, so a run that
-does not complete always ends in an error frame. docs/protocols.md has a transcript.
+https://platform.openai.com/docs/api-reference/chat. These clients keep no session and send
+everything each time: `bff/conversations/` finds the session by what was said. Tools the agent ran
+are not shown, since a client would run them again; a call of the client's own is a `tool_calls`.
+Those clients take a stream that just ends for a good answer, so a run that does not complete always
+ends in an error frame. docs/protocols.md has a transcript.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
 from pydantic import Field
 
 from bff.api import ALLOWANCE
-from bff.api.body import read_model
-from bff.api.foreign_messages import ConversationMessage, FirstError, Tolerant, last_user_message
-from bff.api.openai.models import MODEL
-from bff.api.start_run import Asked, raise_failure, start_run
+from bff.api.body import read_conversation
+from bff.api.foreign_messages import FirstError, Messages, Tolerant
+from bff.api.openai.chunks import ChunkEncoder, completion_id, message_of, tokens
+from bff.api.openai.messages import client_tools, conversation_of, hosted_tools
+from bff.api.openai.models import MODEL, agent_of
+from bff.api.start_run import Asked, named_by_header, raise_failure, start_run
 from bff.api.streaming import run_headers, stream_run
-from bff.errors import RunCancelled
-from bff.events import Done, Failed, Gap, Record, dumps
+from bff.errors import Invalid
+from bff.events import JSON, dumps
 from bff.identity.principals import foreign_id
 from bff.limits import Allowance
-from bff.messages import Conversation, user_message
-from bff.runs.log import Run
+
+FIRST_COMMENT_SECONDS = 5.0
+"""Of silence: some of these clients read a stream by lines and know no comments."""
 
 
 class StreamOptions(Tolerant):
@@ -33,29 +36,39 @@ class StreamOptions(Tolerant):
 
 
 class ChatCompletionRequest(Tolerant):
-    """What OpenAI's clients send. Parameters that are not named here are taken and ignored."""
+    """What OpenAI's clients send. Parameters that are not named here are options for the agent."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)] = MODEL
-    messages: Annotated[list[ConversationMessage], Field(min_length=1), FirstError()]
+    messages: Messages
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Literal[1] | None = None
     user: str | None = None
-    metadata: dict[str, str] | None = None
+    safety_identifier: str | None = None
+    metadata: dict[str, Any] | None = None
+    tools: Annotated[list[dict[str, Any]], FirstError()] | None = None
+
+    @property
+    def options(self) -> dict[str, JSON]:
+        """What the client wishes of the model."""
+        return self.model_extra or {}
 
 
 async def create_completion(request: web.Request) -> web.StreamResponse:
     """One answer, whole or as it comes; a client that closes the connection cancels the run."""
-    asked = await read_model(request, ChatCompletionRequest)
-    follower = await start_run(request, _asked(asked))
+    asked = await read_conversation(request, ChatCompletionRequest)
+    follower = await start_run(request, _asked(request, asked))
     run, headers = follower.run, rate_headers(request[ALLOWANCE])
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage is True
-        encoder = OpenAIEncoder(run, model=asked.model, include_usage=usage, headers=headers)
-        return await stream_run(request, follower, encoder)
+        encoder = ChunkEncoder(run, model=asked.model, include_usage=usage, headers=headers)
+        return await stream_run(
+            request, follower, encoder, first_comment_seconds=FIRST_COMMENT_SECONDS
+        )
     async with follower:
         transcript = await follower.fold()
     raise_failure(run, transcript)
+    message, finish_reason = message_of(transcript)
     return web.json_response(
         {
             "id": completion_id(run),
@@ -65,9 +78,9 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": transcript.text, "refusal": None},
+                    "message": message,
                     "logprobs": None,
-                    "finish_reason": "stop",
+                    "finish_reason": finish_reason,
                 }
             ],
             "usage": tokens(transcript.usage),
@@ -77,20 +90,33 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
     )
 
 
-def _asked(asked: ChatCompletionRequest) -> Asked:
-    metadata = dict(asked.metadata or {})
-    session = metadata.pop("session_id", "") or asked.user
-    message = user_message(last_user_message(asked.messages))
+def _asked(request: web.Request, asked: ChatCompletionRequest) -> Asked:
+    metadata: dict[str, JSON] = dict(asked.metadata or {})
+    session = metadata.pop("session_id", None)
+    if not isinstance(session, str | None):
+        raise Invalid.of("metadata.session_id", "must be text")
+    name = named_by_header(request) or session
+    for field in ("user", "safety_identifier"):
+        if person := getattr(asked, field):
+            metadata[field] = person
+    conversation = conversation_of(
+        asked.messages,
+        tools=client_tools(asked.tools),
+        options={
+            key: value for key, value in (asked.model_extra or {}).items() if value is not None
+        },
+        metadata=metadata,
+        person=asked.safety_identifier or asked.user,
+    )
     return Asked(
-        conversation=Conversation(new=(message,), metadata=metadata),
-        name=foreign_id(session) if session else None,
+        conversation=conversation,
+        name=foreign_id(name) if name else None,
+        agent=agent_of(request, asked.model),
+        answered_in="messages",
         on_disconnect="cancel",
         streaming=bool(asked.stream),
+        ignored=hosted_tools(asked.tools),
     )
-
-
-def completion_id(run: Run) -> str:
-    return f"chatcmpl-{run.run_id.removeprefix('run_')}"
 
 
 def rate_headers(allowance: Allowance) -> dict[str, str]:
@@ -100,79 +126,3 @@ def rate_headers(allowance: Allowance) -> dict[str, str]:
         "x-ratelimit-remaining-requests": str(allowance.remaining),
         "x-ratelimit-reset-requests": f"{allowance.reset_seconds:.0f}s",
     }
-
-
-def tokens(usage: Mapping[str, int] | None) -> dict[str, int]:
-    """Usage as OpenAI counts it; zeros where the agent did not say."""
-    usage = usage or {}
-    asked, answered = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
-    return {
-        "prompt_tokens": asked,
-        "completion_tokens": answered,
-        "total_tokens": usage.get("total_tokens", asked + answered),
-    }
-
-
-class OpenAIEncoder:
-    """A run as `chat.completion.chunk`s; reasoning is the delta `reasoning_content`."""
-
-    reconnects = False
-
-    def __init__(
-        self, run: Run, *, model: str, include_usage: bool, headers: Mapping[str, str]
-    ) -> None:
-        self.headers: Mapping[str, str] = {"X-Accel-Buffering": "no", **headers}
-        self._include_usage = include_usage
-        self._ended = False
-        head = {
-            "id": completion_id(run),
-            "object": "chat.completion.chunk",
-            "created": int(run.created_at),
-            "model": model,
-        }
-        self._head = f"data: {dumps(head)[:-1]},"
-        self._usage = ',"usage":null' if include_usage else ""
-
-    def __call__(self, records: Sequence[Record]) -> bytes:
-        return "".join([self._frames(record) for record in records if not self._ended]).encode()
-
-    def _frames(self, record: Record) -> str:
-        match record.name:
-            case "start":
-                return self._chunk('{"role":"assistant","content":""}')
-            case "message":
-                return self._chunk('{"content":' + record.content + "}")
-            case "thinking":
-                return self._chunk('{"reasoning_content":' + record.content + "}")
-            case "done" | "error" | "gap":
-                self._ended = True
-                return self._end(record) + "data: [DONE]\n\n"
-            case _:  # tools have been run, and this format has no place for what is custom
-                return ""
-
-    def _chunk(self, delta: str, finish: str = "null") -> str:
-        choice = f'"choices":[{{"index":0,"delta":{delta},"finish_reason":{finish}}}]'
-        return f"{self._head}{choice}{self._usage}}}\n\n"
-
-    def _end(self, record: Record) -> str:
-        match record.event:
-            case Done("complete" | "input_required", usage):
-                end = self._chunk("{}", '"stop"')
-                if self._include_usage:
-                    end += f'{self._head}"choices":[],"usage":{dumps(tokens(usage))}}}\n\n'
-                return end
-            case Done():
-                return _error(RunCancelled().document(request_id="", instance="")["error"])
-            case Failed(problem):
-                return _error(problem["error"])
-            case Gap(first, last):
-                message = f"Events {first} to {last} of this run are no longer kept."
-                return _error(
-                    {"message": message, "type": "server_error", "code": "gap", "param": None}
-                )
-            case _:
-                raise AssertionError(record)
-
-
-def _error(error: Mapping[str, Any]) -> str:
-    return f"data: {dumps({'error': error})}\n\n"

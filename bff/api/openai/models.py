@@ -1,17 +1,54 @@
-"""`GET /v1/models`: the agents, as OpenAI's clients list models."""
+"""`GET /v1/models` and `/v1/models/{id}`: the agents, as OpenAI's clients list models."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from bff.api import SETTINGS
+from bff.errors import NotFound
+from bff.events import JSON, dumps
+from bff.settings import DEFAULT_AGENT, AgentSetting
 
-MODEL = "agent"
-"""What `GET /v1/models` lists; any other name is taken and echoed, since there is one agent."""
+MODEL = DEFAULT_AGENT
+"""The model where there is one agent; any other name is taken for it and echoed."""
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
-    """The one model there is: the agent."""
-    owner = request.app[SETTINGS].service_name
-    model = {"id": MODEL, "object": "model", "created": 0, "owned_by": owner}
-    return web.json_response({"object": "list", "data": [model]})
+    """All agents, the default first."""
+    data = [_model(request, agent) for agent in request.app[SETTINGS].agents]
+    return web.json_response({"object": "list", "data": data}, dumps=dumps)
+
+
+async def show_model(request: web.Request) -> web.StreamResponse:
+    """One agent."""
+    name = request.match_info["id"]
+    for agent in request.app[SETTINGS].agents:
+        if agent.name == name:
+            return web.json_response(_model(request, agent), dumps=dumps)
+    raise NotFound
+
+
+def agent_of(request: web.Request, model: str) -> str | None:
+    """The agent that a model's name means; None for the default.
+
+    With one agent any name will do, since clients come with a name of their own. With several,
+    raises `NotFound` for one that is none of them.
+    """
+    agents = request.app[SETTINGS].agents
+    if len(agents) == 1:
+        return None
+    names = [agent.name for agent in agents]
+    if model not in names:
+        message = f"must be one of {', '.join(names)}"
+        raise NotFound(errors=[{"field": "model", "message": message}])
+    return model
+
+
+def _model(request: web.Request, agent: AgentSetting) -> dict[str, JSON]:
+    model: dict[str, JSON] = {
+        "id": agent.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": request.app[SETTINGS].service_name,
+    }
+    return model if agent.description is None else {**model, "description": agent.description}

@@ -222,7 +222,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         problems=(*STARTS_RUN, *ENDS_RUN),
     ),
     ("GET", "/v1/models"): Operation(
-        tag="OpenAI", replies={200: Reply(description="The one there is.", json=replies.ModelList)}
+        tag="OpenAI",
+        replies={200: Reply(description="The agents, the default first.", json=replies.ModelList)},
+    ),
+    ("GET", "/v1/models/{id}"): Operation(
+        tag="OpenAI",
+        parameters=("ModelId",),
+        replies={200: Reply(description="The agent.", json=replies.Model)},
+        problems=(errors.NotFound,),
     ),
     ("POST", "/v1/ui/chat"): Operation(
         tag="AI SDK",

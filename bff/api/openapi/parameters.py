@@ -68,6 +68,13 @@ PARAMETERS: Mapping[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "minLength": 1},
     },
+    "ModelId": {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": "An agent's name.",
+        "schema": {"type": "string", "minLength": 1},
+    },
     "ChatId": {
         "name": "id",
         "in": "path",

@@ -188,10 +188,13 @@ class Readiness(Shape):
 
 
 class Model(Shape):
+    """An agent, as OpenAI's clients see it."""
+
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
+    description: str = ""
 
 
 class ModelList(Shape):
@@ -199,17 +202,30 @@ class ModelList(Shape):
     data: list[Model]
 
 
+class CompletionCall(BaseModel):
+    """A call of the client's own tool."""
+
+    id: str
+    type: Literal["function"]
+    function: dict[str, str]
+
+
 class CompletionMessage(Shape):
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None
+    reasoning_content: str = ""
+    reasoning: str = ""
+    tool_calls: list[CompletionCall] = []
+    annotations: Annotated[list[dict[str, Any]], Field(description="What it cites.")] = []
+    images: Annotated[list[dict[str, Any]], Field(description="What the agent made.")] = []
 
 
 class CompletionChoice(Shape):
     index: Literal[0]
     message: CompletionMessage
     logprobs: None
-    finish_reason: Literal["stop"]
+    finish_reason: Literal["stop", "tool_calls"]
 
 
 class CompletionUsage(Shape):
@@ -235,12 +251,16 @@ class CompletionDelta(Shape):
     role: Literal["assistant"] = "assistant"
     content: str = ""
     reasoning_content: str = ""
+    reasoning: str = ""
+    tool_calls: list[CompletionCall] = []
+    annotations: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
 
 
 class ChunkChoice(Shape):
     index: Literal[0]
     delta: CompletionDelta
-    finish_reason: Literal["stop"] | None
+    finish_reason: Literal["stop", "tool_calls"] | None
 
 
 class ChatCompletionChunk(Shape):

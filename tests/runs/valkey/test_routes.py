@@ -161,6 +161,7 @@ ACTS: dict[str, Act] = {
     "POST /v1/sessions/{session_id}/inputs/cancel": decline,
     "POST /v1/chat/completions": request("POST", "/v1/chat/completions", {**CHAT, "stream": True}),
     "GET /v1/models": request("GET", "/v1/models"),
+    "GET /v1/models/{id:.+}": request("GET", "/v1/models/agent"),
     "POST /v1/ui/chat": request(
         "POST",
         "/v1/ui/chat",

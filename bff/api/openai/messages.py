@@ -1,0 +1,202 @@
+"""OpenAI's messages, as chat completions send them, in our own shapes.
+
+https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages. All user messages
+behind the last assistant's are the new message, since some clients send a picture and its text as
+two; results of tools that stand there are answers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bff.api.foreign_messages import (
+    Field,
+    base64_at,
+    checked_message,
+    file_at,
+    kind_of,
+    list_of_messages,
+    string_of,
+    text_at,
+)
+from bff.errors import Invalid
+from bff.events import JSON
+from bff.messages import (
+    Answer,
+    ChatMessage,
+    ClientTool,
+    Conversation,
+    FilePart,
+    Part,
+    TextPart,
+    ToolCall,
+)
+
+_SPOKEN = ("assistant", "tool", "function")
+
+
+def conversation_of(messages: JSON, **fields: Any) -> Conversation:
+    """What a list of messages says, and the conversation's other fields.
+
+    Raises `Invalid` for what is wrong with its new message.
+    """
+    items = list_of_messages(messages)
+    roles = [_role(index, item) for index, item in enumerate(items)]
+    end = max((i for i, role in enumerate(roles) if role in _SPOKEN), default=-1)
+    called = max((i for i, role in enumerate(roles) if role == "assistant"), default=-1)
+    before = [
+        message
+        for index, item in enumerate(items)
+        if (index <= end or roles[index] == "system")
+        and (message := _message(Field(f"messages.{index}", judged=False), roles[index], item))
+    ]
+    new = []
+    for index in range(end + 1, len(items)):
+        if roles[index] == "user":
+            field = Field(f"messages.{index}", judged=True)
+            if message := _message(field, "user", items[index]):
+                new.append(message)
+    answers = tuple(
+        Answer(message.tool_call_id, payload=message.text)
+        for index in range(called + 1, end + 1)
+        if roles[index] == "tool"
+        and (message := _message(Field("", judged=False), "tool", items[index]))
+        and message.tool_call_id is not None
+    )
+    return Conversation(before=tuple(before), new=tuple(new), answers=answers, **fields)
+
+
+def _role(index: int, item: JSON) -> str:
+    """A message's role, `developer` being what `system` was before. Raises `Invalid`."""
+    role = item.get("role") if isinstance(item, dict) else None
+    if not isinstance(role, str):
+        raise Invalid.of(f"messages.{index}.role", "required")
+    return "system" if role == "developer" else role
+
+
+def _message(field: Field, role: str, item: dict[str, Any]) -> ChatMessage | None:
+    """One message; None for one that says nothing here."""
+    content = field.at("content")
+    match role:
+        case "user":
+            parts = tuple(_parts(content, item.get("content")))
+            if field.judged:
+                parts = checked_message(content.name, parts)
+            return ChatMessage(role="user", parts=parts)
+        case "system":
+            return ChatMessage(role="system", parts=tuple(_parts(content, item.get("content"))))
+        case "assistant":
+            return ChatMessage(
+                role="assistant",
+                parts=tuple(_parts(content, item.get("content") or "")),
+                tool_calls=tuple(_tool_calls(item.get("tool_calls"))),
+            )
+        case "tool":
+            return ChatMessage(
+                role="tool",
+                parts=tuple(_parts(content, item.get("content") or "")),
+                tool_call_id=string_of(item, "tool_call_id"),
+            )
+    return None
+
+
+def _parts(field: Field, content: JSON) -> Iterator[Part]:
+    match content:
+        case str():
+            if text := text_at(field, content):
+                yield TextPart(text)
+        case list():
+            for index, part in enumerate(content):
+                found = _part(field.at(index), part)
+                if found is not None:
+                    yield found
+        case _:
+            field.refuse("must be text or a list of parts")
+
+
+def _part(field: Field, part: JSON) -> Part | None:
+    match part:
+        case {"type": "text" | "input_text" | "output_text", "text": text}:
+            return TextPart(text_at(field.at("text"), text))
+        case {"type": "refusal", "refusal": str(text)}:
+            return TextPart(text)
+        case {"type": "image_url", "image_url": {"url": url} | str(url)}:
+            return file_at(field.at("image_url"), url, kind="image")
+        case {"type": "input_audio", "input_audio": {"data": data, "format": str(format)}}:
+            found = base64_at(field.at("input_audio.data"), data)
+            mime_type = "audio/mpeg" if format == "mp3" else f"audio/{format}"
+            return found and FilePart("audio", mime_type, data=found)  # type: ignore[return-value]
+        case {"type": "file", "file": dict(file)}:
+            return _file(field.at("file"), file)
+        case str() if not field.judged:
+            return TextPart(part)
+    field.refuse("must be a part of type text, image_url, input_audio or file")
+    return None
+
+
+def _file(field: Field, file: dict[str, Any]) -> FilePart | None:
+    filename = string_of(file, "filename")
+    if file_id := string_of(file, "file_id"):
+        return FilePart("document", file_id=file_id, filename=filename)
+    data = file.get("file_data") or file.get("file_url")
+    if isinstance(data, str) and not data.startswith(("data:", "https://")):
+        found = base64_at(field.at("file_data"), data)
+        mime_type = "application/octet-stream"
+        return found and FilePart(kind_of(None), mime_type, data=found, filename=filename)  # type: ignore[return-value]
+    return file_at(field.at("file_data"), data, filename=filename)
+
+
+def _tool_calls(calls: JSON) -> Iterator[ToolCall]:
+    """The calls of an assistant's message, as far as they can be read."""
+    for call in calls if isinstance(calls, list) else ():
+        match call:
+            case {"id": str(id), "function": {"name": str(name), **function}}:
+                yield ToolCall(id, name, arguments_of(function.get("arguments")))
+
+
+def arguments_of(text: JSON) -> JSON:
+    """A call's arguments as JSON; the text itself where it is none."""
+    if not isinstance(text, str):
+        return {} if text is None else text
+    try:
+        return json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError):
+        return text
+
+
+def client_tools(tools: JSON) -> tuple[ClientTool, ...]:
+    """The client's functions, of chat completions or Responses. Raises `Invalid`."""
+    if tools is None:
+        return ()
+    if not isinstance(tools, list):
+        raise Invalid.of("tools", "must be a list")
+    return tuple(
+        found for index, tool in enumerate(tools) if (found := _client_tool(f"tools.{index}", tool))
+    )
+
+
+def _client_tool(field: str, tool: JSON) -> ClientTool | None:
+    match tool:
+        case {"type": "function", "function": {"name": str(name), **rest}}:
+            pass
+        case {"type": "function", "name": str(name), **rest}:
+            pass
+        case {"type": str(type)} if type != "function":
+            return None  # OpenAI's own tools: nobody here can run them
+        case _:
+            raise Invalid.of(field, "must be a function with a name")
+    description = rest.get("description")
+    return ClientTool(
+        name,
+        description if isinstance(description, str) else None,
+        rest.get("parameters"),
+    )
+
+
+def hosted_tools(tools: JSON) -> Sequence[str]:
+    """The types of tools that only OpenAI could run."""
+    items = tools if isinstance(tools, list) else []
+    types = [tool.get("type") for tool in items if isinstance(tool, dict)]
+    return [f"tools.{type}" for type in dict.fromkeys(types) if type not in ("function", None)]
