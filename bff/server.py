@@ -11,12 +11,14 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 from aiohttp import http_parser, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from bff.api import RUNS
@@ -35,6 +37,8 @@ from bff.telemetry.logs import open_logs
 
 logger = logging.getLogger(__name__)
 
+LAST_SECONDS = 0.5
+"""Between the time limit of an orderly stop and that of any."""
 MAX_HEADER_BYTES = 32 * 1024
 """For one header: more than the longest token, so that a longer one is a 401 and not a 400."""
 
@@ -69,6 +73,7 @@ async def _serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, number, stopping, hurry)
     runner = Runner(create_app(settings))
+    over_at: float | None = None
     try:
         await runner.setup()
         try:
@@ -83,12 +88,23 @@ async def _serve(settings: Settings) -> int:
         host, port = runner.addresses[0][:2]
         announce(settings, host, port)
         await stopping.wait()
-        await drain(runner.app, settings, hurry)
+        over_at = await drain(runner.app, settings, hurry)
+        _exit_in(over_at + STOP_GRACE_SECONDS + LAST_SECONDS - loop.time())
     finally:
         with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_GRACE_SECONDS):
+            async with asyncio.timeout_at((over_at or loop.time()) + STOP_GRACE_SECONDS):
                 await runner.cleanup()
     return 0
+
+
+def _exit_in(seconds: float) -> None:
+    """End the process then, though a thread of it is still waiting: for a lock of a file, a name.
+
+    Python itself waits for its threads without any limit.
+    """
+    last = threading.Timer(seconds, os._exit, (0,))
+    last.daemon = True
+    last.start()
 
 
 def _on_signal(number: int, stopping: asyncio.Event, hurry: asyncio.Event) -> None:
@@ -98,9 +114,13 @@ def _on_signal(number: int, stopping: asyncio.Event, hurry: asyncio.Event) -> No
     stopping.set()
 
 
-async def drain(app: web.Application, settings: Settings, hurry: asyncio.Event) -> None:
-    """Let open runs end and their clients read the end; new ones are refused meanwhile."""
-    runs = app[RUNS]
+async def drain(app: web.Application, settings: Settings, hurry: asyncio.Event) -> float:
+    """Let open runs end and their clients read the end; new ones are refused meanwhile.
+
+    Returns when the time for that was over, by the event loop's clock.
+    """
+    runs, now = app[RUNS], asyncio.get_running_loop().time
+    began = now()
     runs.drain_begun.set()
     logger.info(
         "draining: %d open runs, %g s at most", runs.open_count, settings.drain_timeout_seconds
@@ -108,11 +128,13 @@ async def drain(app: web.Application, settings: Settings, hurry: asyncio.Event) 
     draining = asyncio.create_task(runs.drain(settings.drain_timeout_seconds))
     hurrying = asyncio.create_task(hurry.wait())
     await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    over_at = min(now(), began + settings.drain_timeout_seconds)
     if not draining.done():
         draining.cancel()
         await runs.drain(0)
     hurrying.cancel()
     logger.info("drained")
+    return over_at
 
 
 def announce(settings: Settings, host: str, port: int) -> None:
@@ -139,7 +161,7 @@ class Connection(RequestHandler):
     """aiohttp's connection, but for three things: a head that does not arrive is answered with
     408, what cannot be parsed with a problem document, and a reply that is not read is cut."""
 
-    __slots__ = ("_head_seconds", "_head_timer", "_reply_timer", "_write_seconds")
+    __slots__ = ("_head_seconds", "_head_timer", "_reply_timer", "_trailing", "_write_seconds")
 
     def __init__(
         self, *args: Any, head_seconds: float, write_seconds: float, **options: Any
@@ -149,6 +171,8 @@ class Connection(RequestHandler):
         self._write_seconds = write_seconds
         self._head_timer: asyncio.TimerHandle | None = None
         self._reply_timer: asyncio.TimerHandle | None = None
+        self._trailing = False
+        """What came last may have ended in the middle of a head."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -156,6 +180,8 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if data:
+            self._trailing = not data.endswith(b"\r\n\r\n")
         if self._messages or self._current_request is not None or self._upgraded:
             self._forget_timer()
         elif self._head_timer is None:
@@ -175,13 +201,30 @@ class Connection(RequestHandler):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self.transport is not None and self._current_request is None:
+        idle = not self._messages and not self._request_in_progress
+        if self.transport is not None and idle and not self._is_between_requests():
             headers, body = _to_nobody(RequestTimeout())
             lines = [f"{name}: {value}" for name, value in headers.items()]
             lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
             head = "\r\n".join(["HTTP/1.1 408 Request Timeout", *lines])
             self.transport.write(head.encode() + body)
             self.force_close()
+
+    def _is_between_requests(self) -> bool:
+        """Whether the client has begun no further request, which only the parser knows.
+
+        It is given a request of ours to read: behind half a head it could not make this one of it.
+        """
+        if self._request_count == 0:
+            return False
+        assert self._parser is not None
+        try:
+            messages, _, _ = self._parser.feed_data(_PROBE)
+        except HttpProcessingError:
+            return False
+        for _ in messages:
+            self._parser.message_consumed()
+        return [message.path for message, _ in messages] == [_PROBE_PATH]
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -192,6 +235,8 @@ class Connection(RequestHandler):
         finally:
             if self._reply_timer is not None:
                 self._reply_timer.cancel()
+            if self._trailing and self.transport and not self._messages and not self._head_timer:
+                self._await_head()  # of a head that came behind this request, if one has begun
 
     def _watch_reply(self, left_before: int | None) -> None:
         """Cut the connection if none of what is left of a reply was taken since the last look."""
@@ -214,6 +259,10 @@ class Connection(RequestHandler):
         response = web.Response(status=400, body=body, headers=headers)
         response.force_close()
         return response
+
+
+_PROBE_PATH = f"/{uuid4().hex}"
+_PROBE = f"GET {_PROBE_PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
 
 def _to_nobody(problem: Problem) -> tuple[dict[str, str], bytes]:

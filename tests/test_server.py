@@ -6,9 +6,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from aiohttp import web
 from bff.api import RUNS
 from bff.app import create_app
 from bff.events import Done, Message
-from bff.server import Runner, loop_factory
+from bff.server import Connection, Runner, loop_factory
 from bff.settings import Settings
 from tests.fakes.scripted import ScriptedAgent
 
@@ -86,7 +88,8 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
                 assert line, "the service did not start"
                 said.append(json.loads(line)["message"])
                 found = re.search(r"listening on (http://[0-9.:]+)", said[-1])
-        client = aiohttp.ClientSession(found[1], headers={"X-API-Key": KEY})
+        connector = aiohttp.TCPConnector(limit=0)
+        client = aiohttp.ClientSession(found[1], headers={"X-API-Key": KEY}, connector=connector)
         started.append(Served(process, client, said))
         return started[-1]
 
@@ -164,6 +167,86 @@ async def test_what_is_still_open_at_the_end__is_ended_in_words(
 
     assert json.loads(last)["code"] == "draining"
     assert await served.exit_code() == 0
+
+
+@dataclass
+class Left:
+    """What a client was told at the end: of its runs, and of its socket."""
+
+    terminals: list[tuple[str, str | None]]
+    close_code: int | None = None
+
+
+async def read_stream(served: Served, begun: asyncio.Barrier) -> Left:
+    told = Left([])
+    body = {"message": "/slow 1000"}
+    async with served.client.post("/v1/chat/stream", json=body) as reply:
+        name = ""
+        async for line in reply.content:
+            field, _, value = line.decode().rstrip("\n").partition(": ")
+            if field == "event":
+                name = value
+                if name == "start":
+                    await begun.wait()
+            elif field == "data" and name in ("done", "error"):
+                told.terminals.append((name, json.loads(value).get("code")))
+    return told
+
+
+async def read_socket(served: Served, begun: asyncio.Barrier, *, runs: int) -> Left:
+    told, started = Left([]), 0
+    async with served.client.ws_connect("/v1/ws/chat") as socket:
+        for number in range(runs):
+            await socket.send_json({"message": "/slow 1000", "session_id": f"{id(told)}-{number}"})
+        if not runs:
+            await begun.wait()
+        async for message in socket:
+            frame = json.loads(message.data)
+            if frame["event"] == "start":
+                started += 1
+                if started == runs:
+                    await begun.wait()
+            elif frame["event"] in ("done", "error"):
+                told.terminals.append((frame["event"], frame["data"].get("code")))
+        told.close_code = socket.close_code
+    return told
+
+
+async def test_the_end_of_a_drain__tells_everybody_and_is_over_within_five_seconds(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """200 streams and 20 sockets, and a history that takes no turn any more."""
+    drain_seconds, streams, sockets = 1.5, 200, 20
+    served = await serve(
+        DRAIN_TIMEOUT=str(drain_seconds),
+        RATE_LIMIT_REQUESTS="10000",
+        MAX_STREAMS_PER_USER="10000",
+    )
+    begun = asyncio.Barrier(streams + 2 * sockets + 1)
+    reading = [asyncio.create_task(read_stream(served, begun)) for _ in range(streams)]
+    talking = [
+        asyncio.create_task(read_socket(served, begun, runs=1 + number % 3))
+        for number in range(sockets)
+    ]
+    idle = [asyncio.create_task(read_socket(served, begun, runs=0)) for _ in range(sockets)]
+    async with asyncio.timeout(60):
+        await begun.wait()
+
+    with closing(sqlite3.connect(tmp_path / "data" / "bff.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # nobody else writes until this is over
+        served.process.send_signal(signal.SIGTERM)
+        idle_ends = await asyncio.gather(*idle)
+        still_open = [task for task in (*reading, *talking) if not task.done()]
+        async with asyncio.timeout(drain_seconds + 5):
+            assert await served.process.wait() == 0
+
+    assert len(still_open) == streams + sockets
+    assert {left.close_code for left in idle_ends} == {1001}
+    for task in reading:
+        assert (await task).terminals == [("error", "draining")]
+    for number, task in enumerate(talking):
+        assert (await task).terminals == [("error", "draining")] * (1 + number % 3)
+        assert (await task).close_code == 1001
 
 
 async def test_a_wrong_setting__ends_with_2_and_one_line(tmp_path: Path) -> None:
@@ -284,6 +367,87 @@ async def test_a_slow_second_head__is_answered_with_408_as_well(tmp_path: Path) 
         writer.write(b"GET /health HTTP/1.1\r\nHost")
         async with asyncio.timeout(5):
             assert (await reader.read()).startswith(b"HTTP/1.1 408")
+        writer.close()
+    finally:
+        await runner.cleanup()
+
+
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = (
+    b"POST /v1/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 16\r\n\r\n{"message":"hi"}'
+)
+CHUNKED = POST.replace(b"Content-Length: 16", b"Transfer-Encoding: chunked").replace(
+    b'{"message":"hi"}', b'10\r\n{"message":"hi"}\r\n0\r\n\r\n'
+)
+HALVES = [
+    b"G",
+    b"GET /hea",
+    b"GET /health HTTP/1.1\r\n",
+    GET[:-2],
+    GET[:-1],
+    POST[:-20],
+    CHUNKED[:60],
+]
+
+
+async def test_half_a_head_behind_a_whole_request__is_answered_with_408(tmp_path: Path) -> None:
+    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db"})
+    runner = Runner(create_app(settings, agent=ScriptedAgent()), head_seconds=0.05)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+
+    async def statuses(sent: bytes) -> list[bytes]:
+        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        writer.write(sent)
+        async with asyncio.timeout(20):
+            reply = await reader.read()
+        writer.close()
+        return re.findall(rb"HTTP/1.1 ([0-9]{3})", reply)
+
+    try:
+        for whole in (GET, POST, CHUNKED, GET + POST, POST + GET * 3):
+            found = await asyncio.gather(*[statuses(whole + half) for half in HALVES])
+            assert [codes[-1] for codes in found] == [b"408"] * len(HALVES), whole
+            assert {len(codes) for codes in found} == {whole.count(b"HTTP/1.1") + 1}
+    finally:
+        await runner.cleanup()
+
+
+async def read_reply(reader: asyncio.StreamReader) -> int:
+    """The status of the next reply, which is read to its end and no further."""
+    async with asyncio.timeout(5):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = re.search(r"Content-Length: ([0-9]+)", head)
+        assert length
+        await reader.readexactly(int(length[1]))
+    return int(head.split()[1])
+
+
+@pytest.mark.parametrize("more", [b"", b"\r\n", b"\n\r\n"], ids=repr)
+@pytest.mark.parametrize(
+    "whole", [GET, POST, CHUNKED, GET + POST], ids=["get", "post", "chunked", "two"]
+)
+async def test_a_connection_without_half_a_head__is_kept_for_the_next_request(
+    tmp_path: Path, whole: bytes, more: bytes
+) -> None:
+    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db"})
+    runner = Runner(create_app(settings, agent=ScriptedAgent()), head_seconds=0.05)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        writer.write(whole + more)
+        for _ in range(whole.count(b"HTTP/1.1")):
+            await read_reply(reader)
+        assert runner.server
+        [connection] = runner.server.connections
+        assert isinstance(connection, Connection)
+        async with asyncio.timeout(5):
+            while connection._head_timer is not None:
+                await asyncio.sleep(0.01)
+        writer.write(GET)
+        assert await read_reply(reader) == 200
         writer.close()
     finally:
         await runner.cleanup()

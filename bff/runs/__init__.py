@@ -22,7 +22,6 @@ from bff.errors import Draining, NotFound, NotWaiting, Overloaded, Problem, Sess
 from bff.events import Done, Failed, Record, Start, record
 from bff.history import History
 from bff.runs.execution import (
-    HISTORY_SECONDS,
     RunDependencies,
     RunExecution,
     RunObserver,
@@ -31,7 +30,7 @@ from bff.runs.execution import (
 from bff.runs.log import Run, RunLog
 from bff.runs.request import Idempotency, RunRequest
 from bff.runs.transcript import Transcript
-from bff.settings import HEARTBEAT_SECONDS
+from bff.settings import HEARTBEAT_SECONDS, STOP_GRACE_SECONDS
 
 __all__ = ["Follower", "RunObserver", "RunRequest", "Runs"]
 
@@ -41,6 +40,8 @@ CANCEL_WAIT_SECONDS = 5.0
 """How long a caller of cancel waits for the run's end before being told it is still running."""
 CLAIM_SECONDS = 3.0
 """How long an answer waits for the history to say that nobody else has given one."""
+ENDS_SECONDS = STOP_GRACE_SECONDS / 2
+"""How long the runs that a drain has ended may take for their last events and the history."""
 STOP_SECONDS = 10.0
 """How long the agent's side of a session may take to stop."""
 
@@ -137,7 +138,7 @@ class Runs:
     ) -> None:
         await self.drain(0)
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=HISTORY_SECONDS)
+            await asyncio.wait(self._tasks, timeout=ENDS_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -334,8 +335,9 @@ class Runs:
                 await self._unfollowed.wait()
         for life in self._lives.values():
             life.end(Draining(agent_called=True))
+            life.hurry(ENDS_SECONDS)
         if self._ends:
-            await asyncio.wait(self._ends.values(), timeout=HISTORY_SECONDS)
+            await asyncio.wait(self._ends.values(), timeout=ENDS_SECONDS)
 
     async def _finish(self, life: RunExecution) -> None:
         try:

@@ -18,7 +18,7 @@ from bff.conversations.questions import questions_as_text
 from bff.conversations.transcript import points, points_broken_off
 from bff.errors import AgentFailed, AgentTimeout, Internal, Interrupted, Problem
 from bff.events import Done, Event, Failed, Input, Record, encode, input_fields, record
-from bff.history import History, Turn
+from bff.history import CALL_TIMEOUT_SECONDS, History, Turn
 from bff.runs.client_tools import ClientTools
 from bff.runs.log import Run, RunLog, Status, Superseded
 from bff.runs.request import Call, RunRequest
@@ -26,8 +26,9 @@ from bff.runs.transcript import Transcript
 
 logger = logging.getLogger(__name__)
 
-HISTORY_SECONDS = 3.0
-"""How long the end of a run may wait for the history."""
+HISTORY_SECONDS = CALL_TIMEOUT_SECONDS + 0.5
+"""How long the end of a run may wait for the history: until its call is over, which goes on when we
+have left. A turn that was written after its run had ended could undo a deletion."""
 
 
 class RunObserver(Protocol):
@@ -69,6 +70,8 @@ class RunExecution:
         self._ending: Done | Problem | None = None
         self._finishing = False
         self._abandoned = False
+        self._history_seconds = HISTORY_SECONDS
+        self._writing: asyncio.Timeout | None = None
         self._task = asyncio.create_task(self._call_agent(), name=f"agent {run.run_id}")
         parts.observer.run_started()
 
@@ -83,6 +86,16 @@ class RunExecution:
         self._abandoned = True
         self._task.cancel()
 
+    def hurry(self, seconds: float) -> None:
+        """Have an end within so many seconds: neither the agent nor the history is waited for any
+        longer than that. For runs that were told to end."""
+        loop = asyncio.get_running_loop()
+        self._history_seconds = seconds / 3
+        if self._writing:
+            self._writing.reschedule(loop.time() + self._history_seconds)
+        # an agent that is still closing what it has open is interrupted once more
+        loop.call_later(seconds / 3, self._task.cancel)
+
     async def finish(self) -> Status:
         """Wait for the call's end, write the history, then the terminal event: in this order."""
         await asyncio.wait({self._task})
@@ -95,7 +108,9 @@ class RunExecution:
             status, event = self._outcome()
             code = event.problem["code"] if isinstance(event, Failed) else None
             [last] = self._number([event])
-            await write_turn(parts, run, self._transcript, status)
+            self._writing = asyncio.timeout(self._history_seconds)
+            await write_turn(parts, run, self._transcript, status, limit=self._writing)
+            self._writing = None
             await parts.log.close(run, last, status)
         except Superseded:
             logger.warning("run %s was taken over by another task; aborted here", run.run_id)
@@ -190,7 +205,12 @@ class RunExecution:
 
 
 async def write_turn(
-    parts: RunDependencies, run: Run, transcript: Transcript, status: Status
+    parts: RunDependencies,
+    run: Run,
+    transcript: Transcript,
+    status: Status,
+    *,
+    limit: asyncio.Timeout | None = None,
 ) -> None:
     """Write the turn; a history that cannot be written does not take the answer away."""
     request = run.request
@@ -213,7 +233,7 @@ async def write_turn(
         points=_points(request, transcript, status),
     )
     try:
-        async with asyncio.timeout(HISTORY_SECONDS):
+        async with limit or asyncio.timeout(HISTORY_SECONDS):
             await parts.history.add(run.owner, turn)
     except Exception:
         logger.exception("run %s is missing from the history", run.run_id)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 
@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bff.agents import Prompt
 from bff.errors import AgentThrottled, Draining, Invalid, NotFound, SessionBusy, TooManyStreams
 from bff.events import Custom, Done, Event, Failed, Input, Message, Record, ToolEnd, ToolStart
-from bff.runs import Follower, Runs
+from bff.history import CALL_TIMEOUT_SECONDS, Turn
+from bff.runs import ENDS_SECONDS, Follower, Runs
+from bff.runs.execution import HISTORY_SECONDS
 from bff.runs.log import Run
 from bff.runs.memory import MemoryRunLog
 from bff.runs.request import Idempotency, RunRequest
@@ -437,6 +440,51 @@ async def test_drain__ends_what_is_still_open_in_words() -> None:
     assert isinstance(last, Failed)
     assert last.problem["code"] == "draining"
     assert parts.agent.closed == 1
+
+
+class Hanging(ListHistory):
+    """A history that is asked and never answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def add(self, owner: str, turn: Turn) -> None:
+        self.asked.set()
+        await asyncio.Event().wait()
+
+
+class Clinging(ScriptedAgent):
+    """An agent that will not let go of what it has open."""
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
+        yield [Message("a")]
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.Event().wait()
+
+
+async def test_drain__ends_in_words_what_an_agent_and_a_history_hold_up() -> None:
+    history = Hanging()
+    written = House(ScriptedAgent([[Message("a")], [Done()]]), history)
+    open_ = House(Clinging(), Hanging())
+    async with written.runs() as first, open_.runs() as second:
+        ended, clinging = await first.start(ORDER), await second.start(ORDER)
+        await history.asked.wait()
+        async with asyncio.timeout(ENDS_SECONDS + 1):
+            await asyncio.gather(first.drain(0), second.drain(0))
+        lasts = [(await read(follower))[-1].event for follower in (ended, clinging)]
+
+    assert isinstance(lasts[0], Done)
+    assert isinstance(lasts[1], Failed)
+    assert lasts[1].problem["code"] == "draining"
+    assert (written.notes.history_failures, open_.notes.history_failures) == (1, 1)
+
+
+def test_a_run__is_open_for_as_long_as_its_turn_may_still_be_written() -> None:
+    # a history's call goes on to its own time limit without its caller
+    assert HISTORY_SECONDS > CALL_TIMEOUT_SECONDS
 
 
 async def test_a_follower_who_does_not_read__holds_nobody_up() -> None:
