@@ -57,8 +57,8 @@ class Asked:
     client says nothing of it. `rewrites` says that the message replaces what was said, `continues`
     which message of ours, named after its run, answers go on with. `late` takes answers to
     questions whose time is over. `answered_in` is the field of a protocol whose answers are
-    messages of the conversation: those to what is not open are history there. `ignored` names fields
-    that nobody here has a use for.
+    messages of the conversation: those to what is not open are history there. `ignored` names
+    fields that nobody here has a use for.
     """
 
     conversation: Conversation
