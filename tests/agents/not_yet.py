@@ -59,6 +59,12 @@ NOT_YET: dict[str, str] = {
     "claude/return-result-message": "a result or a list of messages as the body is an empty answer",
     "claude/return-messages": "a result or a list of messages as the body is an empty answer",
     "claude/most-turns": "a result that is an error does not fail the run",
+    "crewai/return-output": "a CrewOutput as the body is an empty answer",
+    "crewai/return-dump": "a CrewOutput as the body is an empty answer",
+    "crewai/two-return-dump": "a CrewOutput as the body is an empty answer",
+    "crewai/two-return-output": "a CrewOutput as the body is an empty answer",
+    "crewai/chunks-raw": "the arguments of a tool are said as text",
+    "crewai/chunks-dump": "the arguments of a tool are said as text",
     "javascript/ui-stream": "reasoning and tool results of the AI SDK are said as text",
     "javascript/ui-stream-no-reasoning": (
         "reasoning and tool results of the AI SDK are said as text"
@@ -141,6 +147,27 @@ NOT_YET: dict[str, str] = {
     "langgraph/agui-approval": "an interrupt of the AG-UI adapter is no question",
     "langgraph/agui-approval-outcome": "an interrupt of the AG-UI adapter is no question",
     "langgraph/agui-frontend-tool": "a tool that the client has to run is no question",
+    "llamaindex/runtime-stream": (
+        "deltas and all so far and the whole are each said; tools and thoughts are lost"
+    ),
+    "llamaindex/events-dump": "deltas and all so far and the whole are each said; tools are lost",
+    "llamaindex/events-raw": "deltas and all so far and the whole are each said; tools are lost",
+    "llamaindex/runtime-two-tools": (
+        "deltas and all so far and the whole are each said; tools and thoughts are lost"
+    ),
+    "llamaindex/two-tools-dump": (
+        "deltas and all so far and the whole are each said; tools are lost"
+    ),
+    "llamaindex/failing-tool-dump": (
+        "deltas and all so far and the whole are each said; tools are lost"
+    ),
+    "llamaindex/runtime-failing-tool": (
+        "deltas and all so far and the whole are each said; tools and thoughts are lost"
+    ),
+    "llamaindex/team-dump": "deltas and all so far and the whole are each said; tools are lost",
+    "llamaindex/return-dump": "an AgentOutput as the body is an empty answer",
+    "llamaindex/return-output": "an AgentOutput as the body is an empty answer",
+    "llamaindex/workflow-asks": "an InputRequiredEvent is no question",
     "openai-agents/responses-plain": (
         "deltas, whole items and arguments are all said as text; reasoning and tools are lost"
     ),
