@@ -8,6 +8,7 @@ from functools import partial
 
 from aiohttp import web
 
+from bff import task_protection
 from bff.agents import Agent, open_agents
 from bff.api import (
     AGENTS,
@@ -115,12 +116,13 @@ def create_app(
             )
             app[AGENTS] = {name: telemetry.traced(found) for name, found in agents.items()}
             log, app[LIMITER] = await _open_log(settings, stack)
+            observer = task_protection.observer_for(settings, telemetry.watch)
             app[RUNS] = await stack.enter_async_context(
                 Runs(
                     agents=app[AGENTS],
                     history=app[HISTORY],
                     log=log,
-                    observer=telemetry.watch,
+                    observer=observer,
                     max_open_per_owner=settings.max_streams_per_user,
                     idle_timeout_seconds=settings.agent_idle_timeout_seconds,
                     stopped_on_cancel={
@@ -130,6 +132,8 @@ def create_app(
                     },
                 )
             )
+            drain_begun = app[RUNS].drain_begun
+            await start(task_protection.protecting(observer, settings, drain_begun))
             app[SOCKETS] = await stack.enter_async_context(open_sockets(app[RUNS]))
             app[READINESS] = open_readiness(app)
             yield

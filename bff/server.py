@@ -72,7 +72,7 @@ async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, number, stopping, hurry)
-    runner = Runner(create_app(settings))
+    runner = Runner(create_app(settings), idle_seconds=settings.idle_connection_seconds)
     over_at: float | None = None
     try:
         await runner.setup()
@@ -291,6 +291,7 @@ class Runner(web.AppRunner):
         *,
         head_seconds: float = HEADERS_TIMEOUT_SECONDS,
         write_seconds: float = WRITE_TIMEOUT_SECONDS,
+        idle_seconds: float = IDLE_CONNECTION_SECONDS,
     ) -> None:
         super().__init__(
             app,
@@ -299,7 +300,7 @@ class Runner(web.AppRunner):
             handler_cancellation=True,  # a handler ends when its client has gone
             auto_decompress=False,  # 1 MB of gzip would stall everyone for two seconds
             access_log=None,
-            keepalive_timeout=IDLE_CONNECTION_SECONDS,
+            keepalive_timeout=idle_seconds,
             shutdown_timeout=STOP_GRACE_SECONDS / 4,  # which aiohttp takes twice
             lingering_time=2,
             max_field_size=MAX_HEADER_BYTES,

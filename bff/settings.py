@@ -126,6 +126,9 @@ class Settings:
     log_level: str = "INFO"
     log_format: Literal["json", "text", "auto"] = "auto"
     otlp_endpoint: str | None = None
+    ecs_agent_uri: str | None = None
+    """Set by ECS in every task of its."""
+    protect_open_runs: bool = True
     made_up_key: str | None = field(default=None, repr=False)
     """The plain key of `local_credentials`; never read from the environment."""
 
@@ -147,6 +150,11 @@ class Settings:
                 files=self.agent_files,
             ),
         )
+
+    @property
+    def idle_connection_seconds(self) -> float:
+        """For a kept connection; longer where blocking answers may take longer than usual."""
+        return max(IDLE_CONNECTION_SECONDS, self.agent_blocking_timeout_seconds + 30)
 
     @property
     def has_credentials(self) -> bool:
@@ -210,6 +218,8 @@ class Settings:
             log_level="DEBUG" if debug else read("LOG_LEVEL", parsers.log_level, "INFO"),
             log_format=read("LOG_FORMAT", parsers.one_of("json", "text"), "auto"),
             otlp_endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", parsers.http_url(), None),
+            ecs_agent_uri=read("ECS_AGENT_URI", parsers.http_url(), None),
+            protect_open_runs=read("PROTECT_OPEN_RUNS", parsers.boolean, True),
         )
         settings._refuse_combinations(environ)
         return settings

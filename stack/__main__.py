@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pulumi
-import pulumi_aws as aws
 
 # Pulumi puts stack/ on the path, not the project; an environment without it installed works too.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -17,12 +16,17 @@ from stack.balancer import Balancer, BalancerArgs
 from stack.config import StackConfig
 from stack.credentials import Credentials, CredentialsArgs
 from stack.dashboard import Dashboard, DashboardArgs
+from stack.domain import DomainArgs
 from stack.environment import environment
+from stack.files import Files, FilesArgs
 from stack.firewall import Firewall, FirewallArgs
 from stack.image import Image, ImageArgs
 from stack.network import Network, NetworkArgs
+from stack.provider import make_provider
+from stack.roles import Grant
+from stack.scaling import Scaling, ScalingArgs
 from stack.service import Service, ServiceArgs
-from stack.storage import Grant, Storage, StorageArgs
+from stack.storage import Storage, StorageArgs
 from stack.task import Task, TaskArgs
 
 NAME = "bff"
@@ -37,18 +41,7 @@ def deploy() -> None:
             "alarmEmail is not set: no alarm reaches a person unless something else "
             "subscribes to the topic of the output alertsTopicArn"
         )
-    provider = aws.Provider(
-        "aws",
-        region=stack.region,
-        profile=config.profile,
-        default_tags={
-            "tags": {
-                "Project": pulumi.get_project(),
-                "Environment": stack.stack,
-                "ManagedBy": "pulumi",
-            }
-        },
-    )
+    provider = make_provider("aws", config.provider, stack.tags)
     options = pulumi.ResourceOptions(providers=[provider])
 
     network = Network(
@@ -58,6 +51,7 @@ def deploy() -> None:
             keys=config.network,
             shared_cache=config.storage.shared_cache,
             https=config.domain.domain_name is not None,
+            outgoing_ports=config.outgoing_ports,
         ),
         options,
     )
@@ -68,33 +62,60 @@ def deploy() -> None:
         StorageArgs(
             stack=stack,
             keys=config.storage,
-            partition=config.agent.agent_runtime_arn.split(":")[1],
+            partition=config.agent.partition,
             cache_subnet_ids=network.cache_subnet_ids,
             cache_group_id=network.groups.cache,
         ),
         options,
     )
+    files = None
+    if config.storage.files:
+        files = Files(
+            NAME,
+            FilesArgs(
+                stack=stack,
+                retention_days=config.storage.files_retention_days,
+                cors_origins=config.callers.cors_origins,
+            ),
+            options,
+        )
     balancer = Balancer(
         NAME,
         BalancerArgs(
             stack=stack,
             keys=config.balancer,
-            domain=config.domain,
+            domain=DomainArgs(
+                stack=stack,
+                keys=config.domain,
+                provider=config.provider,
+                ipv6=config.network.ipv6,
+            ),
+            settings=config.settings,
+            shifts_traffic=config.service.shifts_traffic,
+            internal=config.network.internal,
             vpc_id=network.vpc_id,
-            subnet_ids=network.public_subnet_ids,
+            subnet_ids=network.balancer_subnet_ids,
             group_id=network.groups.balancer,
         ),
         options,
     )
-    if config.balancer.waf:
+    firewall = (
         Firewall(NAME, FirewallArgs(balancer_arn=balancer.arn), options)
+        if config.balancer.waf
+        else None
+    )
     alarms = Alarms(
         NAME,
         AlarmsArgs(
             stack=stack,
             keys=config.alarms,
             balancer_label=balancer.label,
-            target_label=balancer.target_label,
+            target_labels=balancer.target_labels,
+            least_tasks=config.service.min_tasks,
+            most_tasks=config.service.most_tasks,
+            table=storage.table,
+            cache=storage.cache,
+            firewall=firewall.metric_name if firewall else None,
         ),
         options,
     )
@@ -103,6 +124,8 @@ def deploy() -> None:
         TaskArgs(
             stack=stack,
             keys=config.task,
+            settings=config.settings,
+            partition=config.agent.partition,
             image=image,
             architecture=config.image.architecture,
             environment=environment(
@@ -111,9 +134,14 @@ def deploy() -> None:
                 host=balancer.dns_name,
                 history=storage.history,
                 redis_url=storage.redis_url,
+                files=files.url if files else None,
             ),
             secret_arns=credentials.arns,
-            grants=[invoke(config.agent.agent_runtime_arn), storage.grant],
+            grants=[
+                *(invoke(*endpoint, config.settings) for endpoint in config.agent.endpoints),
+                storage.grant,
+                *(files.grants if files else ()),
+            ],
         ),
         options,
     )
@@ -122,34 +150,51 @@ def deploy() -> None:
         ServiceArgs(
             stack=stack,
             keys=config.service,
-            task_definition_arn=task.definition.arn,
+            settings=config.settings,
+            live=config.live,
+            task=task,
             balancer=balancer,
+            deregistration_delay_seconds=config.balancer.deregistration_delay_seconds,
             subnet_ids=network.private_subnet_ids,
             group_id=network.groups.tasks,
+            after=network.endpoints,
             rollback_alarms=alarms.rollback,
         ),
         options,
+    )
+    Scaling(
+        NAME,
+        ScalingArgs(
+            stack=stack,
+            keys=config.service,
+            balancer_label=balancer.label,
+            target_labels=balancer.target_labels,
+        ),
+        service,
     )
     dashboard = Dashboard(
         NAME,
         DashboardArgs(
             stack=stack,
             balancer_label=balancer.label,
-            target_label=balancer.target_label,
+            target_labels=balancer.target_labels,
             log_group=task.log_group.name,
             alarm_arns=alarms.arns,
             streams_per_task=config.service.streams_per_task,
+            table=storage.table,
+            cache=storage.cache,
+            firewall=firewall.metric_name if firewall else None,
         ),
         options,
     )
 
+    name = config.domain.domain_name
+    pulumi.export("dnsTarget", balancer.dns_name)
     pulumi.export("serviceUrl", balancer.url)
-    pulumi.export(
-        "customDomain", config.domain.domain_name and f"https://{config.domain.domain_name}"
-    )
+    pulumi.export("customDomain", name and f"https://{name}")
     pulumi.export("loadBalancerDns", balancer.dns_name)
-    pulumi.export("clusterArn", service.cluster_arn)
-    pulumi.export("serviceArn", service.service_arn)
+    pulumi.export("clusterArn", service.cluster.arn)
+    pulumi.export("serviceArn", service.service.arn)
     pulumi.export("repositoryUrl", image.repository_url)
     pulumi.export("logGroup", task.log_group.name)
     pulumi.export("dashboardUrl", dashboard.url)
@@ -158,13 +203,18 @@ def deploy() -> None:
     pulumi.export("vpcId", network.vpc_id)
     pulumi.export("publicSubnetIds", network.public_subnet_ids)
     pulumi.export("privateSubnetIds", network.private_subnet_ids)
+    if files:
+        pulumi.export("filesBucket", files.bucket)
 
 
-def invoke(runtime_arn: str) -> Grant:
+def invoke(runtime_arn: str, qualifier: str, settings: Settings) -> Grant:
     """The call is authorised against the runtime and against its endpoint, each by its own ARN."""
+    actions = ["bedrock-agentcore:InvokeAgentRuntime", "bedrock-agentcore:StopRuntimeSession"]
+    if settings.agent_user_id != "off":
+        actions.append("bedrock-agentcore:InvokeAgentRuntimeForUser")
     return Grant(
-        actions=("bedrock-agentcore:InvokeAgentRuntime", "bedrock-agentcore:StopRuntimeSession"),
-        resources=(runtime_arn, f"{runtime_arn}/runtime-endpoint/{Settings().agent_qualifier}"),
+        actions=tuple(actions),
+        resources=(runtime_arn, f"{runtime_arn}/runtime-endpoint/{qualifier}"),
     )
 
 

@@ -23,7 +23,7 @@ class AccessLogs(pulumi.ComponentResource):
     ) -> None:
         super().__init__("bff:stack:AccessLogs", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(f"{name}-access", force_destroy=not args.stack.prod, opts=child)
+        bucket = aws.s3.Bucket(f"{name}-access", force_destroy=True, opts=child)
         aws.s3.BucketOwnershipControls(
             name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
         )

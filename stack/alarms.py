@@ -15,13 +15,17 @@ import pulumi_aws as aws
 from bff.metric_names import (
     AGENT_THROTTLED,
     DIMENSION,
+    HISTORY_FAILURES,
+    INTERNAL_ERRORS,
     NAMESPACE,
     REQUEST_LATENCY,
     RUN_ERRORS,
     TIME_TO_FIRST_EVENT,
 )
+from stack.budget import Budget, BudgetArgs
 from stack.config import Stack
 from stack.keys import AlarmKeys
+from stack.storage import CACHE_GIGABYTES
 
 Dimensions = Mapping[str, pulumi.Input[str]]
 
@@ -31,7 +35,13 @@ class AlarmsArgs:
     stack: Stack
     keys: AlarmKeys
     balancer_label: pulumi.Input[str]
-    target_label: pulumi.Input[str]
+    target_labels: Sequence[pulumi.Input[str]]
+    least_tasks: int
+    most_tasks: int
+    table: pulumi.Input[str] | None
+    cache: pulumi.Input[str] | None
+    firewall: str | None
+    """The dimension of its metrics."""
 
 
 class Alarms(pulumi.ComponentResource):
@@ -43,16 +53,15 @@ class Alarms(pulumi.ComponentResource):
         super().__init__("bff:stack:Alarms", name, None, opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
-        self.topic_arn = self._topic(args.keys.alarm_email)
+        self.topic_arn = self._topic(args)
         self.arns: dict[str, pulumi.Output[str]] = {}
         balancer = {"LoadBalancer": args.balancer_label}
-        targets = balancer | {"TargetGroup": args.target_label}
         service = {"ClusterName": args.stack.name, "ServiceName": args.stack.name}
         own = {DIMENSION: args.stack.name}
 
-        target_5xx = self._alarm(
+        self._alarm(
             "target-5xx",
-            "The service answers with 5xx: its log names the request ids",
+            "The service answers with 5xx, its own mistakes or the agent's: see its log",
             metric=("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", balancer),
             statistic="Sum",
             over=10,
@@ -66,15 +75,17 @@ class Alarms(pulumi.ComponentResource):
             over=10,
             times=2,
         )
-        unhealthy = self._alarm(
-            "unhealthy-hosts",
-            "A task fails /health: see its events in the service and its log",
-            metric=("AWS/ApplicationELB", "UnHealthyHostCount", targets),
-            statistic="Maximum",
-            over=0,
-            times=3,
+        internal = self._alarm(
+            "internal-errors",
+            "The service makes mistakes of its own: its log names the request ids",
+            metric=(NAMESPACE, INTERNAL_ERRORS, own),
+            statistic="Sum",
+            over=10,
+            times=2,
         )
-        self.rollback = [target_5xx.name, balancer_5xx.name, unhealthy.name]
+        unhealthy = self._unhealthy(args)
+        # Not target-5xx: an agent that flaps would turn back a good deployment.
+        self.rollback = [internal.name, balancer_5xx.name, unhealthy.name]
         self._alarm(
             "latency",
             "Requests that wait for no agent take over 2 s: CPU, Valkey or DynamoDB",
@@ -125,18 +136,165 @@ class Alarms(pulumi.ComponentResource):
             times=2,
             period_seconds=300,
         )
+        self._alarm(
+            "history-failures",
+            "Turns could not be written to the history: permissions, throttling, an outage",
+            metric=(NAMESPACE, HISTORY_FAILURES, own),
+            statistic="Sum",
+            over=5,
+            times=2,
+        )
         self._tasks_missing(service)
+        self._limits(args, service)
         self.register_outputs({"topic": self.topic_arn})
 
-    def _topic(self, email: str | None) -> pulumi.Output[str]:
+    def _limits(self, args: AlarmsArgs, service: Dimensions) -> None:
+        """What is refused, and by whom, because there is too much of it."""
+        if args.most_tasks > args.least_tasks:
+            self._alarm(
+                "at-max-tasks",
+                "As many tasks run as may: raise maxTasks before they are full",
+                metric=("ECS/ContainerInsights", "DesiredTaskCount", service),
+                statistic="Minimum",
+                over=args.most_tasks - 1,
+                times=15,
+            )
+        if args.firewall is not None:
+            acl = {"WebACL": args.firewall, "Region": args.stack.region, "Rule": "ALL"}
+            self._alarm(
+                "firewall-blocks",
+                "The firewall refuses many requests: an attack, or a rule that is wrong for you",
+                metric=("AWS/WAFV2", "BlockedRequests", acl),
+                statistic="Sum",
+                over=500,
+                times=3,
+            )
+        if args.table is not None:
+            for what in ("Read", "Write"):
+                self._alarm(
+                    f"table-{what.lower()}-throttles",
+                    "DynamoDB refuses calls for their number: a hot conversation, or a quota",
+                    metric=("AWS/DynamoDB", f"{what}ThrottleEvents", {"TableName": args.table}),
+                    statistic="Sum",
+                    over=5,
+                    times=2,
+                )
+        if args.cache is not None:
+            cache = {"clusterId": args.cache}
+            self._alarm(
+                "cache-full",
+                "Valkey is near its cap, past which runs are dropped early: lower RUN_RETENTION",
+                metric=("AWS/ElastiCache", "BytesUsedForCache", cache),
+                statistic="Maximum",
+                over=int(0.8 * CACHE_GIGABYTES * 2**30),
+                times=3,
+            )
+            self._alarm(
+                "cache-throttles",
+                "Valkey refuses commands for their number: raise its cap in stack/storage.py",
+                metric=("AWS/ElastiCache", "ThrottledCmds", cache),
+                statistic="Sum",
+                over=10,
+                times=2,
+            )
+
+    def _topic(self, args: AlarmsArgs) -> pulumi.Output[str]:
         """Not encrypted by a key of its own: CloudWatch cannot publish under AWS's, and what it
         says is no secret."""
         topic = aws.sns.Topic(self._name, opts=self._child)
-        if email:
+        if args.keys.alarm_email:
             aws.sns.TopicSubscription(
-                self._name, topic=topic.arn, protocol="email", endpoint=email, opts=self._child
+                self._name,
+                topic=topic.arn,
+                protocol="email",
+                endpoint=args.keys.alarm_email,
+                opts=self._child,
+            )
+        if args.keys.budget_usd:
+            Budget(
+                self._name,
+                BudgetArgs(stack=args.stack, dollars=args.keys.budget_usd, topic_arn=topic.arn),
+                self._child,
             )
         return topic.arn
+
+    def _unhealthy(self, args: AlarmsArgs) -> aws.cloudwatch.MetricAlarm:
+        """Of whichever target group is in use."""
+        description = "A task fails /health: see its events in the service and its log"
+        metrics = [
+            (
+                "AWS/ApplicationELB",
+                "UnHealthyHostCount",
+                {"LoadBalancer": args.balancer_label, "TargetGroup": label},
+            )
+            for label in args.target_labels
+        ]
+        if len(metrics) == 1:
+            return self._alarm(
+                "unhealthy-hosts",
+                description,
+                metric=metrics[0],
+                statistic="Maximum",
+                over=0,
+                times=3,
+            )
+        parts = {f"m{place}": metric for place, metric in enumerate(metrics)}
+        return self._computed(
+            "unhealthy-hosts",
+            description,
+            "unhealthy tasks",
+            " + ".join(f"FILL({id}, 0)" for id in parts),
+            {id: (*metric, "Maximum") for id, metric in parts.items()},
+            times=3,
+        )
+
+    def _computed(
+        self,
+        what: str,
+        description: str,
+        label: str,
+        expression: str,
+        metrics: Mapping[str, tuple[str, str, Dimensions, str]],
+        *,
+        times: int,
+    ) -> aws.cloudwatch.MetricAlarm:
+        """Over an expression of several metrics, which fires above nought."""
+        queries: list[aws.cloudwatch.MetricAlarmMetricQueryArgsDict] = [
+            {
+                "id": label.split()[-1],
+                "label": label,
+                "expression": expression,
+                "return_data": True,
+            }
+        ]
+        for id, (namespace, metric_name, dimensions, statistic) in metrics.items():
+            queries.append(
+                {
+                    "id": id,
+                    "return_data": False,
+                    "metric": {
+                        "namespace": namespace,
+                        "metric_name": metric_name,
+                        "dimensions": dimensions,
+                        "stat": statistic,
+                        "period": 60,
+                    },
+                }
+            )
+        alarm = aws.cloudwatch.MetricAlarm(
+            f"{self._name}-{what}",
+            alarm_description=description,
+            metric_queries=queries,
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            evaluation_periods=times,
+            treat_missing_data="notBreaching",
+            alarm_actions=[self.topic_arn],
+            ok_actions=[self.topic_arn],
+            opts=self._child,
+        )
+        self.arns[what] = alarm.arn
+        return alarm
 
     def _alarm(
         self,
@@ -173,40 +331,15 @@ class Alarms(pulumi.ComponentResource):
 
     def _tasks_missing(self, service: Dimensions) -> None:
         """Fewer tasks run than should, longer than a deployment or a step of scaling takes."""
-
-        def insight(id: str, metric_name: str) -> aws.cloudwatch.MetricAlarmMetricQueryArgsDict:
-            return {
-                "id": id,
-                "return_data": False,
-                "metric": {
-                    "namespace": "ECS/ContainerInsights",
-                    "metric_name": metric_name,
-                    "dimensions": service,
-                    "stat": "Average",
-                    "period": 60,
-                },
-            }
-
-        queries: Sequence[aws.cloudwatch.MetricAlarmMetricQueryArgsDict] = [
+        insights = "ECS/ContainerInsights"
+        self._computed(
+            "tasks-missing",
+            "Fewer tasks run than should: see the service's events",
+            "tasks missing",
+            "desired - running",
             {
-                "id": "missing",
-                "label": "tasks missing",
-                "expression": "desired - running",
-                "return_data": True,
+                "desired": (insights, "DesiredTaskCount", service, "Average"),
+                "running": (insights, "RunningTaskCount", service, "Average"),
             },
-            insight("desired", "DesiredTaskCount"),
-            insight("running", "RunningTaskCount"),
-        ]
-        alarm = aws.cloudwatch.MetricAlarm(
-            f"{self._name}-tasks-missing",
-            alarm_description="Fewer tasks run than should: see the service's events",
-            metric_queries=queries,
-            comparison_operator="GreaterThanThreshold",
-            threshold=0,
-            evaluation_periods=10,
-            treat_missing_data="notBreaching",
-            alarm_actions=[self.topic_arn],
-            ok_actions=[self.topic_arn],
-            opts=self._child,
+            times=10,
         )
-        self.arns["tasks-missing"] = alarm.arn

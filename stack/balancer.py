@@ -1,4 +1,4 @@
-"""The way in: load balancer, certificate and name, and the log of who came.
+"""The way in: load balancer, listeners, target groups, and the log of who came.
 
 Its time limits come from the service's own: a stream says something every heartbeat, a blocking
 answer nothing until it is whole, and a kept connection must outlive the balancer's patience.
@@ -16,9 +16,9 @@ import pulumi_aws as aws
 from bff.settings import DEFAULT_PORT, HEARTBEAT_SECONDS, Settings
 from stack.access_logs import AccessLogs, AccessLogsArgs
 from stack.config import Stack
-from stack.keys import BalancerKeys, DomainKeys
+from stack.domain import Domain, DomainArgs
+from stack.keys import BalancerKeys
 
-IDLE_TIMEOUT_SECONDS = math.ceil(Settings().agent_blocking_timeout_seconds + 2 * HEARTBEAT_SECONDS)
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 """TLS 1.3 and 1.2 with forward secrecy: what AWS recommends."""
 HSTS = "max-age=31536000"
@@ -28,14 +28,18 @@ HSTS = "max-age=31536000"
 class BalancerArgs:
     stack: Stack
     keys: BalancerKeys
-    domain: DomainKeys
+    domain: DomainArgs
+    settings: Settings
+    shifts_traffic: bool
+    """Between two target groups, so that there are two."""
+    internal: bool
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Input[Sequence[str]]
     group_id: pulumi.Input[str]
 
 
 class Balancer(pulumi.ComponentResource):
-    """An application load balancer with one target group of tasks."""
+    """An application load balancer with a target group of tasks, two where traffic is shifted."""
 
     def __init__(
         self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None
@@ -47,10 +51,11 @@ class Balancer(pulumi.ComponentResource):
         balancer = aws.lb.LoadBalancer(
             name,
             load_balancer_type="application",
-            internal=False,
+            internal=args.internal,
+            ip_address_type="dualstack" if args.domain.ipv6 else None,
             subnets=args.subnet_ids,
             security_groups=[args.group_id],
-            idle_timeout=IDLE_TIMEOUT_SECONDS,
+            idle_timeout=idle_timeout_seconds(args.settings),
             drop_invalid_header_fields=True,
             desync_mitigation_mode="strictest",
             xff_header_processing_mode="append",
@@ -58,29 +63,32 @@ class Balancer(pulumi.ComponentResource):
             access_logs={"bucket": logs.bucket, "enabled": True},
             opts=self._child,
         )
-        self.target_group = self._target_group(args)
+        self.target_group = self._target_group(name, args)
+        self.green = self._target_group(f"{name}-green", args) if args.shifts_traffic else None
         self.arn = balancer.arn
         self.dns_name = balancer.dns_name
         self.label = balancer.arn_suffix
-        self.target_label = self.target_group.arn_suffix
-        self.request_count_label = pulumi.Output.format("{}/{}", self.label, self.target_label)
-        domain_name, hosted_zone_name = args.domain.domain_name, args.domain.hosted_zone_name
-        if domain_name and hosted_zone_name:
-            zone = aws.route53.get_zone_output(
-                name=hosted_zone_name, opts=pulumi.InvokeOptions(parent=self)
-            ).zone_id
-            certificate = self._certificate(domain_name, zone)
-            self.listeners = self._https(certificate)
-            self._alias(domain_name, zone, balancer)
-            self.url = pulumi.Output.from_input(f"https://{domain_name}")
+        self.target_labels = [
+            group.arn_suffix for group in (self.target_group, self.green) if group is not None
+        ]
+        self.rule: aws.lb.ListenerRule | None = None
+        """The one whose weights ECS shifts."""
+        self.records: list[aws.route53.Record] = []
+        if args.domain.keys.domain_name:
+            domain = Domain(name, args.domain, self)
+            self.records = domain.point(balancer)
+            self.listeners = self._https(domain.certificate_arn)
+            self.url = pulumi.Output.from_input(f"https://{args.domain.keys.domain_name}")
         else:
             self.listeners = [self._listener("http", 80, "HTTP", [self._forward()])]
             self.url = pulumi.Output.format("http://{}", balancer.dns_name)
-        self.register_outputs({"url": self.url})
+        if self.green is not None:
+            self.rule = self._shifting_rule(self.listeners[0], self.green)
+        self.register_outputs({"url": self.url, "zone": args.domain.keys.hosted_zone_name})
 
-    def _target_group(self, args: BalancerArgs) -> aws.lb.TargetGroup:
+    def _target_group(self, name: str, args: BalancerArgs) -> aws.lb.TargetGroup:
         return aws.lb.TargetGroup(
-            self._name,
+            name,
             vpc_id=args.vpc_id,
             port=DEFAULT_PORT,
             protocol="HTTP",
@@ -102,31 +110,7 @@ class Balancer(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _certificate(
-        self, domain_name: str, zone_id: pulumi.Output[str]
-    ) -> aws.acm.CertificateValidation:
-        certificate = aws.acm.Certificate(
-            self._name, domain_name=domain_name, validation_method="DNS", opts=self._child
-        )
-        proof = certificate.domain_validation_options[0]
-        record = aws.route53.Record(
-            f"{self._name}-proof",
-            zone_id=zone_id,
-            name=proof.resource_record_name,
-            type=proof.resource_record_type,
-            records=[proof.resource_record_value],
-            ttl=300,
-            allow_overwrite=True,  # the same name always has the same proof
-            opts=self._child,
-        )
-        return aws.acm.CertificateValidation(
-            self._name,
-            certificate_arn=certificate.arn,
-            validation_record_fqdns=[record.fqdn],
-            opts=self._child,
-        )
-
-    def _https(self, certificate: aws.acm.CertificateValidation) -> list[aws.lb.Listener]:
+    def _https(self, certificate_arn: pulumi.Input[str]) -> list[aws.lb.Listener]:
         redirect = aws.lb.ListenerDefaultActionArgs(
             type="redirect",
             redirect=aws.lb.ListenerDefaultActionRedirectArgs(
@@ -139,17 +123,24 @@ class Balancer(pulumi.ComponentResource):
             port=443,
             protocol="HTTPS",
             ssl_policy=TLS_POLICY,
-            certificate_arn=certificate.certificate_arn,
+            certificate_arn=certificate_arn,
             default_actions=[self._forward()],
             routing_http_response_strict_transport_security_header_value=HSTS,
             routing_http_response_x_content_type_options_header_value="nosniff",
             routing_http_response_server_enabled=False,
             opts=self._child,
         )
-        return [secure, self._listener("http", 80, "HTTP", [redirect])]
+        # Nobody is sent on to HTTPS before it answers: a certificate may take half an hour.
+        there: list[pulumi.Resource] = [secure, *self.records]
+        return [secure, self._listener("http", 80, "HTTP", [redirect], there)]
 
     def _listener(
-        self, name: str, port: int, protocol: str, actions: list[aws.lb.ListenerDefaultActionArgs]
+        self,
+        name: str,
+        port: int,
+        protocol: str,
+        actions: list[aws.lb.ListenerDefaultActionArgs],
+        after: Sequence[pulumi.Resource] = (),
     ) -> aws.lb.Listener:
         return aws.lb.Listener(
             f"{self._name}-{name}",
@@ -158,7 +149,7 @@ class Balancer(pulumi.ComponentResource):
             protocol=protocol,
             default_actions=actions,
             routing_http_response_server_enabled=False,
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
 
     def _forward(self) -> aws.lb.ListenerDefaultActionArgs:
@@ -166,20 +157,30 @@ class Balancer(pulumi.ComponentResource):
             type="forward", target_group_arn=self.target_group.arn
         )
 
-    def _alias(
-        self, domain_name: str, zone_id: pulumi.Output[str], balancer: aws.lb.LoadBalancer
-    ) -> None:
-        aws.route53.Record(
+    def _shifting_rule(
+        self, listener: aws.lb.Listener, green: aws.lb.TargetGroup
+    ) -> aws.lb.ListenerRule:
+        return aws.lb.ListenerRule(
             self._name,
-            zone_id=zone_id,
-            name=domain_name,
-            type="A",
-            aliases=[
+            listener_arn=listener.arn,
+            priority=1,
+            conditions=[{"path_pattern": {"values": ["/*"]}}],
+            actions=[
                 {
-                    "name": balancer.dns_name,
-                    "zone_id": balancer.zone_id,
-                    "evaluate_target_health": False,
+                    "type": "forward",
+                    "forward": {
+                        "target_groups": [
+                            {"arn": self.target_group.arn, "weight": 100},
+                            {"arn": green.arn, "weight": 0},
+                        ]
+                    },
                 }
             ],
-            opts=self._child,
+            # ECS moves the weights with every deployment: they are its own.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["actions"]),
         )
+
+
+def idle_timeout_seconds(settings: Settings) -> int:
+    """A blocking answer says nothing until it is whole."""
+    return min(4000, math.ceil(settings.agent_blocking_timeout_seconds + 2 * HEARTBEAT_SECONDS))

@@ -8,14 +8,19 @@ would refuse keys one by one, and its defaults would override prod's.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
 
 import pulumi
 
 from bff.setting_parsers import Refused
 from bff.settings import Settings
 from stack import config_rules
-from stack.config_reader import Reader, as_the_service_takes
+from stack.config_parsers import as_the_service_takes
+from stack.config_reader import Reader
+from stack.environment import judge
 from stack.keys import (
     AgentKeys,
     AlarmKeys,
@@ -29,6 +34,8 @@ from stack.keys import (
     StorageKeys,
     TaskKeys,
 )
+from stack.live import Live
+from stack.provider import provider_settings
 
 GROUPS = (
     SharedKeys,
@@ -54,6 +61,11 @@ class Stack:
     region: str
     prod: bool
     log_retention_days: int
+    permissions_boundary_arn: str | None
+    tags: Mapping[str, str]
+    """On everything: the stack's own, and the operator's on top."""
+    primary: str | None
+    secondary: str | None
 
     @property
     def name(self) -> str:
@@ -66,7 +78,11 @@ class StackConfig:
     """One environment, judged."""
 
     stack: Stack
-    profile: str | None
+    provider: Mapping[str, Any]
+    """Arguments of the AWS provider."""
+    settings: Settings
+    """What the service will make of its variables."""
+    live: Live
     agent: AgentKeys
     network: NetworkKeys
     image: ImageKeys
@@ -78,13 +94,24 @@ class StackConfig:
     service: ServiceKeys
     alarms: AlarmKeys
 
+    @property
+    def outgoing_ports(self) -> frozenset[int]:
+        """Where tasks must get out to, beside AWS and the identity provider on 443."""
+        ports = set()
+        if self.task.otel and not self.task.otel.xray:
+            ports.add(self.task.otel.port)
+        if not self.storage.shared_cache and self.settings.redis_url:
+            ports.add(urlsplit(self.settings.redis_url).port or 6379)
+        return frozenset(ports)
+
     @classmethod
     def load(cls) -> StackConfig:
         """Raises `pulumi.RunError` with every problem if the stack cannot be planned."""
         stack = pulumi.get_stack()
         prod = is_prod(stack)
-        read, provider = Reader(prod=prod), pulumi.Config("aws")
-        region = provider.get("region") or Settings().aws_region
+        read = Reader(prod=prod)
+        provider = provider_settings(read)
+        region = str(provider.get("region") or Settings().aws_region)
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,25}", stack) or stack == "local":
             # A cache's name ends at 40; `local` is the service's word for "made-up keys are fine".
             takes = "1 to 26 lower-case letters, digits and '-', a letter first, and not 'local'"
@@ -101,8 +128,19 @@ class StackConfig:
                 region=region,
                 prod=prod,
                 log_retention_days=shared.log_retention_days,
+                permissions_boundary_arn=shared.permissions_boundary_arn,
+                tags={
+                    "Project": pulumi.get_project(),
+                    "Environment": stack,
+                    "ManagedBy": "pulumi",
+                    **shared.tags,
+                },
+                primary=shared.primary,
+                secondary=shared.secondary,
             ),
-            profile=provider.get("profile"),
+            provider={**provider, "region": region},
+            settings=Settings(),
+            live=Live.read(),
             agent=read.group(AgentKeys),
             network=read.group(NetworkKeys),
             image=read.group(ImageKeys),
@@ -118,6 +156,8 @@ class StackConfig:
             # Somebody else's network has a way out of its own.
             config = replace(config, network=replace(config.network, vpc_endpoints=False))
         config_rules.judge(config, read)
+        config = replace(config, settings=judge(config, read))
+        config.live.judge(config, read)
         read.refuse_unknown()
         if read.problems:
             raise pulumi.RunError(

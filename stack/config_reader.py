@@ -8,9 +8,8 @@ an operator wants to hear of all of them at once, each by the key to set.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,15 +17,7 @@ import pulumi
 from pulumi.runtime import config as engine
 
 from bff.setting_parsers import Refused, shown
-from bff.settings import Settings, SettingsError
 
-# Enough for the service to start: what is checked is one variable put on top.
-_STARTS = {
-    "ENVIRONMENT": "stack",
-    "AGENT_URL": "embedded:",
-    "HISTORY": "sqlite:///x",
-    "JWT_SECRET": "x" * 32,
-}
 _KEY = "key"
 
 Group = TypeVar("Group")
@@ -111,64 +102,3 @@ class Reader:
             key = full.removeprefix(prefix)
             if full.startswith(prefix) and key not in self._asked:
                 self.refuse(key, f"unknown; the keys are {', '.join(sorted(self._asked))}")
-
-
-def number_of(*choices: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if text not in map(str, choices):
-            raise Refused("one of " + ", ".join(map(str, choices)))
-        return int(text)
-
-    return parse
-
-
-def flag(text: str) -> bool:
-    """Pulumi's own booleans, in no other spelling."""
-    match text.lower():
-        case "true":
-            return True
-        case "false":
-            return False
-        case _:
-            raise Refused("true or false")
-
-
-def list_of(parse_one: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
-    def parse(text: str) -> tuple[str, ...]:
-        items = _json(text)
-        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-            raise Refused("a list of strings")
-        if len(set(items)) < len(items):
-            raise Refused("each value once")
-        return tuple(parse_one(item) for item in items)
-
-    return parse
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def as_the_service_takes(variable: str, template: str = "{}") -> Callable[[str], str]:
-    """What the service would refuse at its start is refused here, in its own words."""
-
-    def parse(text: str) -> str:
-        environ = _STARTS | {variable: template.format(text)}
-        if variable == "AGENT_RUNTIME_ARN":
-            del environ["AGENT_URL"]
-        try:
-            Settings.load(environ)
-        except SettingsError as error:
-            raise Refused(error.takes) from None
-        return text
-
-    return parse
-
-
-def joined(items: Sequence[object], most: int = 8) -> str:
-    """The items of a long choice, its middle left out."""
-    shown = items if len(items) <= most else (*items[:3], "…", items[-1])
-    return ", ".join(map(str, shown))

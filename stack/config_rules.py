@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from stack.config_reader import Reader, joined
+from stack.config_parsers import joined
+from stack.config_reader import Reader
 from stack.keys import ECR_IMAGE, FARGATE_MEMORY
 
 if TYPE_CHECKING:
@@ -13,27 +14,61 @@ if TYPE_CHECKING:
 
 
 def judge(config: StackConfig, read: Reader) -> None:
-    read.need("agentRuntimeArn", "arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID")
+    _agents(config, read)
     _domain(config, read)
     _network(config, read)
     _tasks(config, read)
+    _regions(config, read)
     image = config.image.image
     if image and ".dkr.ecr." in image and not ECR_IMAGE.fullmatch(image):
         read.refuse("image", "takes ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:DIGEST")
     jwks_url = config.callers.jwks_url
     if jwks_url and not re.match(r"https://[^/:]+(:443)?(/|\?|$)", jwks_url):
         read.refuse("jwksUrl", "another port than 443, which is all that tasks may reach outside")
+    if config.storage.memory_id and config.stack.primary:
+        read.refuse("memoryId", "set beside primary, whose table is shared")
+    if read.has("filesRetentionDays") and not config.storage.files:
+        read.refuse("filesRetentionDays", "set without files")
+
+
+def _agents(config: StackConfig, read: Reader) -> None:
+    if not config.agent.agents:
+        if not read.has("agents"):
+            read.need("agentRuntimeArn", "arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID")
+        return
+    for key in ("agentRuntimeArn", "agentQualifier", "agentPayload"):
+        if read.has(key):
+            read.refuse(key, "set beside agents, each of which says its own")
 
 
 def _domain(config: StackConfig, read: Reader) -> None:
-    name, zone = config.domain.domain_name, config.domain.hosted_zone_name
-    if config.stack.prod:
+    domain, prod = config.domain, config.stack.prod
+    own = domain.certificate_arn
+    if prod:
         read.need("domainName", "the name to serve, such as chat.example.com")
-        read.need("hostedZoneName", "the Route 53 zone that the name lies in")
+    if own:
+        if not domain.domain_name and not prod:
+            read.refuse("domainName", "missing beside certificateArn, takes the name")
+        if own.split(":")[3] != config.stack.region:
+            read.refuse("certificateArn", f"takes a certificate in {config.stack.region}")
+    elif prod:
+        read.need("hostedZoneName", "the Route 53 zone that the name lies in (or certificateArn)")
     else:
         read.both_or_none({"domainName": "the name", "hostedZoneName": "its zone"})
-    if name and zone and name != zone and not name.endswith(f".{zone}"):
-        read.refuse("domainName", f"got {name!r}, takes a name in zone {zone!r}")
+    zone = domain.hosted_zone_name
+    for key, names in (
+        ("domainName", [domain.domain_name]),
+        ("extraDomains", list(domain.extra_domains)),
+    ):
+        for name in filter(None, names):
+            if zone and name != zone and not name.endswith(f".{zone}"):
+                read.refuse(key, f"got {name!r}, takes a name in zone {zone!r}")
+    if domain.extra_domains and not domain.domain_name:
+        read.refuse("extraDomains", "set without domainName")
+    if domain.domain_name in domain.extra_domains:
+        read.refuse("extraDomains", f"got {domain.domain_name}, which is domainName")
+    if domain.dns_role_arn and not zone:
+        read.refuse("dnsRoleArn", "set without hostedZoneName")
 
 
 def _network(config: StackConfig, read: Reader) -> None:
@@ -51,41 +86,90 @@ def _network(config: StackConfig, read: Reader) -> None:
             read.refuse("publicSubnetIds", "got 1, takes two or more, in different zones")
         if config.stack.prod and len(private) == 1:
             read.refuse("privateSubnetIds", "got 1, takes two or more in prod, in different zones")
-        elif config.storage.shared_cache and len(private) == 1:
-            read.refuse("privateSubnetIds", "got 1 with sharedCache, which takes two or more zones")
+        elif (config.storage.shared_cache or network.internal) and len(private) == 1:
+            read.refuse("privateSubnetIds", "got 1, takes two or more, in different zones")
         if shared := sorted(set(public) & set(private)):
             read.refuse("privateSubnetIds", f"got {shared[0]}, which is in publicSubnetIds too")
-        if read.has("natGateways"):
-            read.refuse("natGateways", "set beside vpcId, whose own routes lead out")
+        for key in ("natGateways", "vpcCidr", "availabilityZones"):
+            if read.has(key):
+                read.refuse(key, "set beside vpcId, whose own routes and subnets hold")
     elif network.nat_gateways == "None" and not network.vpc_id:
         _closed_network(config, read)
+    if network.ipv6 and network.internal:
+        read.refuse("ipv6", "set beside internal, whose subnets have no way in from outside")
 
 
 def _closed_network(config: StackConfig, read: Reader) -> None:
     """Without NAT there is only what has an endpoint in the network."""
+    region = config.stack.region
     if not config.network.vpc_endpoints:
         read.refuse("vpcEndpoints", "got false with natGateways None, takes true")
     if config.callers.jwks_url:
         read.refuse("jwksUrl", "cannot be reached with natGateways None")
-    arn, region = config.agent.agent_runtime_arn, config.stack.region
-    if arn and arn.split(":")[3] != region:
-        read.refuse("agentRuntimeArn", f"lies outside {region}, out of reach without NAT")
+    key = "agents" if config.agent.agents else "agentRuntimeArn"
+    for arn, _ in config.agent.endpoints:
+        if arn and arn.split(":")[3] != region:
+            read.refuse(key, f"{arn} lies outside {region}, out of reach without NAT")
     if config.image.image and not ECR_IMAGE.fullmatch(config.image.image):
         read.refuse("image", "takes an image in ECR with natGateways None")
+    if config.task.otel:
+        read.refuse("otel", "cannot be reached with natGateways None")
+    if config.task.exec:
+        read.refuse("exec", "cannot be reached with natGateways None")
 
 
 def _tasks(config: StackConfig, read: Reader) -> None:
-    cpu, memory = config.task.cpu, config.task.memory
+    cpu, memory, service = config.task.cpu, config.task.memory, config.service
     if memory not in FARGATE_MEMORY[cpu]:
         takes = joined(FARGATE_MEMORY[cpu])
         read.refuse("memory", f"got {memory} with cpu {cpu}, takes {takes}")
-    least, most = config.service.min_tasks, config.service.max_tasks
+    least, most = service.min_tasks, service.max_tasks
     if least > most:
         read.refuse("minTasks", f"got {least}, more than maxTasks {most}")
-    for key, tasks in (("minTasks", least), ("maxTasks", most)):
-        if tasks > 1 and not config.storage.shared_cache:
-            read.refuse(
-                "sharedCache",
-                f"got false with {key} {tasks}, takes true: tasks share runs, locks and limits",
-            )
-            break
+    scheduled = max((step.max_tasks for step in service.schedule), default=0)
+    if not config.storage.shared_cache and "REDIS_URL" not in {
+        *config.task.environment,
+        *config.task.secrets,
+    }:
+        for key, tasks in (("minTasks", least), ("maxTasks", most), ("schedule", scheduled)):
+            if tasks > 1:
+                read.refuse(
+                    "sharedCache",
+                    f"got false with {key} {tasks}, takes true: tasks share runs, locks and limits",
+                )
+                break
+    if config.stack.prod and service.capacity == "spot":
+        read.refuse("capacity", "got spot in prod, takes fargate, or mixed with an on-demand base")
+    for key, deployments in {
+        "canaryPercent": ("canary",),
+        "stepPercent": ("linear",),
+        "bakeMinutes": ("blueGreen", "linear", "canary"),
+    }.items():
+        if read.has(key) and service.deployment not in deployments:
+            takes = " or ".join(deployments)
+            read.refuse(key, f"set with deployment {service.deployment}, takes {takes}")
+
+
+def _regions(config: StackConfig, read: Reader) -> None:
+    """One environment in two regions: each has a stack, and they share the name and the table."""
+    stack = config.stack
+    for key, other in (("primary", stack.primary), ("secondary", stack.secondary)):
+        if other is None:
+            continue
+        if not stack.prod or other == stack.stack:
+            read.refuse(key, f"got {other} on stack {stack.stack}, takes another prod stack")
+        if not config.domain.hosted_zone_name:
+            read.refuse(key, "set without hostedZoneName, which the health-checked records are in")
+        if config.network.internal:
+            read.refuse(key, "set beside internal, which Route 53 cannot check")
+        if config.storage.memory_id and key == "secondary":
+            read.refuse(key, "set beside memoryId, which is in one region")
+    if stack.primary and stack.secondary:
+        read.refuse("secondary", "set beside primary, takes one of them")
+    if stack.primary and stack.stack != f"prod-{stack.region}":
+        read.refuse(
+            "primary",
+            f"set on stack {stack.stack}, takes one named prod-{stack.region} after its region",
+        )
+    if stack.secondary == f"prod-{stack.region}":
+        read.refuse("secondary", f"got {stack.secondary}, takes another region than this one")

@@ -14,6 +14,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from stack.config import Stack
+from stack.live import Live
 
 FIRST_KEY = "first"
 """The first API key's name, which is also its principal's."""
@@ -32,16 +33,36 @@ class Credentials(pulumi.ComponentResource):
     ) -> None:
         super().__init__("bff:stack:Credentials", name, None, opts)
         self._prod = args.stack.prod
+        self.first_api_key: pulumi.Output[str] | None = None
+        self.arns: dict[str, pulumi.Input[str]]
+        second = args.stack.secondary
+        self._replicas: list[aws.secretsmanager.SecretReplicaArgsDict] | None = (
+            [{"region": second.removeprefix("prod-")}] if second else None
+        )
+        if args.stack.primary:
+            self._replicated(name, args.stack, args.stack.primary)
+            self.register_outputs({})
+            return
         signing = self._random(f"{name}-jwt", 64)
         # 256 bits of letters and digits, with what tells a key from other strings in a leak.
         key = self._random(f"{name}-key", 43).apply(lambda text: f"bff_{text}")
-        self.first_api_key: pulumi.Output[str] = pulumi.Output.secret(key)
+        self.first_api_key = pulumi.Output.secret(key)
         line = key.apply(lambda key: f"{FIRST_KEY}:{hashlib.sha256(key.encode()).hexdigest()}")
         self.arns = {
             "JWT_SECRET": self._secret(f"{name}-jwt", "Signs and verifies JWTs (HS256)", signing),
             "API_KEYS": self._secret(f"{name}-keys", "API keys as name:sha256", line),
         }
         self.register_outputs({})
+
+    def _replicated(self, name: str, stack: Stack, primary: str) -> None:
+        """The primary's own, which Secrets Manager copies here: a token is good in both regions."""
+        live = Live.read(primary)
+        self.arns = {}
+        for variable, part in (("JWT_SECRET", "jwt"), ("API_KEYS", "keys")):
+            arn = live.get("aws:secretsmanager/secret:Secret", f"{name}-{part}").get("arn")
+            unknown = f"arn:aws:secretsmanager:-:000000000000:secret:of-{primary}-{part}"
+            pieces = str(arn or unknown).split(":")  # what is missing is said by `storage`
+            self.arns[variable] = ":".join([*pieces[:3], stack.region, *pieces[4:]])
 
     def _random(self, name: str, length: int) -> pulumi.Output[str]:
         return random.RandomPassword(
@@ -53,6 +74,7 @@ class Credentials(pulumi.ComponentResource):
             name,
             description=description,
             recovery_window_in_days=30 if self._prod else 0,
+            replicas=self._replicas,
             opts=pulumi.ResourceOptions(parent=self, protect=self._prod),
         )
         value: pulumi.Output[str] = pulumi.Output.secret(first)
@@ -60,6 +82,9 @@ class Credentials(pulumi.ComponentResource):
             name,
             secret_id=secret.id,
             secret_string=value,
+            # The first version is current all the same. Its own stage keeps it once it was rotated
+            # away, so no refresh drops it; and made again it would not become current.
+            version_stages=[FIRST_KEY],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Rotated by hand since: the value in Secrets Manager is the truth.

@@ -12,6 +12,8 @@ import pulumi_aws as aws
 from bff.metric_names import (
     AGENT_THROTTLED,
     DIMENSION,
+    HISTORY_FAILURES,
+    INTERNAL_ERRORS,
     NAMESPACE,
     OPEN_STREAMS,
     REQUEST_LATENCY,
@@ -28,7 +30,11 @@ HALF, HEIGHT = 12, 6
 class DashboardArgs:
     stack: Stack
     balancer_label: pulumi.Input[str]
-    target_label: pulumi.Input[str]
+    target_labels: Sequence[pulumi.Input[str]]
+    table: pulumi.Input[str] | None
+    cache: pulumi.Input[str] | None
+    firewall: str | None
+    """The dimension of its metrics."""
     log_group: pulumi.Input[str]
     alarm_arns: Mapping[str, pulumi.Input[str]]
     streams_per_task: int
@@ -57,7 +63,6 @@ class Dashboard(pulumi.ComponentResource):
 
     def _widgets(self, args: DashboardArgs) -> list[dict[str, Any]]:
         balancer = ["LoadBalancer", args.balancer_label]
-        targets = ["TargetGroup", args.target_label, *balancer]
         service = ["ClusterName", args.stack.name, "ServiceName", args.stack.name]
         own = [DIMENSION, args.stack.name]
         elb, ecs, insights = "AWS/ApplicationELB", "AWS/ECS", "ECS/ContainerInsights"
@@ -111,8 +116,11 @@ class Dashboard(pulumi.ComponentResource):
                 [
                     [insights, "DesiredTaskCount", *service],
                     [insights, "RunningTaskCount", *service],
-                    [elb, "HealthyHostCount", *targets],
-                    [elb, "UnHealthyHostCount", *targets],
+                    *(
+                        [elb, metric, "TargetGroup", label, *balancer]
+                        for label in args.target_labels
+                        for metric in ("HealthyHostCount", "UnHealthyHostCount")
+                    ),
                 ],
             ),
             self._chart(
@@ -121,6 +129,7 @@ class Dashboard(pulumi.ComponentResource):
                 [[ecs, "CPUUtilization", *service], [ecs, "MemoryUtilization", *service]],
                 mark=(90, "alarm"),
             ),
+            self._chart("What should not be", "Sum", self._wrong(args)),
             self._log(args.log_group),
         ]
         placed = [
@@ -134,6 +143,25 @@ class Dashboard(pulumi.ComponentResource):
             for place, chart in enumerate(charts)
         ]
         return [self._alarms(list(args.alarm_arns.values())), *placed]
+
+    def _wrong(self, args: DashboardArgs) -> list[list[Any]]:
+        own = [DIMENSION, args.stack.name]
+        metrics: list[list[Any]] = [
+            [NAMESPACE, INTERNAL_ERRORS, *own],
+            [NAMESPACE, HISTORY_FAILURES, *own],
+        ]
+        if args.table is not None:
+            for what in ("Read", "Write"):
+                metrics.append(["AWS/DynamoDB", f"{what}ThrottleEvents", "TableName", args.table])
+        if args.cache is not None:
+            cache = ["clusterId", args.cache]
+            right = {"yAxis": "right", "stat": "Maximum"}
+            metrics.append(["AWS/ElastiCache", "ThrottledCmds", *cache])
+            metrics.append(["AWS/ElastiCache", "BytesUsedForCache", *cache, right])
+        if args.firewall is not None:
+            acl = ["WebACL", args.firewall, "Region", args.stack.region, "Rule", "ALL"]
+            metrics.append(["AWS/WAFV2", "BlockedRequests", *acl])
+        return metrics
 
     def _alarms(self, arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
         return {

@@ -1,16 +1,86 @@
 """The variables a task gets, by the names that `bff.settings` reads.
 
-A variable that `Settings.load` does not know or take fails a test, not a deployment.
+What the stack sets itself, what the operator adds (`environment`, `secrets`), and the judgement of
+the service's own `Settings` over all of it, before anything is planned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pulumi
 
-from bff.settings import DEFAULT_PORT, Settings
-from stack.config import StackConfig
+from bff.settings import DEFAULT_PORT, SECRETS, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from stack.config import StackConfig
+    from stack.config_reader import Reader
+
+OWNED: Mapping[str, str] = {
+    "HOST": "",
+    "PORT": "",
+    "ENVIRONMENT": "",
+    "SERVICE_NAME": "",
+    "METRICS": "",
+    "LOG_FORMAT": "",
+    "TRUSTED_PROXIES": "",
+    "DEBUG": "",
+    "AWS_REGION": "aws:region",
+    "AGENT_RUNTIME_ARN": "agentRuntimeArn",
+    "AGENT_URL": "agentRuntimeArn",
+    "AGENT_QUALIFIER": "agentQualifier",
+    "AGENT_PAYLOAD": "agentPayload",
+    "AGENTS": "agents",
+    "HISTORY": "memoryId",
+    "FILES": "files",
+    "ALLOWED_HOSTS": "extraDomains",
+    "CORS_ORIGINS": "corsOrigins",
+    "JWT_JWKS_URL": "jwksUrl",
+    "JWT_ISSUER": "jwtIssuer",
+    "JWT_AUDIENCE": "jwtAudience",
+    "PROTECT_OPEN_RUNS": "protectOpenRuns",
+    "ECS_AGENT_URI": "",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "otel",
+}
+"""What the stack sets itself, and the key that says it; none where there is nothing to choose."""
+
+OPENTELEMETRY = re.compile(r"OTEL_[A-Z_]+")
+"""Read by OpenTelemetry's own SDK, which the service leaves to it."""
+
+_GIVEN = {"JWT_SECRET": "x" * 64, "API_KEYS": "first:" + "0" * 64}
+_EXAMPLES = {**_GIVEN, "REDIS_URL": "rediss://cache.example.com:6379"}
+"""In place of secrets, which nobody sees here."""
+
+
+def fixed(config: StackConfig) -> dict[str, str]:
+    """What is known before anything is made."""
+    agent, otel = config.agent, config.task.otel
+    one = not agent.agents
+    variables = {
+        "HOST": "0.0.0.0",
+        "PORT": str(DEFAULT_PORT),
+        "ENVIRONMENT": config.stack.stack,
+        "SERVICE_NAME": config.stack.name,
+        "AWS_REGION": config.stack.region,
+        "AGENT_RUNTIME_ARN": agent.agent_runtime_arn if one else "",
+        "AGENT_QUALIFIER": agent.agent_qualifier if one else "",
+        "AGENT_PAYLOAD": agent.agent_payload if one else "",
+        "AGENTS": "" if one else json.dumps(agent.agents, separators=(",", ":")),
+        "DRAIN_TIMEOUT": f"{Settings().drain_timeout_seconds:g}",
+        "CORS_ORIGINS": ",".join(config.callers.cors_origins),
+        "JWT_JWKS_URL": config.callers.jwks_url,
+        "JWT_ISSUER": config.callers.jwt_issuer,
+        "JWT_AUDIENCE": config.callers.jwt_audience,
+        "METRICS": "emf",
+        "LOG_FORMAT": "json",
+        "PROTECT_OPEN_RUNS": "" if config.task.protect_open_runs else "false",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otel.endpoint if otel else "",
+    }
+    given = {name: value for name, value in variables.items() if value}
+    return {**given, **config.task.environment}
 
 
 def environment(
@@ -20,28 +90,46 @@ def environment(
     host: pulumi.Input[str],
     history: pulumi.Input[str],
     redis_url: pulumi.Input[str] | None,
+    files: pulumi.Input[str] | None,
 ) -> dict[str, pulumi.Input[str]]:
     """`proxies` are the load balancer's networks, `host` the name it has without a domain."""
-    settings = Settings()
-    variables: dict[str, pulumi.Input[str] | None] = {
-        "HOST": "0.0.0.0",
-        "PORT": str(DEFAULT_PORT),
-        "ENVIRONMENT": config.stack.stack,
-        "SERVICE_NAME": config.stack.name,
-        "AWS_REGION": config.stack.region,
-        "AGENT_RUNTIME_ARN": config.agent.agent_runtime_arn,
-        "AGENT_QUALIFIER": settings.agent_qualifier,
+    made: dict[str, pulumi.Input[str] | None] = {
         "HISTORY": history,
         "REDIS_URL": redis_url,
-        "DRAIN_TIMEOUT": f"{settings.drain_timeout_seconds:g}",
+        "FILES": files,
         "TRUSTED_PROXIES": pulumi.Output.from_input(proxies).apply(",".join),
-        # Only by its name; what comes by address is a scan. Health checks are exempt.
-        "ALLOWED_HOSTS": config.domain.domain_name or host,
-        "CORS_ORIGINS": ",".join(config.callers.cors_origins),
-        "JWT_JWKS_URL": config.callers.jwks_url,
-        "JWT_ISSUER": config.callers.jwt_issuer,
-        "JWT_AUDIENCE": config.callers.jwt_audience,
-        "METRICS": "emf",
-        "LOG_FORMAT": "json",
+        # Only by its names; what comes by address is a scan. Health checks are exempt.
+        "ALLOWED_HOSTS": ",".join(config.domain.names) or host,
     }
-    return {name: value for name, value in variables.items() if value is not None and value != ""}
+    return {**fixed(config), **{name: value for name, value in made.items() if value is not None}}
+
+
+def judge(config: StackConfig, read: Reader) -> Settings:
+    """What the service would make of it; refuses what it would refuse, each by its key."""
+    known = Settings.variables()
+    for key, given in (("environment", config.task.environment), ("secrets", config.task.secrets)):
+        for name in given:
+            if name in OWNED or (name == "REDIS_URL" and config.storage.shared_cache):
+                instead = OWNED.get(name, "sharedCache")
+                takes = f"; the key is {instead}" if instead else ""
+                read.refuse(key, f"got {name}, which the stack sets itself{takes}")
+            elif name not in known and not OPENTELEMETRY.fullmatch(name):
+                read.refuse(key, f"got {name}, takes a variable of docs/configuration.md")
+    for name in config.task.environment.keys() & SECRETS:
+        read.refuse("environment", f"got {name}, which is secret: takes it in `secrets`")
+    for name in config.task.environment.keys() & config.task.secrets.keys():
+        read.refuse("secrets", f"got {name}, which `environment` has too")
+    environ = fixed(config) | {"HISTORY": "dynamodb://table", **_GIVEN}
+    environ |= {name: _EXAMPLES[name] for name in config.task.secrets if name in _EXAMPLES}
+    if not environ.keys() & {"AGENT_RUNTIME_ARN", "AGENTS"}:
+        environ["AGENT_URL"] = "embedded:"  # refused already, by a better name
+    try:
+        return Settings.load(environ)
+    except SettingsError as error:
+        if error.variable in config.task.environment:
+            read.refuse("environment", f"{error.variable}: got {error.got}, takes {error.takes}")
+        elif OWNED.get(error.variable) and error.variable != "AWS_REGION":  # refused already
+            read.refuse(OWNED[error.variable], f"got {error.got}, takes {error.takes}")
+        elif not read.problems:
+            raise
+        return Settings()

@@ -66,6 +66,8 @@ class Firewall(pulumi.ComponentResource):
         aws.wafv2.WebAclAssociation(
             name, web_acl_arn=acl.arn, resource_arn=args.balancer_arn, opts=child
         )
+        self.metric_name = name
+        """What the dimension WebACL of its metrics is."""
         self.register_outputs({})
 
     def _managed(

@@ -40,7 +40,7 @@ class Image(pulumi.ComponentResource):
             image_tag_mutability="IMMUTABLE",
             image_scanning_configuration={"scan_on_push": True},
             encryption_configurations=[{"encryption_type": "AES256"}],
-            force_delete=not args.stack.prod,
+            force_delete=True,
             opts=pulumi.ResourceOptions(parent=self, protect=args.stack.prod),
         )
         aws.ecr.LifecyclePolicy(
@@ -97,6 +97,7 @@ class Image(pulumi.ComponentResource):
                     )
                 )
             ],
+            pull=True,  # base images by their tag: patches arrive with the next build
             push=False,  # the export above does
             build_on_preview=False,  # a preview needs no Docker
             registries=[

@@ -7,11 +7,26 @@ it is used. docs/stack.md lists them. What does not go together is judged in `co
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bff.setting_parsers import matching, one_of, whole
-from stack.config_reader import as_the_service_takes, flag, key, list_of, number_of
+from stack.config_parsers import (
+    Otel,
+    Scheduled,
+    agents,
+    as_the_service_takes,
+    cidr,
+    flag,
+    list_of,
+    map_of,
+    number_of,
+    otel,
+    schedule,
+    texts,
+)
+from stack.config_reader import key
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
 FARGATE_MEMORY: dict[int, tuple[int, ...]] = {
@@ -34,25 +49,70 @@ ECR_IMAGE = re.compile(
 )
 NatStrategy = Literal["None", "Single", "OnePerAz"]
 Architecture = Literal["arm64", "amd64"]
+Deployment = Literal["rolling", "blueGreen", "linear", "canary"]
+Capacity = Literal["fargate", "spot", "mixed"]
 
 _DOMAIN = r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
+_domain = matching(_DOMAIN, "a lower-case DNS name")
 _subnets = list_of(matching(r"subnet-[0-9a-f]{8,17}", "a list of subnet ids (subnet-…)"))
+_role = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "arn:aws:iam::ACCOUNT:role/NAME")
+SECRET_ARN = re.compile(
+    r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+(:[\w.@-]*:[\w.@-]*:[\w-]*)?"
+    r"|ssm:[a-z0-9-]+:\d{12}:parameter/[\w./-]+)"
+)
+_secret = matching(
+    SECRET_ARN.pattern, "the ARN of a secret in Secrets Manager or of a parameter in SSM"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedKeys:
+    """What several parts go by."""
+
     log_retention_days: int = key(number_of(*RETENTION_DAYS), 14)
+    permissions_boundary_arn: str | None = key(
+        matching(
+            r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", "the ARN of an IAM policy"
+        )
+    )
+    tags: Mapping[str, str] = key(map_of(texts(256)), {})
+    primary: str | None = key(matching(r"prod(-[a-z0-9-]+)?", "the name of a prod stack"))
+    secondary: str | None = key(
+        matching(r"prod-[a-z]{2}(-[a-z]+)+-\d", "prod-REGION, such as prod-eu-west-1")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentKeys:
     agent_runtime_arn: str = key(as_the_service_takes("AGENT_RUNTIME_ARN"), "")
+    agent_qualifier: str = key(as_the_service_takes("AGENT_QUALIFIER"), "DEFAULT")
+    agent_payload: str | None = key(as_the_service_takes("AGENT_PAYLOAD"))
+    agents: Mapping[str, Mapping[str, object]] = key(agents, {})
+
+    @property
+    def endpoints(self) -> list[tuple[str, str]]:
+        """Runtimes and the endpoint that is called of each."""
+        if not self.agents:
+            return [(self.agent_runtime_arn, self.agent_qualifier)]
+        return [
+            (str(agent["arn"]), str(agent.get("qualifier", "DEFAULT")))
+            for agent in self.agents.values()
+        ]
+
+    @property
+    def partition(self) -> str:
+        """AWS's own: `aws`, `aws-cn`, `aws-us-gov`."""
+        return self.endpoints[0][0].split(":")[1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkKeys:
     nat_gateways: NatStrategy = key(one_of(*get_args(NatStrategy)), "Single", "OnePerAz")
     vpc_endpoints: bool = key(flag, False, True)
+    vpc_cidr: str = key(cidr, "10.0.0.0/16")
+    availability_zones: int = key(whole(2, 4), 2)
+    ipv6: bool = key(flag, False)
+    internal: bool = key(flag, False)
     vpc_id: str | None = key(matching(r"vpc-[0-9a-f]{8,17}", "a VPC id (vpc-…)"))
     public_subnet_ids: tuple[str, ...] = key(_subnets, ())
     private_subnet_ids: tuple[str, ...] = key(_subnets, ())
@@ -70,12 +130,26 @@ class ImageKeys:
 class StorageKeys:
     shared_cache: bool = key(flag, False, True)
     memory_id: str | None = key(as_the_service_takes("HISTORY", "agentcore://{}"))
+    files: bool = key(flag, False)
+    files_retention_days: int = key(whole(1, 3650), 30)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DomainKeys:
-    domain_name: str | None = key(matching(_DOMAIN, "a lower-case DNS name"))
+    domain_name: str | None = key(_domain)
     hosted_zone_name: str | None = key(matching(_DOMAIN, "a lower-case zone"))
+    extra_domains: tuple[str, ...] = key(list_of(_domain), ())
+    certificate_arn: str | None = key(
+        matching(
+            r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+", "the ARN of a certificate"
+        )
+    )
+    dns_role_arn: str | None = key(_role)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that is served, the first one first."""
+        return tuple(name for name in (self.domain_name, *self.extra_domains) if name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +162,11 @@ class BalancerKeys:
 class TaskKeys:
     cpu: int = key(number_of(*FARGATE_MEMORY), 256, 512)
     memory: int = key(whole(512, 122_880), 512, 1024)
+    environment: Mapping[str, str] = key(map_of(texts(8192)), {})
+    secrets: Mapping[str, str] = key(map_of(_secret), {})
+    protect_open_runs: bool = key(flag, True)
+    otel: Otel | None = key(otel)
+    exec: bool = key(flag, False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +186,24 @@ class ServiceKeys:
     cpu_target: int = key(whole(10, 90), 70)
     requests_per_target: int = key(whole(1, 1_000_000), 1000)
     streams_per_task: int = key(whole(1, 10_000), 200)
-    deployment: str = key(one_of("rolling"), "rolling")
+    capacity: Capacity = key(one_of(*get_args(Capacity)), "fargate")
+    schedule: tuple[Scheduled, ...] = key(schedule, ())
+    deployment: Deployment = key(one_of(*get_args(Deployment)), "rolling")
+    canary_percent: int = key(whole(1, 99), 10)
+    bake_minutes: int = key(whole(0, 1440), 5, 15)
+    step_percent: int = key(whole(3, 100), 20)
+
+    @property
+    def shifts_traffic(self) -> bool:
+        """Between two target groups, which ECS does itself."""
+        return self.deployment != "rolling"
+
+    @property
+    def most_tasks(self) -> int:
+        return max(self.max_tasks, *(step.max_tasks for step in self.schedule), 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmKeys:
     alarm_email: str | None = key(matching(r"[^@\s,]+@[^@\s,]+\.[^@\s,.]+", "one e-mail address"))
+    budget_usd: int | None = key(whole(1, 10_000_000))

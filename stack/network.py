@@ -7,7 +7,7 @@ else.
 
 from __future__ import annotations
 
-import json
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,16 +16,48 @@ import pulumi_aws as aws
 import pulumi_awsx as awsx
 
 from stack.config import Stack
+from stack.dual_stack import DualStack, DualStackArgs
 from stack.keys import NetworkKeys
-from stack.security_groups import SecurityGroups, SecurityGroupsArgs
+from stack.roles import Grant, allow, make_role
+from stack.security_groups import ANYWHERE, SecurityGroups, SecurityGroupsArgs
 from stack.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 
-VPC_CIDR = "10.0.0.0/16"
-ZONES = 2
+PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+"""Where clients of an internal load balancer are: this network, its peers, an office."""
+
 # Written out, one block a zone: a computed layout is free to move, and moving replaces subnets.
-PUBLIC_CIDRS = ("10.0.0.0/24", "10.0.1.0/24")
-ISOLATED_CIDRS = ("10.0.2.0/24", "10.0.3.0/24")
-PRIVATE_CIDRS = ("10.0.16.0/20", "10.0.32.0/20")
+# In 256ths of the network, of which the first 16 are for public and isolated subnets, and in 16ths.
+_PUBLIC = (0, 1, 4, 6)
+_ISOLATED = (2, 3, 5, 7)
+_PRIVATE = (1, 2, 3, 4)
+_DUAL_STACK = (-1, -2, -3, -4)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Blocks of each kind of subnet, one a zone; more zones leave the others where they are."""
+
+    public: tuple[str, ...]
+    private: tuple[str, ...]
+    isolated: tuple[str, ...]
+    dual_stack: tuple[str, ...]
+
+    @classmethod
+    def of(cls, cidr: str, zones: int) -> Layout:
+        network = ipaddress.IPv4Network(cidr)
+        # A load balancer wants at least 32 addresses a subnet.
+        small = list(network.subnets(new_prefix=min(network.prefixlen + 8, 27)))
+        large = list(network.subnets(prefixlen_diff=4))
+
+        def blocks(of: list[ipaddress.IPv4Network], places: tuple[int, ...]) -> tuple[str, ...]:
+            return tuple(str(of[place]) for place in places[:zones])
+
+        return cls(
+            public=blocks(small, _PUBLIC),
+            private=blocks(large, _PRIVATE),
+            isolated=blocks(small, _ISOLATED),
+            dual_stack=blocks(small, _DUAL_STACK),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +66,8 @@ class NetworkArgs:
     keys: NetworkKeys
     shared_cache: bool
     https: bool
+    outgoing_ports: frozenset[int]
+    """Beside 443, what the tasks must reach outside."""
 
 
 class Network(pulumi.ComponentResource):
@@ -50,6 +84,7 @@ class Network(pulumi.ComponentResource):
         self.cache_subnet_ids: pulumi.Output[Sequence[str]]
         self.balancer_cidrs: pulumi.Output[Sequence[str]]
         """Where the load balancer's own addresses lie: the proxies to believe."""
+        self.balancer_subnet_ids: pulumi.Output[Sequence[str]]
         if args.keys.vpc_id:
             self._find(args.keys.vpc_id, args.keys)
         else:
@@ -61,11 +96,16 @@ class Network(pulumi.ComponentResource):
                 https=args.https,
                 cache=args.shared_cache,
                 endpoints=args.keys.vpc_endpoints,
+                clients=PRIVATE_RANGES if args.keys.internal else (ANYWHERE,),
+                ipv6=args.keys.ipv6,
+                outgoing_ports=args.outgoing_ports,
             ),
             self._child,
         )
+        self.endpoints: list[pulumi.Resource] = []
+        """What tasks that start without them may miss."""
         if self.groups.endpoints:
-            VpcEndpoints(
+            interfaces = VpcEndpoints(
                 name,
                 VpcEndpointsArgs(
                     region=args.stack.region,
@@ -75,7 +115,13 @@ class Network(pulumi.ComponentResource):
                 ),
                 self._child,
             )
-        self.register_outputs({"vpcId": self.vpc_id})
+            self.endpoints = interfaces.endpoints
+        facts = (
+            {}
+            if args.keys.vpc_id
+            else {"cidr": args.keys.vpc_cidr, "zones": args.keys.availability_zones}
+        )
+        self.register_outputs({"vpcId": self.vpc_id, **facts})
 
     def _find(self, vpc_id: str, keys: NetworkKeys) -> None:
         lookup = pulumi.InvokeOptions(parent=self)
@@ -83,20 +129,24 @@ class Network(pulumi.ComponentResource):
         self.public_subnet_ids = pulumi.Output.from_input(list(keys.public_subnet_ids))
         self.private_subnet_ids = pulumi.Output.from_input(list(keys.private_subnet_ids))
         self.cache_subnet_ids = self.private_subnet_ids
+        self.balancer_subnet_ids = (
+            self.private_subnet_ids if keys.internal else self.public_subnet_ids
+        )
         self.balancer_cidrs = pulumi.Output.all(
             *(
                 aws.ec2.get_subnet_output(id=subnet, opts=lookup).cidr_block
-                for subnet in keys.public_subnet_ids
+                for subnet in (keys.private_subnet_ids if keys.internal else keys.public_subnet_ids)
             )
         )
 
     def _make(self, name: str, args: NetworkArgs) -> None:
         subnet = awsx.ec2.SubnetSpecArgs
+        layout = Layout.of(args.keys.vpc_cidr, args.keys.availability_zones)
         kind = awsx.ec2.SubnetType
         vpc = awsx.ec2.Vpc(
             name,
-            cidr_block=VPC_CIDR,
-            number_of_availability_zones=ZONES,
+            cidr_block=args.keys.vpc_cidr,
+            number_of_availability_zones=args.keys.availability_zones,
             enable_dns_hostnames=True,  # the endpoints' private names need it
             enable_dns_support=True,
             nat_gateways=awsx.ec2.NatGatewayConfigurationArgs(
@@ -104,9 +154,9 @@ class Network(pulumi.ComponentResource):
             ),
             subnet_strategy=awsx.ec2.SubnetAllocationStrategy.AUTO,
             subnet_specs=[
-                subnet(type=kind.PUBLIC, cidr_blocks=PUBLIC_CIDRS),
-                subnet(type=kind.PRIVATE, cidr_blocks=PRIVATE_CIDRS),
-                subnet(type=kind.ISOLATED, cidr_blocks=ISOLATED_CIDRS),
+                subnet(type=kind.PUBLIC, cidr_blocks=layout.public),
+                subnet(type=kind.PRIVATE, cidr_blocks=layout.private),
+                subnet(type=kind.ISOLATED, cidr_blocks=layout.isolated),
             ],
             # Gateway endpoints are free and keep image layers and history off the NAT.
             vpc_endpoint_strategy=awsx.ec2.VpcEndpointStrategy.AUTO,
@@ -123,53 +173,41 @@ class Network(pulumi.ComponentResource):
         self.public_subnet_ids = vpc.public_subnet_ids
         self.private_subnet_ids = vpc.private_subnet_ids
         self.cache_subnet_ids = vpc.isolated_subnet_ids
-        self.balancer_cidrs = pulumi.Output.from_input(list(PUBLIC_CIDRS))
+        inside = args.keys.internal
+        self.balancer_subnet_ids = vpc.private_subnet_ids if inside else vpc.public_subnet_ids
+        self.balancer_cidrs = pulumi.Output.from_input(
+            list(layout.private if inside else layout.public)
+        )
+        if args.keys.ipv6:
+            dual = DualStack(
+                name,
+                DualStackArgs(
+                    vpc_id=vpc.vpc_id, beside=vpc.public_subnet_ids, blocks=layout.dual_stack
+                ),
+                self._child,
+            )
+            self.balancer_subnet_ids = dual.subnet_ids
+            self.balancer_cidrs = pulumi.Output.from_input(list(layout.dual_stack))
         # The group AWS puts on whatever names none: nothing in, nothing out.
         aws.ec2.DefaultSecurityGroup(name, vpc_id=vpc.vpc_id, opts=self._child)
-        self._flow_logs(name, args.stack.log_retention_days)
+        self._flow_logs(name, args.stack)
 
-    def _flow_logs(self, name: str, retention_days: int) -> None:
+    def _flow_logs(self, name: str, stack: Stack) -> None:
         group = aws.cloudwatch.LogGroup(
-            f"{name}-flow", retention_in_days=retention_days, opts=self._child
+            f"{name}-flow", retention_in_days=stack.log_retention_days, opts=self._child
         )
-        role = aws.iam.Role(
+        role = make_role(
             f"{name}-flow",
-            description="VPC flow logs write their log group",
-            assume_role_policy=json.dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Action": "sts:AssumeRole",
-                            "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
-                        }
-                    ],
-                }
-            ),
-            opts=self._child,
+            "vpc-flow-logs.amazonaws.com",
+            "VPC flow logs write their log group",
+            stack,
+            self._child,
         )
-        policy = aws.iam.RolePolicy(
-            f"{name}-flow",
-            role=role.id,
-            policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Action": [
-                                "logs:CreateLogStream",
-                                "logs:DescribeLogStreams",
-                                "logs:PutLogEvents",
-                            ],
-                            "Resource": pulumi.Output.format("{}:*", group.arn),
-                        }
-                    ],
-                }
-            ),
-            opts=self._child,
+        writing = Grant(
+            actions=("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
+            resources=(pulumi.Output.format("{}:*", group.arn),),
         )
+        policy = allow(f"{name}-flow", role, [writing], self._child)
         aws.ec2.FlowLog(
             name,
             vpc_id=self.vpc_id,

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from bff.setting_parsers import MemoryHistory, history
 from stack.config import Stack
 from stack.keys import StorageKeys
+from stack.live import Live
+from stack.roles import Grant
 
 TABLE_ACTIONS = (
     "dynamodb:BatchWriteItem",
@@ -21,6 +24,8 @@ TABLE_ACTIONS = (
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 )
+MEMORY_ACTIONS_WITHOUT_WRITING = ("bedrock-agentcore:DeleteEvent", "bedrock-agentcore:ListEvents")
+"""The agent writes the conversation itself; a deletion is the service's even so."""
 MEMORY_ACTIONS = (
     "bedrock-agentcore:CreateEvent",
     "bedrock-agentcore:DeleteEvent",
@@ -29,14 +34,6 @@ MEMORY_ACTIONS = (
 CACHE_GIGABYTES = 5
 CACHE_UNITS_PER_SECOND = 10_000
 """Ceilings: what a runaway may cost, not what is paid for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grant:
-    """What the task may do to what."""
-
-    actions: tuple[str, ...]
-    resources: tuple[pulumi.Input[str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,29 +54,37 @@ class Storage(pulumi.ComponentResource):
     ) -> None:
         super().__init__("bff:stack:Storage", name, None, opts)
         self.history: pulumi.Output[str]
+        self.table: pulumi.Output[str] | None = None
+        self.cache: pulumi.Output[str] | None = None
         self.grant: Grant
         if args.keys.memory_id:
             self._memory(args.keys.memory_id, args)
+        elif args.stack.primary:
+            self._replica(name, args.stack, args.stack.primary)
         else:
-            self._table(name, args.stack.prod)
+            self._table(name, args.stack)
         self.redis_url = self._cache(name, args) if args.keys.shared_cache else None
         self.register_outputs({})
 
     def _memory(self, memory_id: str, args: StorageArgs) -> None:
         """AgentCore keeps the conversations; the memory is called in the stack's own account."""
+        setting = history(f"agentcore://{memory_id}")
+        assert isinstance(setting, MemoryHistory)
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         arn = pulumi.Output.format(
             "arn:{}:bedrock-agentcore:{}:{}:memory/{}",
             args.partition,
             args.stack.region,
             account,
-            memory_id,
+            setting.memory_id,
         )
         self.history = pulumi.Output.from_input(f"agentcore://{memory_id}")
-        self.grant = Grant(actions=MEMORY_ACTIONS, resources=(arn,))
+        actions = MEMORY_ACTIONS if setting.write else MEMORY_ACTIONS_WITHOUT_WRITING
+        self.grant = Grant(actions=actions, resources=(arn,))
 
-    def _table(self, name: str, prod: bool) -> None:
+    def _table(self, name: str, stack: Stack) -> None:
         """The shape is `python -m bff create-table`'s; a test holds the two together."""
+        prod, shared = stack.prod, stack.secondary is not None
         table = aws.dynamodb.Table(
             name,
             billing_mode="PAY_PER_REQUEST",
@@ -92,12 +97,46 @@ class Storage(pulumi.ComponentResource):
             ttl={"attribute_name": "expires_at", "enabled": True},
             point_in_time_recovery={"enabled": prod},
             deletion_protection_enabled=prod,
-            opts=pulumi.ResourceOptions(parent=self, protect=prod),
+            # A replica follows the stream; the other region's stack makes it.
+            stream_enabled=shared or None,
+            stream_view_type="NEW_AND_OLD_IMAGES" if shared else None,
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=prod, ignore_changes=["replicas"] if shared else None
+            ),
         )
-        self.history = pulumi.Output.format("dynamodb://{}", table.name)
+        self._granted(table.name, table.arn)
+
+    def _replica(self, name: str, stack: Stack, primary: str) -> None:
+        """The primary's table in this region: sessions are in both."""
+        table = Live.read(primary).get("aws:dynamodb/table:Table")
+        arn = table.get("arn")
+        if not arn:
+            said = f"primary: {primary} has no table yet: `pulumi up -s {primary}` comes first"
+            if not pulumi.runtime.is_dry_run():
+                raise pulumi.RunError(said)
+            pulumi.log.warn(said)
+        elif not table.get("streamEnabled"):
+            said = (
+                f"primary: {primary} does not share its table yet: "
+                f"`pulumi config set secondary {stack.stack} -s {primary}`, then up, come first"
+            )
+            if not pulumi.runtime.is_dry_run():
+                raise pulumi.RunError(said)
+            pulumi.log.warn(said)
+        replica = aws.dynamodb.TableReplica(
+            name,
+            global_table_arn=arn or f"arn:aws:dynamodb:unknown:000000000000:table/of-{primary}",
+            point_in_time_recovery=stack.prod,
+            deletion_protection_enabled=stack.prod,
+            opts=pulumi.ResourceOptions(parent=self, protect=stack.prod),
+        )
+        self._granted(replica.arn.apply(lambda own: own.rpartition("/")[2]), replica.arn)
+
+    def _granted(self, name: pulumi.Output[str], arn: pulumi.Output[str]) -> None:
+        self.table = name
+        self.history = pulumi.Output.format("dynamodb://{}", name)
         self.grant = Grant(
-            actions=TABLE_ACTIONS,
-            resources=(table.arn, pulumi.Output.format("{}/index/*", table.arn)),
+            actions=TABLE_ACTIONS, resources=(arn, pulumi.Output.format("{}/index/*", arn))
         )
 
     def _cache(self, name: str, args: StorageArgs) -> pulumi.Output[str]:
@@ -116,8 +155,10 @@ class Storage(pulumi.ComponentResource):
                 "data_storage": {"unit": "GB", "maximum": CACHE_GIGABYTES},
                 "ecpu_per_seconds": [{"maximum": CACHE_UNITS_PER_SECOND}],
             },
-            opts=pulumi.ResourceOptions(parent=self),
+            # Two zones do; a third one added later would make the cache anew.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["subnetIds"]),
         )
+        self.cache = cache.name
         return cache.endpoints.apply(
             lambda ends: f"rediss+cluster://{ends[0].address}:{ends[0].port or 6379}"
         )

@@ -6,6 +6,7 @@ through the execution role, which the container itself does not have.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,30 @@ from bff.settings import DEFAULT_PORT, STOP_GRACE_SECONDS, Settings
 from stack.config import Stack
 from stack.image import Image
 from stack.keys import ECR_IMAGE, Architecture, TaskKeys
-from stack.storage import Grant
+from stack.roles import Grant, allow, make_role
 
 CONTAINER = "bff"
-DRAIN_SECONDS = Settings().drain_timeout_seconds
-STOP_TIMEOUT_SECONDS = math.ceil(DRAIN_SECONDS + STOP_GRACE_SECONDS) + 6
-"""From SIGTERM to SIGKILL, with room for a slow exit; Fargate allows 120."""
+LONGEST_STOP_SECONDS = 120
+"""Fargate's own."""
+COLLECTOR_IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"
+COLLECTOR_SETTINGS = {
+    "receivers": {"otlp": {"protocols": {"http": {"endpoint": "127.0.0.1:4318"}}}},
+    "exporters": {"awsxray": {}},
+    "service": {"pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["awsxray"]}}},
+}
+XRAY_ACTIONS = (
+    "xray:GetSamplingRules",
+    "xray:GetSamplingStatisticSummaries",
+    "xray:GetSamplingTargets",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+)
+EXEC_ACTIONS = (
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+)
 OPEN_FILES = 65_536
 """A stream has two connections: the client's and the agent's."""
 HEALTH_CHECK = (
@@ -40,10 +59,13 @@ USER = "10001:10001"
 class TaskArgs:
     stack: Stack
     keys: TaskKeys
+    settings: Settings
+    partition: str
     image: Image
     architecture: Architecture
     environment: Mapping[str, pulumi.Input[str]]
     secret_arns: Mapping[str, pulumi.Input[str]]
+    """Of the secrets that the stack made."""
     grants: Sequence[Grant]
 
 
@@ -59,18 +81,24 @@ class Task(pulumi.ComponentResource):
         self._account = aws.get_caller_identity_output(
             opts=pulumi.InvokeOptions(parent=self)
         ).account_id
-        self.log_group = aws.cloudwatch.LogGroup(
-            name,
-            name=f"/{args.stack.name}",
-            retention_in_days=args.stack.log_retention_days,
-            opts=self._child,
+        self.log_group = self._log(name, args.stack.name, args.stack)
+        self.exec_log = (
+            self._log(f"{name}-exec", f"{args.stack.name}-exec", args.stack)
+            if args.keys.exec
+            else None
         )
-        may_start = self._role("execution", "Starts the tasks: image, secrets, logs")
-        may_call = self._role("task", "What the service itself may do")
+        secrets = {**args.secret_arns, **args.keys.secrets}
+        if args.keys.otel and args.keys.otel.headers_secret:
+            secrets["OTEL_EXPORTER_OTLP_HEADERS"] = args.keys.otel.headers_secret
+        may_start = self._role("execution", "Starts the tasks: image, secrets, logs", args.stack)
+        may_call = self._role("task", "What the service itself may do", args.stack)
         allowed = [
-            self._allow("execution", may_start, self._starting(args)),
-            self._allow("task", may_call, args.grants),
+            allow(f"{name}-execution", may_start, self._starting(args, secrets), self._child),
+            allow(f"{name}-task", may_call, [*args.grants, *self._calling(args)], self._child),
         ]
+        containers = [self._container(args, secrets)]
+        if args.keys.otel and args.keys.otel.xray:
+            containers.append(self._collector(args))
         self.definition = aws.ecs.TaskDefinition(
             name,
             family=args.stack.name,
@@ -84,30 +112,36 @@ class Task(pulumi.ComponentResource):
             },
             execution_role_arn=may_start.arn,
             task_role_arn=may_call.arn,
-            container_definitions=pulumi.Output.json_dumps([self._container(args)]),
+            container_definitions=pulumi.Output.json_dumps(containers),
+            # What was deployed before can be deployed again.
+            skip_destroy=True,
             # Tasks that start before they may read their secrets fail, and count against the
             # deployment.
             opts=pulumi.ResourceOptions(parent=self, depends_on=allowed),
         )
         self.register_outputs({"arn": self.definition.arn})
 
-    def _container(self, args: TaskArgs) -> dict[str, Any]:
+    def _container(
+        self, args: TaskArgs, secrets: Mapping[str, pulumi.Input[str]]
+    ) -> dict[str, Any]:
+        linux: dict[str, Any] = {"capabilities": {"drop": ["ALL"]}}
+        if args.keys.exec:
+            linux["initProcessEnabled"] = True  # takes in what a session leaves behind
         return {
             "name": CONTAINER,
             "image": args.image.reference,
             "essential": True,
             "user": USER,
-            "readonlyRootFilesystem": True,
-            "linuxParameters": {"capabilities": {"drop": ["ALL"]}},
+            # ECS Exec's agent writes beside the program.
+            "readonlyRootFilesystem": not args.keys.exec,
+            "linuxParameters": linux,
             "ulimits": [{"name": "nofile", "softLimit": OPEN_FILES, "hardLimit": OPEN_FILES}],
             "portMappings": [{"containerPort": DEFAULT_PORT, "protocol": "tcp"}],
             "environment": [
                 {"name": name, "value": value} for name, value in sorted(args.environment.items())
             ],
-            "secrets": [
-                {"name": name, "valueFrom": arn} for name, arn in sorted(args.secret_arns.items())
-            ],
-            "stopTimeout": STOP_TIMEOUT_SECONDS,
+            "secrets": [{"name": name, "valueFrom": arn} for name, arn in sorted(secrets.items())],
+            "stopTimeout": stop_timeout_seconds(args.settings),
             "healthCheck": {
                 "command": ["CMD", "python", "-c", HEALTH_CHECK],
                 "interval": 30,
@@ -115,20 +149,64 @@ class Task(pulumi.ComponentResource):
                 "retries": 3,
                 "startPeriod": 30,
             },
-            "logConfiguration": {
-                "logDriver": "awslogs",
-                "options": {
-                    "awslogs-group": self.log_group.name,
-                    "awslogs-region": args.stack.region,
-                    "awslogs-stream-prefix": CONTAINER,
-                    # A slow log must not stop the event loop.
-                    "mode": "non-blocking",
-                    "max-buffer-size": "25m",
-                },
+            "logConfiguration": self._logging(args.stack, CONTAINER),
+        }
+
+    def _collector(self, args: TaskArgs) -> dict[str, Any]:
+        """https://aws-otel.github.io/docs/setup/ecs; the service goes on without it."""
+        return {
+            "name": "collector",
+            "image": COLLECTOR_IMAGE,
+            "essential": False,
+            "readonlyRootFilesystem": True,
+            "linuxParameters": {"capabilities": {"drop": ["ALL"]}},
+            "memoryReservation": 64,
+            "environment": [
+                {"name": "AOT_CONFIG_CONTENT", "value": json.dumps(COLLECTOR_SETTINGS)},
+                {"name": "AWS_REGION", "value": args.stack.region},
+            ],
+            "logConfiguration": self._logging(args.stack, "collector"),
+        }
+
+    def _logging(self, stack: Stack, prefix: str) -> dict[str, Any]:
+        return {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": self.log_group.name,
+                "awslogs-region": stack.region,
+                "awslogs-stream-prefix": prefix,
+                # A slow log must not stop the event loop.
+                "mode": "non-blocking",
+                "max-buffer-size": "25m",
             },
         }
 
-    def _starting(self, args: TaskArgs) -> list[Grant]:
+    def _calling(self, args: TaskArgs) -> list[Grant]:
+        """What the task's own parts need, beside what the service calls."""
+        grants = []
+        if args.keys.protect_open_runs:
+            tasks = pulumi.Output.format(
+                "arn:{}:ecs:{}:{}:task/{}/*",
+                args.partition,
+                args.stack.region,
+                self._account,
+                args.stack.name,
+            )
+            actions = ("ecs:GetTaskProtection", "ecs:UpdateTaskProtection")
+            grants.append(Grant(actions=actions, resources=(tasks,)))
+        if args.keys.otel and args.keys.otel.xray:
+            grants.append(Grant(actions=XRAY_ACTIONS, resources=("*",)))  # they take no resource
+        if self.exec_log is not None:
+            # They take no resource.
+            grants.append(
+                Grant(actions=(*EXEC_ACTIONS, "logs:DescribeLogGroups"), resources=("*",))
+            )
+            writing = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+            group = pulumi.Output.format("{}:*", self.exec_log.arn)
+            grants.append(Grant(actions=writing, resources=(group,)))
+        return grants
+
+    def _starting(self, args: TaskArgs, secrets: Mapping[str, pulumi.Input[str]]) -> list[Grant]:
         pull = (
             "ecr:BatchCheckLayerAvailability",
             "ecr:BatchGetImage",
@@ -137,7 +215,11 @@ class Task(pulumi.ComponentResource):
         repository = pulumi.Output.all(args.image.reference, args.image.repository_arn).apply(
             lambda both: _repository_of(*both)
         )
-        return [
+        parameters = sorted(
+            arn for arn in secrets.values() if isinstance(arn, str) and ":ssm:" in arn
+        )
+        others = [arn for _, arn in sorted(secrets.items()) if arn not in parameters]
+        grants = [
             Grant(actions=("ecr:GetAuthorizationToken",), resources=("*",)),  # takes no resource
             Grant(actions=pull, resources=(repository,)),
             Grant(
@@ -146,49 +228,59 @@ class Task(pulumi.ComponentResource):
             ),
             Grant(
                 actions=("secretsmanager:GetSecretValue",),
-                resources=tuple(arn for _, arn in sorted(args.secret_arns.items())),
+                resources=tuple(_whole_secret(arn) for arn in others),
             ),
         ]
-
-    def _role(self, kind: str, description: str) -> aws.iam.Role:
-        return aws.iam.Role(
-            f"{self._name}-{kind}",
-            description=description,
-            assume_role_policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Action": "sts:AssumeRole",
-                            "Principal": {"Service": "ecs-tasks.amazonaws.com"},
-                            "Condition": {"StringEquals": {"aws:SourceAccount": self._account}},
+        if parameters:
+            grants.append(Grant(actions=("ssm:GetParameters",), resources=tuple(parameters)))
+        given = [arn for arn in secrets.values() if isinstance(arn, str)]
+        if given:
+            # Where the operator's secrets have keys of their own, which only KMS can tell.
+            parts = [arn.split(":") for arn in given]
+            services = sorted({f"{service}.{region}" for _, _, service, region, *_ in parts})
+            keys = sorted({":".join([*part[:2], "kms", *part[3:5]]) for part in parts})
+            grants.append(
+                Grant(
+                    actions=("kms:Decrypt",),
+                    resources=tuple(f"{key}:key/*" for key in keys),
+                    condition={
+                        "StringEquals": {
+                            "kms:ViaService": [f"{service}.amazonaws.com" for service in services]
                         }
-                    ],
-                }
-            ),
+                    },
+                )
+            )
+        return grants
+
+    def _log(self, name: str, group: str, stack: Stack) -> aws.cloudwatch.LogGroup:
+        return aws.cloudwatch.LogGroup(
+            name,
+            name=f"/{group}",
+            retention_in_days=stack.log_retention_days,
             opts=self._child,
         )
 
-    def _allow(self, kind: str, role: aws.iam.Role, grants: Sequence[Grant]) -> aws.iam.RolePolicy:
-        return aws.iam.RolePolicy(
+    def _role(self, kind: str, description: str, stack: Stack) -> aws.iam.Role:
+        return make_role(
             f"{self._name}-{kind}",
-            role=role.id,
-            policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Action": sorted(grant.actions),
-                            "Resource": list(grant.resources),
-                        }
-                        for grant in grants
-                    ],
-                }
-            ),
-            opts=self._child,
+            "ecs-tasks.amazonaws.com",
+            description,
+            stack,
+            self._child,
+            account=self._account,
         )
+
+
+def stop_timeout_seconds(settings: Settings) -> int:
+    """From SIGTERM to SIGKILL, with room for a slow exit."""
+    return min(
+        LONGEST_STOP_SECONDS, math.ceil(settings.drain_timeout_seconds + STOP_GRACE_SECONDS) + 6
+    )
+
+
+def _whole_secret(arn: pulumi.Input[str]) -> pulumi.Input[str]:
+    """Without the JSON key and the version that ECS takes behind a secret's ARN."""
+    return ":".join(arn.split(":")[:7]) if isinstance(arn, str) else arn
 
 
 def _repository_of(image: str, own: str) -> str:

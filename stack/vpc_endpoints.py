@@ -32,9 +32,10 @@ class VpcEndpoints(pulumi.ComponentResource):
         self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("bff:stack:Endpoints", name, None, opts)
+        self.endpoints: list[pulumi.Resource] = []
         for service in SERVICES:
             full = f"com.amazonaws.{args.region}.{service}"
-            aws.ec2.VpcEndpoint(
+            endpoint = aws.ec2.VpcEndpoint(
                 f"{name}-{service}",
                 vpc_id=args.vpc_id,
                 service_name=full,
@@ -47,6 +48,7 @@ class VpcEndpoints(pulumi.ComponentResource):
                 tags={"Name": f"{name}-{service}"},
                 opts=pulumi.ResourceOptions(parent=self),
             )
+            self.endpoints.append(endpoint)
         self.register_outputs({})
 
     def _supported(

@@ -36,7 +36,18 @@ ROOMS: Mapping[str, set[str]] = {
     "telemetry": {"agents", "metric_names", "runs"} | BOTTOM,
     "api": {"agents", "conversations", "history", "identity", "limits", "runs", "telemetry"}
     | BOTTOM,
-    "app": {"agents", "api", "history", "identity", "limits", "runs", "telemetry"} | BOTTOM,
+    "app": {
+        "agents",
+        "api",
+        "history",
+        "identity",
+        "limits",
+        "runs",
+        "task_protection",
+        "telemetry",
+    }
+    | BOTTOM,
+    "task_protection": {"runs"} | BOTTOM,
     "server": {"api", "app", "telemetry"} | BOTTOM,
     "__main__": {"history", "identity", "server"} | BOTTOM,
 }

@@ -141,6 +141,8 @@ def _zone_of(args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 ANSWERS: dict[str, Any] = {
+    "pulumi:pulumi:readStackOutputs": {"outputs": {}},
+    "aws:ec2/getInternetGateway:getInternetGateway": {"internetGatewayId": "igw-0123456789abcdef0"},
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT},
     "aws:route53/getZone:getZone": {"zoneId": "Z0123456789"},
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
@@ -184,10 +186,15 @@ COMPUTED: dict[str, Computed] = {
     "aws:acm/certificate:Certificate": lambda args: {
         "domainValidationOptions": [
             {
-                "resourceRecordName": f"_proof.{args.inputs['domainName']}",
+                "domainName": name,
+                "resourceRecordName": f"_proof.{name}",
                 "resourceRecordType": "CNAME",
                 "resourceRecordValue": "_value.acm-validations.aws",
             }
+            for name in (
+                *args.inputs.get("subjectAlternativeNames", ()),
+                args.inputs["domainName"],
+            )
         ]
     },
     "aws:route53/record:Record": lambda args: {"fqdn": args.inputs["name"]},

@@ -14,7 +14,7 @@ import pulumi
 import pytest
 
 from bff.history.dynamodb.items import INDEX, TABLE, TTL_ATTRIBUTE
-from stack.network import ISOLATED_CIDRS, PRIVATE_CIDRS, PUBLIC_CIDRS, VPC_CIDR
+from stack.network import Layout
 from tests.stack.planner import ACCOUNT, DIGEST, ROOT, RUNTIME_ARN, SECRET, Plan, make_plan
 from tests.stack.test_config import NETWORK
 
@@ -163,13 +163,28 @@ def test_group_descriptions__hold_only_what_ec2_takes(planned: Plans, stack: str
 # Network ----------------------------------------------------------------------------------------
 
 
-def test_subnets__disjoint_and_inside_the_vpc() -> None:
+@pytest.mark.parametrize("cidr", ["10.0.0.0/16", "172.20.0.0/18", "192.168.16.0/20"])
+@pytest.mark.parametrize("zones", [2, 3, 4])
+def test_subnets__disjoint_and_inside_the_vpc(cidr: str, zones: int) -> None:
+    layout = Layout.of(cidr, zones)
     blocks = [
-        ipaddress.ip_network(cidr) for cidr in (*PUBLIC_CIDRS, *PRIVATE_CIDRS, *ISOLATED_CIDRS)
+        ipaddress.IPv4Network(block)
+        for kind in (layout.public, layout.private, layout.isolated, layout.dual_stack)
+        for block in kind
     ]
 
-    assert all(block.subnet_of(ipaddress.ip_network(VPC_CIDR)) for block in blocks)  # type: ignore[arg-type]
+    assert len(blocks) == 4 * zones
+    assert all(block.subnet_of(ipaddress.IPv4Network(cidr)) for block in blocks)
     assert not any(a.overlaps(b) for a in blocks for b in blocks if a is not b)
+    assert all(block.num_addresses >= 32 for block in blocks)
+
+
+def test_subnets__a_further_zone_leaves_the_others_where_they_are() -> None:
+    two, three = (Layout.of("10.0.0.0/16", zones) for zones in (2, 3))
+
+    assert two.public == three.public[:2] == ("10.0.0.0/24", "10.0.1.0/24")
+    assert two.private == three.private[:2] == ("10.0.16.0/20", "10.0.32.0/20")
+    assert two.isolated == three.isolated[:2] == ("10.0.2.0/24", "10.0.3.0/24")
 
 
 @pytest.mark.parametrize(("stack", "nat"), [("dev", "Single"), ("prod", "OnePerAz")])
@@ -316,7 +331,7 @@ def test_repository__immutable_scanned_and_kept_for_rollback(planned: Plans, sta
 
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
-    assert repository["forceDelete"] is (stack == "dev")
+    assert repository["forceDelete"] is True  # what must stay is protected
     assert rule["selection"] == {
         "tagStatus": "any",
         "countType": "imageCountMoreThan",
@@ -451,6 +466,10 @@ def test_task_role__exactly_what_the_service_calls(prod: Plan) -> None:
             "bedrock-agentcore:InvokeAgentRuntime",
             "bedrock-agentcore:StopRuntimeSession",
         ],
+        f"arn:aws:ecs:us-west-2:{ACCOUNT}:task/agentcore-bff-prod/*": [
+            "ecs:GetTaskProtection",
+            "ecs:UpdateTaskProtection",
+        ],
         f"{table} {table}/index/*": [
             "dynamodb:BatchWriteItem",
             "dynamodb:ConditionCheckItem",
@@ -570,7 +589,7 @@ def test_service__rolls_back_by_itself(planned: Plans, stack: str) -> None:
     assert service["waitForSteadyState"] is True
 
 
-ROLLBACK = ("target-5xx", "balancer-5xx", "unhealthy-hosts")
+ROLLBACK = ("internal-errors", "balancer-5xx", "unhealthy-hosts")
 
 
 @BOTH
@@ -627,9 +646,14 @@ def test_scaling__on_cpu_requests_and_open_streams(planned: Plans, stack: str) -
         "statistic": "Average",
         "dimensions": [{"name": "Service", "value": f"agentcore-bff-{stack}"}],
     }
-    assert tracked["bff-requests"]["predefinedMetricSpecification"]["resourceLabel"] == (
-        "app/bff-1234567/50dc6c495c0c9188/targetgroup/bff-1234567/73e2d6bc24d8a067"
-    )
+    count, filled = tracked["bff-requests"]["customizedMetricSpecification"]["metrics"]
+    assert {d["name"]: d["value"] for d in count["metricStat"]["metric"]["dimensions"]} == {
+        "LoadBalancer": "app/bff-1234567/50dc6c495c0c9188",
+        "TargetGroup": "targetgroup/bff-1234567/73e2d6bc24d8a067",
+    }
+    assert count["metricStat"]["metric"]["metricName"] == "RequestCountPerTarget"
+    # No data where nobody asks would keep every task.
+    assert (filled["expression"], filled["returnData"]) == ("FILL(m0, 0)", True)
 
 
 # The way in -------------------------------------------------------------------------------------
@@ -662,8 +686,8 @@ def test_dev__plain_http_without_a_domain(dev: Plan) -> None:
 
 def test_domain__certificate_proven_and_name_pointed(prod: Plan) -> None:
     assert prod.one("acm/certificate:Certificate")["domainName"] == "chat.example.com"
-    assert prod.one("record:Record", "bff-proof")["type"] == "CNAME"
-    alias = prod.one("record:Record", "bff")
+    assert prod.one("record:Record", "bff-proof-chat.example.com")["type"] == "CNAME"
+    alias = prod.one("record:Record", "bff-chat.example.com")
     assert (alias["name"], alias["type"]) == ("chat.example.com", "A")
     listener = prod.one("listener:Listener", "bff-https")
     assert "aws:acm/certificateValidation:CertificateValidation::bff" in listener.depends_on
@@ -751,7 +775,14 @@ def test_outputs__are_the_contracts(planned: Plans, stack: str) -> None:
 
     # The engine keeps no output that is null: without a domain there is no `customDomain`.
     expected = {
-        *("serviceUrl", "loadBalancerDns", "clusterArn", "serviceArn", "repositoryUrl"),
+        *(
+            "dnsTarget",
+            "serviceUrl",
+            "loadBalancerDns",
+            "clusterArn",
+            "serviceArn",
+            "repositoryUrl",
+        ),
         *("logGroup", "dashboardUrl", "alertsTopicArn", "firstApiKey"),
         *("vpcId", "publicSubnetIds", "privateSubnetIds"),
         *(("customDomain",) if stack == "prod" else ()),

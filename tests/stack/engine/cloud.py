@@ -306,6 +306,10 @@ COMPUTED: dict[str, Computed] = {
         "ipv6CidrBlock": "2600:1f14:aaa:bb00::/56" if i.get("assignGeneratedIpv6CidrBlock") else "",
     },
     "aws:ec2/vpcEndpoint:VpcEndpoint": _ec2("vpce"),
+    "aws:ec2/vpcIpv6CidrBlockAssociation:VpcIpv6CidrBlockAssociation": lambda name, seed, i, r: {
+        "id": f"vpc-cidr-assoc-0{seed}",
+        "ipv6CidrBlock": "2600:1f14:aaa:bb00::/56",
+    },
     "aws:ecr/repository:Repository": lambda name, seed, i, r: {
         "repositoryUrl": f"{ACCOUNT}.dkr.ecr.{r}.amazonaws.com/{name}",
         "registryId": ACCOUNT,
@@ -357,6 +361,10 @@ def _zone(args: State, region: str) -> State:
 
 
 LOOKUPS: dict[str, Callable[[State, str], State]] = {
+    "aws:ec2/getInternetGateway:getInternetGateway": lambda args, region: {
+        **args,
+        "internetGatewayId": "igw-0123456789abcdef0",
+    },
     "aws:ec2/getSubnet:getSubnet": _subnet,
     "aws:ec2/getVpcEndpointService:getVpcEndpointService": lambda args, region: {
         **args,

@@ -47,6 +47,9 @@ FORCES: Mapping[str, frozenset[str]] = {
         {"vpcId", "availabilityZone", "availabilityZoneId", "cidrBlock", "ipv6Native"}
     ),
     "aws:ec2/vpc:Vpc": frozenset({"cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength"}),
+    "aws:ec2/vpcIpv6CidrBlockAssociation:VpcIpv6CidrBlockAssociation": frozenset(
+        {"vpcId", "assignGeneratedIpv6CidrBlock", "ipv6CidrBlock", "ipv6Pool"}
+    ),
     "aws:ec2/vpcEndpoint:VpcEndpoint": frozenset({"vpcId", "serviceName", "vpcEndpointType"}),
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": frozenset({"repository", "policy"}),
     "aws:ecr/repository:Repository": frozenset({"name", "encryptionConfigurations"}),

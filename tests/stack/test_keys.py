@@ -1,0 +1,620 @@
+"""What the keys of section 6 make of the plan, one group after the other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bff.settings import HEARTBEAT_SECONDS, Settings
+from stack.environment import OWNED
+from tests.stack.planner import ACCOUNT, RUNTIME_ARN, Plan, make_plan
+from tests.stack.test_aws_models import report
+from tests.stack.test_config import NETWORK, load, problems
+from tests.stack.test_resources import allowed, container, variables
+
+OTHER = RUNTIME_ARN.replace("my_agent", "other")
+SECRET = f"arn:aws:secretsmanager:us-west-2:{ACCOUNT}:secret:team/redis-AbCdEf"
+PARAMETER = f"arn:aws:ssm:us-west-2:{ACCOUNT}:parameter/team/keys"
+CERTIFICATE = f"arn:aws:acm:us-west-2:{ACCOUNT}:certificate/0f1e2d3c"
+
+# Settings, secrets, agents -----------------------------------------------------------------------
+
+VALUES: dict[str, str] = {
+    "AGENT_AUTH": "bearer",
+    "AGENT_CANCEL": "stop-session",
+    "AGENT_FILES": "s3",
+    "AGENT_HEADERS": "X-Tenant",
+    "AGENT_HISTORY": "off",
+    "AGENT_IDLE_TIMEOUT": "300",
+    "AGENT_TIMEOUT": "1800",
+    "AGENT_USER_ID": "on",
+    "DRAIN_TIMEOUT": "60",
+    "LOG_LEVEL": "WARNING",
+    "MAX_STREAMS_PER_USER": "20",
+    "METRICS_ALLOW": "10.0.0.0/8",
+    "PLAYGROUND": "true",
+    "RATE_LIMIT_REQUESTS": "500",
+    "RATE_LIMIT_WINDOW": "30",
+    "RUN_RETENTION": "1800",
+    "SESSION_HEADERS": "X-Session-Id",
+    "FILES_MAX_MB": "50",
+    "FILES_RETENTION": "2592000",
+    "MAX_REQUEST_MB": "16",
+}
+"""One good value of every setting that an operator chooses by `environment`."""
+
+
+@pytest.mark.parametrize("name", sorted(Settings.variables() - OWNED.keys()))
+def test_every_setting__can_be_deployed(name: str) -> None:
+    if name in ("JWT_SECRET", "API_KEYS", "REDIS_URL"):
+        plan = make_plan("dev", {"secrets": {name: SECRET}})
+        told = {pair["name"]: pair["valueFrom"] for pair in container(plan)["secrets"]}
+        assert told[name] == SECRET
+    else:
+        plan = make_plan("dev", {"environment": {name: VALUES[name]}})
+        assert variables(plan)[name] == VALUES[name]
+
+
+@pytest.mark.parametrize("name", sorted(OWNED))
+def test_what_the_stack_sets__is_refused_by_name(name: str) -> None:
+    (line,) = [
+        line
+        for line in problems("dev", {"environment": {name: "x"}})
+        if line.startswith("environment: ") and "the stack sets itself" in line
+    ]
+
+    assert name in line
+    assert OWNED[name] in line
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "why"),
+    [
+        ({"environment": {"RATE_LIMIT_REQUESTS": 0}}, "environment", "takes a whole number"),
+        ({"environment": {"RATE_LIMITS": 5}}, "environment", "RATE_LIMITS"),
+        ({"environment": {"JWT_SECRET": "x" * 40}}, "environment", "takes it in `secrets`"),
+        ({"environment": ["A=b"]}, "environment", "takes a map"),
+        ({"secrets": {"JWT_SECRET": "plain"}}, "secrets", "the ARN of a secret"),
+        ({"secrets": {"HISTORY": SECRET}}, "secrets", "the key is memoryId"),
+        ({"agentPayload": "soap"}, "agentPayload", "takes"),
+        ({"agents": {"one": {"url": "http://x"}}}, "agents", "has no arn"),
+        ({"agents": {"one": {"arn": "x"}}}, "agents", "arn:aws:bedrock-agentcore"),
+        ({"agents": {"one": {"arn": OTHER}}}, "agentRuntimeArn", "set beside agents"),
+    ],
+)
+def test_settings__refused_as_the_service_would(config: dict[str, Any], key: str, why: str) -> None:
+    lines = problems("dev", config)
+
+    assert any(line.startswith(f"{key}: ") and why in line for line in lines), lines
+
+
+def test_time_limits__follow_the_services_own() -> None:
+    plan = make_plan("dev", {"environment": {"AGENT_TIMEOUT": "1800", "DRAIN_TIMEOUT": "30"}})
+
+    assert plan.one("loadBalancer:LoadBalancer")["idleTimeout"] == 1800 + 2 * HEARTBEAT_SECONDS
+    assert container(plan)["stopTimeout"] == 40
+
+
+def test_secrets__are_granted_to_the_execution_role_alone() -> None:
+    plan = make_plan("dev", {"secrets": {"REDIS_URL": f"{SECRET}:url::", "API_KEYS": PARAMETER}})
+
+    granted = allowed(plan, "bff-execution")
+    assert any(SECRET in resources.split() for resources in granted)
+    assert granted[PARAMETER] == ["ssm:GetParameters"]
+    assert granted[f"arn:aws:kms:us-west-2:{ACCOUNT}:key/*"] == ["kms:Decrypt"]
+    assert SECRET not in json.dumps(allowed(plan, "bff-task"))
+    assert any(
+        rule["fromPort"] == 6379 and rule.inputs.get("cidrIpv4") == "0.0.0.0/0"
+        for rule in plan.all("EgressRule:SecurityGroupEgressRule")
+    )
+
+
+def test_secrets__a_redis_of_ones_own_is_shared() -> None:
+    config = load("dev", {"secrets": {"REDIS_URL": SECRET}, "maxTasks": 4})
+
+    assert config.service.max_tasks == 4
+
+
+def test_agents__each_is_granted_by_itself() -> None:
+    agents = {"one": {"arn": RUNTIME_ARN}, "two": {"arn": OTHER, "qualifier": "live"}}
+
+    plan = make_plan("dev", {"agents": agents}, without=("agentRuntimeArn",))
+
+    granted = allowed(plan, "bff-task")
+    assert f"{RUNTIME_ARN} {RUNTIME_ARN}/runtime-endpoint/DEFAULT" in granted
+    assert f"{OTHER} {OTHER}/runtime-endpoint/live" in granted
+    told = variables(plan)
+    assert json.loads(told["AGENTS"]) == agents
+    assert not {"AGENT_RUNTIME_ARN", "AGENT_QUALIFIER", "AGENT_PAYLOAD"} & told.keys()
+
+
+def test_agent__qualifier_feeds_the_grant_and_the_task() -> None:
+    plan = make_plan("dev", {"agentQualifier": "live", "agentPayload": {"q": "$message"}})
+
+    assert f"{RUNTIME_ARN} {RUNTIME_ARN}/runtime-endpoint/live" in allowed(plan, "bff-task")
+    assert variables(plan)["AGENT_QUALIFIER"] == "live"
+    assert json.loads(variables(plan)["AGENT_PAYLOAD"]) == {"q": "$message"}
+
+
+def test_memory__that_the_agent_writes_itself() -> None:
+    plan = make_plan("dev", {"memoryId": "chats-0123456789?write=false"})
+
+    memory = f"arn:aws:bedrock-agentcore:us-west-2:{ACCOUNT}:memory/chats-0123456789"
+    assert "bedrock-agentcore:CreateEvent" not in allowed(plan, "bff-task")[memory]
+    assert variables(plan)["HISTORY"] == "agentcore://chats-0123456789?write=false"
+
+
+# The provider -----------------------------------------------------------------------------------
+
+
+def test_provider__gets_every_key_of_its_own() -> None:
+    roles = [{"roleArn": "arn:aws:iam::210987654321:role/deploy"}]
+
+    plan = make_plan(
+        "dev",
+        {
+            "aws:allowedAccountIds": [int(ACCOUNT)],
+            "aws:assumeRoles": roles,
+            "aws:defaultTags": {"tags": {"CostCenter": "42"}},
+            "aws:profile": "team",
+            "aws:skipMetadataApiCheck": True,
+            "tags": {"Team": "chat", "ManagedBy": "us"},
+        },
+    )
+
+    provider = plan.one("pulumi:providers:aws")
+    assert json.loads(provider["allowedAccountIds"]) == [ACCOUNT]
+    assert json.loads(provider["assumeRoles"]) == roles
+    assert provider["profile"] == "team"
+    assert json.loads(provider["defaultTags"])["tags"] == {
+        **{"Project": "agentcore-bff", "Environment": "dev"},
+        **{"ManagedBy": "us", "Team": "chat", "CostCenter": "42"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("aws:allowedAccounts", [ACCOUNT], "unknown"),
+        ("aws:allowedAccountIds", ["12"], "account ids of 12 digits"),
+    ],
+)
+def test_provider__a_key_that_it_has_not_is_refused(key: str, value: Any, why: str) -> None:
+    (line,) = problems("dev", {key: value})
+
+    assert line.startswith(f"{key}: ")
+    assert why in line
+
+
+def test_boundary__is_on_every_role() -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+
+    plan = make_plan("prod", {"permissionsBoundaryArn": boundary, "deployment": "canary"})
+
+    roles = plan.all("iam/role:Role")
+    assert len(roles) == 4
+    assert {role["permissionsBoundary"] for role in roles} == {boundary}
+
+
+# Names ------------------------------------------------------------------------------------------
+
+
+def test_extra_domains__are_proven_pointed_and_allowed() -> None:
+    plan = make_plan("prod", {"extraDomains": ["www.example.com", "api.example.com"]})
+
+    certificate = plan.one("acm/certificate:Certificate")
+    names = ["chat.example.com", "www.example.com", "api.example.com"]
+    assert certificate["subjectAlternativeNames"] == names[1:]
+    assert variables(plan)["ALLOWED_HOSTS"] == ",".join(names)
+    for name in names:
+        assert plan.one("record:Record", f"bff-{name}")["name"] == name
+        assert plan.one("record:Record", f"bff-proof-{name}")["name"] == f"_proof.{name}"
+
+
+def test_own_certificate__needs_no_zone_and_says_what_to_point_at() -> None:
+    plan = make_plan("prod", {"certificateArn": CERTIFICATE}, without=("hostedZoneName",))
+
+    assert plan.all("route53") == plan.all("acm/certificate:Certificate") == []
+    assert plan.all("record:Record") == []
+    assert plan.one("listener:Listener", "bff-https")["certificateArn"] == CERTIFICATE
+    assert plan.outputs["dnsTarget"] == plan.outputs["loadBalancerDns"]
+    assert "aws:route53/getZone:getZone" not in plan.looked_up
+
+
+def test_dns_role__makes_the_records_and_nothing_else() -> None:
+    plan = make_plan("prod", {"dnsRoleArn": "arn:aws:iam::210987654321:role/dns"})
+
+    for resource in plan.resources:
+        if resource.type.startswith("aws:"):
+            name = "dns" if "route53" in resource.type else "aws"
+            assert resource.provider == f"pulumi:providers:aws::{name}", resource.key
+
+
+def test_https_redirect__comes_after_https_and_the_names() -> None:
+    redirect = make_plan("prod").one("listener:Listener", "bff-http")
+
+    assert {
+        "aws:lb/listener:Listener::bff-https",
+        "aws:route53/record:Record::bff-chat.example.com",
+    } <= redirect.depends_on
+
+
+def test_internal__is_in_private_subnets_for_private_networks() -> None:
+    plan = make_plan("dev", {"internal": True})
+
+    balancer = plan.one("loadBalancer:LoadBalancer")
+    assert balancer["internal"] is True
+    assert balancer["subnets"] == ["subnet-1111111a", "subnet-1111111b"]
+    assert variables(plan)["TRUSTED_PROXIES"] == "10.0.16.0/20,10.0.32.0/20"
+    clients = {
+        rule["cidrIpv4"]
+        for rule in plan.all("IngressRule:SecurityGroupIngressRule")
+        if "cidrIpv4" in rule.inputs
+    }
+    assert clients == {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"}
+
+
+def test_ipv6__dual_stack_with_records_of_both_kinds() -> None:
+    answers = {"aws:ec2/getSubnet:getSubnet": {"availabilityZone": "us-west-2a"}}
+    plan = make_plan("prod", {"ipv6": True}, answers=answers, preview=True)
+
+    assert plan.one("loadBalancer:LoadBalancer")["ipAddressType"] == "dualstack"
+    assert plan.one("record:Record", "bff-chat.example.com-ipv6")["type"] == "AAAA"
+    world = [r for r in plan.all("IngressRule:SecurityGroupIngressRule") if "cidrIpv6" in r.inputs]
+    assert {(rule["cidrIpv6"], rule["fromPort"]) for rule in world} == {("::/0", 80), ("::/0", 443)}
+
+
+def test_network__block_and_zones() -> None:
+    vpc = make_plan("dev", {"vpcCidr": "10.20.0.0/18", "availabilityZones": 3}).one("awsx:ec2:Vpc")
+
+    assert vpc["cidrBlock"] == "10.20.0.0/18"
+    assert vpc["numberOfAvailabilityZones"] == 3
+    assert [len(spec["cidrBlocks"]) for spec in vpc["subnetSpecs"]] == [3, 3, 3]
+
+
+# Deployments ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("deployment", "more", "expected"),
+    [
+        ("blueGreen", {"bakeMinutes": 3}, {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": "3"}),
+        (
+            "linear",
+            {"stepPercent": 25},
+            {
+                "strategy": "LINEAR",
+                "bakeTimeInMinutes": "15",
+                "linearConfiguration": {"stepPercent": 25, "stepBakeTimeInMinutes": "15"},
+            },
+        ),
+        (
+            "canary",
+            {"canaryPercent": 5, "bakeMinutes": 10},
+            {
+                "strategy": "CANARY",
+                "bakeTimeInMinutes": "10",
+                "canaryConfiguration": {"canaryPercent": 5, "canaryBakeTimeInMinutes": "10"},
+            },
+        ),
+    ],
+)
+def test_shifting__is_ecss_own_and_turned_back(
+    deployment: str, more: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    plan = make_plan("prod", {"deployment": deployment, **more})
+
+    service, rule = plan.one("ecs/service:Service"), plan.one("listenerRule:ListenerRule")
+    assert service["deploymentConfiguration"] == expected
+    assert service["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    assert service["alarms"]["rollback"] is True
+    (target,) = service["loadBalancers"]
+    groups = [group.name for group in plan.all("targetGroup:TargetGroup")]
+    assert groups == ["bff", "bff-green"]
+    assert target["targetGroupArn"].endswith(":bff")
+    assert target["advancedConfiguration"]["alternateTargetGroupArn"].endswith(":bff-green")
+    assert target["advancedConfiguration"]["productionListenerRule"].endswith(":bff")
+    assert rule.ignore_changes == ("actions",)
+    assert (
+        report(
+            "ecs",
+            "CreateService",
+            {
+                "serviceName": service["name"],
+                "loadBalancers": service["loadBalancers"],
+                "deploymentConfiguration": {
+                    "strategy": expected["strategy"],
+                    "bakeTimeInMinutes": int(expected["bakeTimeInMinutes"]),
+                    **{
+                        key: {
+                            name: int(value) if name.endswith("Minutes") else float(value)
+                            for name, value in part.items()
+                        }
+                        for key, part in expected.items()
+                        if isinstance(part, dict)
+                    },
+                },
+            },
+        )
+        == ""
+    )
+
+
+def test_shifting__metrics_look_at_both_groups() -> None:
+    plan = make_plan("prod", {"deployment": "canary"})
+
+    policy = plan.one("appautoscaling/policy:Policy", "bff-requests")
+    metrics = policy["targetTrackingScalingPolicyConfiguration"]["customizedMetricSpecification"]
+    assert metrics["metrics"][-1]["expression"] == "FILL(m0, 0) + FILL(m1, 0)"
+    alarm = plan.one("metricAlarm:MetricAlarm", "bff-unhealthy-hosts")
+    assert len(alarm["metricQueries"]) == 3
+
+
+def test_shifting__role_may_move_these_targets_and_no_other() -> None:
+    plan = make_plan("prod", {"deployment": "canary"})
+
+    granted = allowed(plan, "bff-shift")
+    group = f"arn:aws:lb:us-west-2:{ACCOUNT}:bff"
+    assert granted[f"{group} {group}-green"] == [
+        "elasticloadbalancing:DeregisterTargets",
+        "elasticloadbalancing:RegisterTargets",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "config"),
+    [
+        ("canaryPercent", {"canaryPercent": 5}),
+        ("bakeMinutes", {"bakeMinutes": 5}),
+        ("stepPercent", {"stepPercent": 5, "deployment": "canary"}),
+    ],
+)
+def test_shifting__a_key_of_another_strategy_is_refused(key: str, config: dict[str, Any]) -> None:
+    (line,) = problems("dev", config)
+
+    assert line.startswith(f"{key}: set with deployment")
+
+
+@pytest.mark.parametrize(
+    ("capacity", "expected"),
+    [
+        ("spot", [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]),
+        (
+            "mixed",
+            [
+                {"capacityProvider": "FARGATE", "base": 1, "weight": 1},
+                {"capacityProvider": "FARGATE_SPOT", "weight": 3},
+            ],
+        ),
+    ],
+)
+def test_capacity__in_place_of_the_launch_type(capacity: str, expected: list[Any]) -> None:
+    plan = make_plan("dev", {"capacity": capacity})
+
+    service = plan.one("ecs/service:Service")
+    assert service["capacityProviderStrategies"] == expected
+    assert "launchType" not in service.inputs
+    assert plan.one("ClusterCapacityProviders")["capacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
+
+
+def test_capacity__spot_is_not_for_prod() -> None:
+    (line,) = problems("prod", {"capacity": "spot"})
+
+    assert line.startswith("capacity: ")
+
+
+@pytest.mark.parametrize(
+    ("cron", "expected"),
+    [
+        ("0 8 ? * MON-FRI *", "cron(0 8 ? * MON-FRI *)"),
+        ("cron(0 8 ? * MON-FRI *)", "cron(0 8 ? * MON-FRI *)"),
+        ("30 18 * * 1-5", "cron(30 18 ? * 2-6 *)"),
+        ("0 0 1 * *", "cron(0 0 1 * ? *)"),
+        ("*/15 * * * 0,6", "cron(*/15 * ? * 1,7 *)"),
+    ],
+)
+def test_schedule__takes_aws_s_cron_and_everybody_elses(cron: str, expected: str) -> None:
+    step = {"cron": cron, "timezone": "Europe/Berlin", "minTasks": 4, "maxTasks": 20}
+    plan = make_plan("prod", {"schedule": [step]})
+
+    action = plan.one("scheduledAction:ScheduledAction")
+    assert (action["schedule"], action["timezone"]) == (expected, "Europe/Berlin")
+    assert action["scalableTargetAction"] == {"minCapacity": 4, "maxCapacity": 20}
+    assert plan.one("target:Target").ignore_changes == ("minCapacity", "maxCapacity")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"cron": "0 8 * *", "timezone": "UTC", "minTasks": 1, "maxTasks": 2},
+        {"cron": "0 8 1 * 1", "timezone": "UTC", "minTasks": 1, "maxTasks": 2},
+        {"cron": "0 8 * * 1", "timezone": "Berlin", "minTasks": 1, "maxTasks": 2},
+        {"cron": "0 8 * * 1", "timezone": "UTC", "minTasks": 3, "maxTasks": 2},
+        {"cron": "0 8 * * 1", "timezone": "UTC"},
+    ],
+)
+def test_schedule__bad_steps_are_refused(step: dict[str, Any]) -> None:
+    assert [line.partition(":")[0] for line in problems("prod", {"schedule": [step]})] == [
+        "schedule"
+    ]
+
+
+def test_tasks__wait_for_the_endpoints_they_start_through() -> None:
+    plan = make_plan("prod")
+
+    endpoints = {resource.key for resource in plan.all("vpcEndpoint:VpcEndpoint")}
+    assert endpoints <= plan.one("ecs/service:Service").depends_on
+
+
+def test_task_definitions__stay_to_be_returned_to() -> None:
+    assert make_plan("dev").one("taskDefinition:TaskDefinition")["skipDestroy"] is True
+
+
+def test_image__takes_its_bases_anew() -> None:
+    assert make_plan("dev").one("docker-build:index:Image")["pull"] is True
+
+
+# Seeing into it ---------------------------------------------------------------------------------
+
+
+def test_otel__endpoint_headers_and_port() -> None:
+    otel = {"endpoint": "https://otlp.example.com:4318", "headersSecret": SECRET}
+
+    plan = make_plan("dev", {"otel": otel})
+
+    assert variables(plan)["OTEL_EXPORTER_OTLP_ENDPOINT"] == otel["endpoint"]
+    secrets = {pair["name"]: pair["valueFrom"] for pair in container(plan)["secrets"]}
+    assert secrets["OTEL_EXPORTER_OTLP_HEADERS"] == SECRET
+    rule = plan.one("EgressRule:SecurityGroupEgressRule", "bff-tasks-out-4318")
+    assert (rule["fromPort"], rule["cidrIpv4"]) == (4318, "0.0.0.0/0")
+
+
+def test_xray__by_a_collector_that_the_service_does_not_need() -> None:
+    plan = make_plan("prod", {"otel": "xray"})
+
+    definition = plan.one("taskDefinition:TaskDefinition")
+    service, collector = json.loads(definition["containerDefinitions"])
+    assert collector["essential"] is False
+    told = {pair["name"]: pair["value"] for pair in service["environment"]}
+    assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4318"
+    assert "xray:PutTraceSegments" in json.dumps(allowed(plan, "bff-task"))
+    assert not plan.all("bff-tasks-out-4318")
+    assert (
+        report(
+            "ecs",
+            "RegisterTaskDefinition",
+            {"family": "x", "containerDefinitions": [service, collector]},
+        )
+        == ""
+    )
+
+
+def test_exec__with_its_role_and_its_log() -> None:
+    plan = make_plan("dev", {"exec": True})
+
+    assert plan.one("ecs/service:Service")["enableExecuteCommand"] is True
+    logging = plan.one("ecs/cluster:Cluster")["configuration"]["executeCommandConfiguration"]
+    assert logging["logConfiguration"]["cloudWatchLogGroupName"] == "/agentcore-bff-dev-exec"
+    assert container(plan)["readonlyRootFilesystem"] is False
+    assert "ssmmessages:OpenDataChannel" in json.dumps(allowed(plan, "bff-task"))
+
+
+def test_budget__tells_the_alarms_topic() -> None:
+    plan = make_plan("prod", {"budgetUsd": 300})
+
+    budget = plan.one("budget:Budget")
+    topic = plan.outputs["alertsTopicArn"]
+    assert (budget["limitAmount"], budget["timeUnit"]) == ("300", "MONTHLY")
+    assert all(n["subscriberSnsTopicArns"] == [topic] for n in budget["notifications"])
+    (statement,) = json.loads(plan.one("topicPolicy:TopicPolicy")["policy"])["Statement"]
+    assert set(statement["Principal"]["Service"]) == {
+        *("budgets.amazonaws.com", "cloudwatch.amazonaws.com"),
+    }
+
+
+# Files, regions ---------------------------------------------------------------------------------
+
+
+def test_files__private_encrypted_expiring_and_on_one_prefix() -> None:
+    config = {"files": True, "filesRetentionDays": 7, "corsOrigins": ["https://app.example.com"]}
+
+    plan = make_plan("prod", config)
+
+    (bucket,) = [b for b in plan.all("s3/bucket:Bucket") if b.name == "bff-files"]
+    assert bucket.protect
+    block = plan.one("bucketPublicAccessBlock:BucketPublicAccessBlock", "bff-files")
+    assert all(value is True for key, value in block.inputs.items() if key != "bucket")
+    (rule,) = plan.one("BucketLifecycleConfiguration", "bff-files")["rules"]
+    assert (rule["filter"], rule["expiration"]) == ({"prefix": "files/"}, {"days": 7})
+    (cors,) = plan.one("bucketCorsConfiguration:BucketCorsConfiguration")["corsRules"]
+    assert cors["allowedOrigins"] == ["https://app.example.com"]
+    (denial,) = json.loads(plan.one("bucketPolicy:BucketPolicy", "bff-files")["policy"])[
+        "Statement"
+    ]
+    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert variables(plan)["FILES"] == "s3://bucket-bff-files/files"
+    objects = next(r for r in allowed(plan, "bff-task") if r.endswith("/files/*"))
+    assert "s3:PutObject" in allowed(plan, "bff-task")[objects]
+    assert plan.outputs["filesBucket"] == "bucket-bff-files"
+
+
+def second_region(**answers: Any) -> Plan:
+    return make_plan("prod-eu-west-1", {"aws:region": "eu-west-1", "primary": "prod"}, **answers)
+
+
+def test_second_region__shares_name_table_and_secrets() -> None:
+    def live(args: dict[str, Any]) -> dict[str, Any]:
+        urn = "urn:pulumi:prod::agentcore-bff::bff:stack:X$aws:{}::{}"
+        table = {"arn": f"arn:aws:dynamodb:us-west-2:{ACCOUNT}:table/bff-1", "streamEnabled": True}
+        secret = f"arn:aws:secretsmanager:us-west-2:{ACCOUNT}:secret:bff-"
+        if not args["stackName"].endswith("/prod"):
+            return {"outputs": {}}
+        return {
+            "outputs": {
+                urn.format("dynamodb/table:Table", "bff"): {"outputs": table},
+                **{
+                    urn.format("secretsmanager/secret:Secret", f"bff-{part}"): {
+                        "outputs": {"arn": f"{secret}{part}-1"}
+                    }
+                    for part in ("jwt", "keys")
+                },
+            }
+        }
+
+    plan = second_region(
+        answers={
+            "pulumi:pulumi:readStackOutputs": {"outputs": {"clusterArn": "x"}},
+            "pulumi:pulumi:readStackResourceOutputs": live,
+        }
+    )
+
+    replica = plan.one("tableReplica:TableReplica")
+    assert replica["globalTableArn"] == f"arn:aws:dynamodb:us-west-2:{ACCOUNT}:table/bff-1"
+    assert plan.all("dynamodb/table:Table") == []
+    record = plan.one("record:Record", "bff-chat.example.com")
+    assert record["failoverRoutingPolicies"] == [{"type": "SECONDARY"}]
+    assert record["setIdentifier"] == "prod-eu-west-1"
+    check = plan.one("healthCheck:HealthCheck")
+    assert (check["type"], check["resourcePath"]) == ("HTTPS", "/health")
+    secrets = {pair["name"]: pair["valueFrom"] for pair in container(plan)["secrets"]}
+    assert secrets["JWT_SECRET"] == f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:bff-jwt-1"
+
+
+def test_second_region__previews_before_the_first_is_there_and_says_so() -> None:
+    plan = second_region(preview=True)
+
+    assert len(plan.all("tableReplica:TableReplica")) == 1
+    assert "`pulumi up -s prod` comes first" in " ".join(plan.warnings)
+
+
+def test_first_region__is_made_ready_for_the_second() -> None:
+    plan = make_plan("prod", {"secondary": "prod-eu-west-1"})
+
+    assert plan.one("dynamodb/table:Table")["streamViewType"] == "NEW_AND_OLD_IMAGES"
+    secrets = plan.all("secretsmanager/secret:Secret")
+    assert [secret["replicas"] for secret in secrets] == [[{"region": "eu-west-1"}]] * 2
+    record = plan.one("record:Record", "bff-chat.example.com")
+    assert record["failoverRoutingPolicies"] == [{"type": "PRIMARY"}]
+
+
+@pytest.mark.parametrize(
+    ("stack", "config", "key"),
+    [
+        ("dev", {"primary": "prod"}, "primary"),
+        ("prod-eu", {"primary": "prod"}, "primary"),
+        ("prod", {"secondary": "prod-us-west-2"}, "secondary"),
+        ("prod", {"secondary": "prod-eu-west-1", "internal": True}, "secondary"),
+    ],
+)
+def test_regions__what_cannot_fail_over_is_refused(
+    stack: str, config: dict[str, Any], key: str
+) -> None:
+    assert key in {line.partition(":")[0] for line in problems(stack, config)}
+
+
+def test_existing_network__keys_of_a_new_one_are_refused() -> None:
+    lines = problems("dev", {**NETWORK, "vpcCidr": "10.1.0.0/16", "availabilityZones": 3})
+
+    assert {line.partition(":")[0] for line in lines} == {"vpcCidr", "availabilityZones"}
