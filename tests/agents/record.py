@@ -2,7 +2,8 @@
 
 Each environment's program is served as AgentCore would run it and asked every scenario once; the
 bytes and the truth of the script are written to golden/. Read the difference before you commit it.
-`python -m tests.agents.record --list` prints the frameworks, their versions and scenarios.
+`python -m tests.agents.record --list` prints the frameworks, their versions and scenarios, of which
+`reports` alone is written by hand.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A framework is one list, `golden/NAME.json`, and the bytes of each answer as they came over HTTP,
 `golden/NAME/SCENARIO.sse` (`.json`, `.txt`). The truth beside them is what the scripted model said
-(`zoo/script.py` has its fields), never what our decoder made of it.
+(`zoo/script.py` has its fields), never what our decoder made of it. `reports` is written by hand,
+after public bug reports and documentation; `report` says which.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Prints the zoo: frameworks, versions, scenarios, and how many of their answers are read right.
 
-`python -m tests.agents.show` prints the table of docs/agents.md. With names (`langgraph`,
-`strands/graph-raw`) it prints those answers one by one, and what is wrong with each.
+`python -m tests.agents.show` prints the table of docs/agents.md, and beside it how many answers are
+read right. With names (`langgraph`, `strands/graph-raw`) it prints those answers one by one, and
+what is wrong with each.
 """
 
 from __future__ import annotations
@@ -19,13 +20,23 @@ def wrong(recording: Recording) -> list[str]:
 
 
 def table() -> list[str]:
-    rows = ["| framework | versions | answers recorded | read right |", "| --- | --- | --- | --- |"]
-    for environment, listed in lists().items():
-        versions = ", ".join(f"{name} {number}" for name, number in listed["versions"].items())
-        answers = [r for r in recordings() if r.environment == environment]
-        right = sum(not wrong(recording) for recording in answers)
-        rows.append(f"| {listed['framework']} | {versions} | {len(answers)} | {right} |")
+    """The rows of docs/agents.md."""
+    rows = ["| framework | versions | answers recorded |", "| --- | --- | --- |"]
+    for listed in lists().values():
+        versions = ", ".join(f"{name} {release}" for name, release in listed["versions"].items())
+        rows.append(
+            f"| {listed['framework']} | {versions or 'by hand'} | {len(listed['scenarios'])} |"
+        )
     return rows
+
+
+def counted() -> list[str]:
+    """The table with a column for what is read right."""
+    answers = [[r for r in recordings() if r.environment == environment] for environment in lists()]
+    right = [str(sum(not wrong(recording) for recording in group)) for group in answers]
+    return [
+        f"{row} {cell} |" for row, cell in zip(table(), ["read right", "---", *right], strict=True)
+    ]
 
 
 def show(prefixes: Sequence[str]) -> None:
@@ -41,7 +52,7 @@ def main() -> None:
     if sys.argv[1:]:
         show(sys.argv[1:])
     else:
-        print("\n".join(table()))
+        print("\n".join(counted()))
 
 
 if __name__ == "__main__":

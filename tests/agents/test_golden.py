@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bff.events import Event, Message, Thinking
+from tests.agents.environments import ROOT
 from tests.agents.not_yet import NOT_YET
 from tests.agents.recordings import Recording, decoded, differences, recordings
+from tests.agents.show import table
 
 RECORDED = recordings()
 
@@ -70,3 +72,9 @@ def test_bytes_cut_anywhere__become_the_same_events(seed: int) -> None:
 
 def test_what_is_not_read_yet__is_recorded() -> None:
     assert NOT_YET.keys() <= {recording.id for recording in RECORDED}
+
+
+def test_the_documentation__lists_every_framework() -> None:
+    documented = (ROOT / "docs" / "agents.md").read_text("utf-8").splitlines()
+
+    assert [row for row in table() if row not in documented] == []

@@ -16,7 +16,7 @@ from bff.errors import AgentFailed, Problem
 from bff.events import Event
 from bff.settings import Settings
 from tests.agents.conftest import OpenWire, failure, prompt, text
-from tests.agents.environments import NotMade, command
+from tests.agents.environments import JAVASCRIPT, ZOO, NotMade, command
 from tests.agents.record import payload
 from tests.agents.recordings import Recording, differences, recordings
 from tests.agents.serving import serving
@@ -26,7 +26,7 @@ from tests.fakes.prompts import prompt_of
 pytestmark = pytest.mark.zoo
 
 Served = Callable[[str], str]
-RECORDED = recordings()
+RECORDED = [r for r in recordings() if r.environment in (*ZOO, JAVASCRIPT)]
 
 
 def grouped() -> list[ParameterSet]:
