@@ -7,10 +7,9 @@ import re
 
 from aiohttp import web
 
-from bff.api import SETTINGS
 from bff.api.body import read_model
 from bff.api.chat_request import ChatRequest, conversation_of
-from bff.api.start_run import Asked, raise_failure, start_run
+from bff.api.start_run import Asked, known_agent, raise_failure, start_run
 from bff.api.streaming import NativeEncoder, run_headers, stream_run
 from bff.errors import Invalid
 from bff.events import dumps, input_fields
@@ -48,14 +47,6 @@ def asked_of(request: web.Request, chat: ChatRequest, *, streaming: bool) -> Ask
         streaming=streaming,
         idempotency=idempotency,
     )
-
-
-def known_agent(request: web.Request, name: str | None) -> str | None:
-    """The agent's name; raises `Invalid` for one that is not in `AGENTS`."""
-    names = [agent.name for agent in request.app[SETTINGS].agents]
-    if name is not None and name not in names:
-        raise Invalid.of("agent", f"must be one of {', '.join(names)}")
-    return name
 
 
 def answer(run: Run, transcript: Transcript) -> dict[str, object]:

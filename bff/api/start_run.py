@@ -21,8 +21,8 @@ from bff.conversations.questions import (
     answering,
     answers_as_text,
     claim_key,
-    some_open,
     still_open,
+    to_open,
 )
 from bff.errors import (
     AgentFailed,
@@ -57,8 +57,8 @@ class Asked:
     client says nothing of it. `rewrites` says that the message replaces what was said, `continues`
     which message of ours, named after its run, answers go on with. `late` takes answers to
     questions whose time is over. `answered_in` is the field of a protocol whose answers are
-    messages of the conversation: what answers nothing there is no answer. `ignored` names fields
-    that nobody here has a use for.
+    messages of the conversation: those to what is not open are history there. `ignored` names
+    fields that nobody here has a use for.
     """
 
     conversation: Conversation
@@ -94,9 +94,10 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
     )
     open_inputs = [input_of(fields) for fields in place.session.inputs] if place.session else []
     questions = tuple(open_inputs) if asked.late else still_open(open_inputs, now=time.time())
-    idempotency = asked.idempotency
     conversation = place.conversation
-    if conversation.answers and not some_open(conversation.answers, questions):
+    if asked.answered_in is not None and (opened := to_open(conversation.answers, questions)):
+        conversation = replace(conversation, answers=opened)
+    elif conversation.answers and not to_open(conversation.answers, questions):
         if conversation.new:  # results of tools that nobody waits for are history
             conversation = replace(conversation, answers=())
         elif known := await _answered_before(runs, owner, place):
@@ -106,14 +107,18 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
         else:
             raise NotWaiting
     conversation = answering(conversation, questions)
-    if conversation.answers:
-        idempotency = Idempotency(*claim_key(place.session_id, conversation.answers))
-    else:
+    if not conversation.answers:
         questions = ()
     setting = _setting(request.app[SETTINGS], place.agent)
     request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
     wanted = await _run_request(request, asked, place, conversation, questions)
-    return await runs.start(replace(wanted, idempotency=idempotency))
+    if not questions:
+        return await runs.start(replace(wanted, idempotency=asked.idempotency))
+    key = Idempotency(*claim_key(place.session_id, conversation.answers))
+    try:
+        return await runs.start(replace(wanted, idempotency=key))
+    except Invalid:  # somebody's other answer was first
+        raise NotWaiting from None
 
 
 async def _answered_before(runs: Runs, owner: str, place: Place) -> Run | None:
@@ -214,6 +219,19 @@ async def _told(request: web.Request, place: Place, settings: Settings) -> tuple
 
 
 # What goes beside the conversation
+
+
+def known_agent(request: web.Request, name: str | None) -> str | None:
+    """The agent's name; raises `Invalid` for one that is not in `AGENTS`."""
+    names = [agent.name for agent in request.app[SETTINGS].agents]
+    if name is not None and name not in names:
+        raise Invalid.of("agent", f"must be one of {', '.join(names)}")
+    return name
+
+
+def agent_of_address(request: web.Request) -> str | None:
+    """The agent that the header `X-Agent` or `?agent=` names, for protocols without a field."""
+    return known_agent(request, request.headers.get("X-Agent") or request.query.get("agent"))
 
 
 def named_by_header(request: web.Request) -> str | None:

@@ -68,10 +68,10 @@ def _matched(answers: Sequence[Answer], questions: Sequence[Input]) -> tuple[Ans
     return tuple(found[question.id] for question in questions)
 
 
-def some_open(answers: Sequence[Answer], questions: Sequence[Input]) -> bool:
-    """Whether any of the answers is to a question that is open."""
+def to_open(answers: Sequence[Answer], questions: Sequence[Input]) -> tuple[Answer, ...]:
+    """Those of the answers that are to a question that is open."""
     names = {name for question in questions for name in _names(question)}
-    return any(answer.input_id in names for answer in answers)
+    return tuple(answer for answer in answers if answer.input_id in names)
 
 
 def _names(question: Input) -> Iterator[str]:

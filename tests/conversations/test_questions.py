@@ -10,8 +10,8 @@ from bff.conversations.questions import (
     answers_as_text,
     claim_key,
     questions_as_text,
-    some_open,
     still_open,
+    to_open,
 )
 from bff.errors import InputRequired, Invalid, NotWaiting
 from bff.events import Input, ToolUse
@@ -101,9 +101,9 @@ def test_a_question__is_open_until_its_time(expires_at: str | None, is_open: boo
     assert bool(still_open([question], now=1_800_000_000)) == is_open
 
 
-def test_some_open__knows_a_tool_by_its_call() -> None:
-    assert some_open([Answer("call-2")], [CALL])
-    assert not some_open([Answer("call-3")], [CALL])
+def test_answers_to_what_is_open__know_a_tool_by_its_call() -> None:
+    assert to_open([Answer("call-3"), Answer("call-2")], [CALL]) == (Answer("call-2"),)
+    assert to_open([Answer("call-3")], [CALL]) == ()
 
 
 def test_the_same_answers__have_the_same_key_in_any_order() -> None:

@@ -20,8 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bff.api import LIMITER, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
 from bff.api.body import field_errors, parse_json
 from bff.api.chat_request import ChatRequest, conversation_of
-from bff.api.native import known_agent
-from bff.api.start_run import Asked, start_run
+from bff.api.start_run import Asked, known_agent, start_run
 from bff.api.websocket.outbox import Outbox
 from bff.errors import BadRequest, Internal, Invalid, Problem, RateLimited
 from bff.events import Record, dumps
