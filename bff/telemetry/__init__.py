@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from contextvars import Token
+from dataclasses import dataclass, field
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bff.agents import Agent
 from bff.settings import Settings
 from bff.telemetry import emf
 from bff.telemetry.lag import watch_loop
-from bff.telemetry.logs import current_request
+from bff.telemetry.logs import SettledRecord, current_request
 from bff.telemetry.metrics import Meter, known_method
 from bff.telemetry.traces import TracedAgent, Tracing, answered, open_tracing, valid_trace_headers
 
 if TYPE_CHECKING:
     from multidict import MultiMapping
+    from opentelemetry.trace import Span
 
 access = logging.getLogger("bff.access")
 
@@ -31,12 +34,19 @@ CLIENT_LEFT = 499
 """The status in logs and metrics of a request whose client left before its answer."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Exchange:
-    """One request as it goes: who handles it fills in what becomes known on the way."""
+    """One request as it goes: who handles it fills in what becomes known on the way.
 
+    A context manager around the handling: its span, its access line, its metrics.
+    """
+
+    telemetry: Telemetry = field(repr=False)
+    request_id: str
+    method: str
     route: str
     client: str
+    span: AbstractContextManager[Span] | None = None
     principal: str = ""
     """The caller's digest; its first 12 characters are logged."""
     status: int = CLIENT_LEFT
@@ -44,6 +54,33 @@ class Exchange:
     """It lasted as long as the client stayed: an event stream or a WebSocket."""
     awaited_agent: bool = False
     """It lasted as long as the agent took."""
+    _began: float = 0.0
+    _token: Token[str] | None = None
+    _entered: Span | None = None
+
+    def __enter__(self) -> Exchange:
+        self._token = current_request.set(self.request_id)
+        self._began = self.telemetry.clock()
+        if self.span:
+            self._entered = self.span.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, ConnectionError):
+            self.status = 500  # too late to be answered
+        try:
+            if self.span and self._entered:
+                answered(self._entered, self.status)
+                self.span.__exit__(kind, error, trace)
+        finally:
+            self.telemetry.ended(self, self.telemetry.clock() - self._began)
+            if self._token:
+                current_request.reset(self._token)
 
 
 class Telemetry:
@@ -59,51 +96,39 @@ class Telemetry:
         self.watch = Meter(timing=embedded.timing if embedded else None)
         self._embedded = embedded
         self._tracing = tracing
-        self._clock = clock
+        self.clock = clock
 
-    @contextmanager
     def request(
         self, *, request_id: str, method: str, route: str, client: str, headers: MultiMapping[str]
-    ) -> Iterator[Exchange]:
-        """Around the handling of a request: its span, its access line, its metrics.
+    ) -> Exchange:
+        """To be entered around the handling of a request.
 
         `route` is the route's pattern, never the path: that may hold ids and secrets.
         """
         method = known_method(method)
-        exchange = Exchange(route, client)
-        token = current_request.set(request_id)
-        began = self._clock()
-        span_opened = (
-            self._tracing.request(method, route, headers) if self._tracing else nullcontext()
-        )
-        try:
-            with span_opened as span:
-                try:
-                    yield exchange
-                except ConnectionError:
-                    raise
-                except Exception:  # too late to be answered
-                    exchange.status = 500
-                    raise
-                finally:
-                    if span is not None:
-                        answered(span, exchange.status)
-        finally:
-            seconds = self._clock() - began
-            self._note(method, exchange, seconds)
-            current_request.reset(token)
-
-    def _note(self, method: str, exchange: Exchange, seconds: float) -> None:
-        self.watch.request_ended(
+        return Exchange(
+            telemetry=self,
+            request_id=request_id,
             method=method,
+            route=route,
+            client=client,
+            span=self._tracing.request(method, route, headers) if self._tracing else None,
+        )
+
+    def ended(self, exchange: Exchange, seconds: float) -> None:
+        """Count a request and write its line."""
+        self.watch.request_ended(
+            method=exchange.method,
             route=exchange.route,
             status=exchange.status,
             seconds=seconds,
             streamed=exchange.streamed,
             awaited_agent=exchange.awaited_agent,
         )
+        if not access.isEnabledFor(logging.INFO):
+            return
         fields = {
-            "method": method,
+            "method": exchange.method,
             "route": exchange.route,
             "status": exchange.status,
             "ms": round(seconds * 1000, 1),
@@ -111,7 +136,8 @@ class Telemetry:
         }
         if exchange.principal:
             fields["principal"] = exchange.principal[:12]
-        access.info("%s %s %d", method, exchange.route, exchange.status, extra={"fields": fields})
+        text = f"{exchange.method} {exchange.route} {exchange.status}"
+        access.handle(SettledRecord(access.name, text, exchange.request_id, fields))
 
     def trace_headers(self, headers: MultiMapping[str]) -> Mapping[str, str]:
         """What to hand to the agent so that it continues the trace of the request at hand."""

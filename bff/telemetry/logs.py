@@ -1,9 +1,8 @@
-"""Logs: one JSON line a record on standard output, written by a thread of its own.
+"""Logs: one JSON line a record on standard output.
 
-A service whose log reader stalls must not stall with it: lines wait in a bounded queue, and what
-does not fit is dropped and counted. Nothing private gets in either: an exception is logged as its
-type and where it happened, but its words only where they cannot be a client's or an agent's, and
-whatever looks like a credential is struck out as a last line of defence.
+Nothing private gets in: an exception is logged as its type and where it happened, but its words
+only where they cannot be a client's or an agent's, and whatever looks like a credential is struck
+out as a last line of defence.
 """
 
 from __future__ import annotations
@@ -11,28 +10,23 @@ from __future__ import annotations
 import json
 import logging
 import os
-import queue
 import re
-import select
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache, partial
 from typing import Any
 
 from bff.errors import Problem
 from bff.settings import Settings
+from bff.telemetry.log_writer import LineWriter
 
 current_request: ContextVar[str] = ContextVar("current_request", default="")
 """The id of the request that this task works for; runs inherit it from the request they began."""
 
-QUEUE_LINES = 10_000
-"""Lines that may wait for a reader that stalls; some 5 MB."""
-CLOSE_SECONDS = 1.0
-"""How long the exit waits for lines to be written."""
 LINE_BYTES = 16_000
 """Container runtimes cut lines at 16 KiB, and half a line is no JSON."""
 MESSAGE_CHARACTERS = 4_000
@@ -41,70 +35,14 @@ ESCAPED_CHARACTERS = 500
 """What is left of each where escapes make a line too long: a character can take 12 bytes."""
 
 
-class LineWriter:
-    """Writes lines to a file descriptor from a thread; never blocks who calls `write`."""
+class SettledRecord(logging.LogRecord):
+    """A record of which nothing will change, and nothing is a client's: it is rendered later, by
+    the thread that writes it, and not searched for credentials."""
 
-    def __init__(self, descriptor: int, *, queue_lines: int = QUEUE_LINES) -> None:
-        self._descriptor = descriptor
-        self._lines: queue.Queue[str | None] = queue.Queue(queue_lines)
-        self._lost = 0
-        self._lock = threading.Lock()
-        # A daemon, and on the bare descriptor: a thread that is stuck in a buffered file's lock
-        # would make the interpreter abort at exit.
-        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
-        self._thread.start()
-
-    @property
-    def dropped(self) -> int:
-        """Lines that were not written."""
-        return self._lost
-
-    def write(self, line: str) -> None:
-        """Queue what is to stand on a line of its own."""
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
-            self._lose(1)
-
-    def close(self, timeout_seconds: float = CLOSE_SECONDS) -> None:
-        """Write what is queued, as far as that goes in the time."""
-        deadline = time.monotonic() + timeout_seconds
-        try:
-            self._lines.put(None, timeout=timeout_seconds)
-        except queue.Full:
-            return
-        self._thread.join(max(0.0, deadline - time.monotonic()))
-
-    def _run(self) -> None:
-        while (line := self._lines.get()) is not None:
-            lines, more = [line], True
-            while more and len(lines) < 100:
-                try:
-                    following = self._lines.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    more = False
-                else:
-                    lines.append(following)
-            self._write_all(lines)
-            if not more:
-                return
-
-    def _write_all(self, lines: list[str]) -> None:
-        data = memoryview("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
-        while data:
-            try:
-                data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:  # somebody made our standard output non-blocking
-                select.select([], [self._descriptor], [], 1.0)
-            except OSError:
-                self._lose(len(lines))
-                return
-
-    def _lose(self, lines: int) -> None:
-        with self._lock:
-            self._lost += lines
+    def __init__(self, logger: str, message: str, request_id: str, fields: dict[str, Any]) -> None:
+        super().__init__(logger, logging.INFO, "", 0, message, (), None)
+        self.request_id = request_id
+        self.fields = fields
 
 
 class LineHandler(logging.Handler):
@@ -116,7 +54,10 @@ class LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.writer.write(self.format(record))
+            if isinstance(record, SettledRecord):
+                self.writer.write(partial(self.format, record))
+            else:
+                self.writer.write(self.format(record))
         except Exception:
             self.handleError(record)
 
@@ -129,8 +70,10 @@ class JsonFormatter(logging.Formatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record, SettledRecord):
+            return self._settled(record)
         if (document := getattr(record, "document", None)) is not None:
-            return json.dumps(document, separators=(",", ":"))
+            return _json(document)
         line: dict[str, Any] = {
             "ts": timestamp(record.created),
             "level": record.levelname,
@@ -141,12 +84,28 @@ class JsonFormatter(logging.Formatter):
         line |= context(record)
         if record.exc_info and record.exc_info[1]:
             line["exception"] = describe(record.exc_info[1])
-        text = json.dumps(line, separators=(",", ":"), default=repr)
+        text = _json(line)
         if len(text) <= LINE_BYTES:
             return text
         for name in {"message", "exception"} & line.keys():
             line[name] = cut(line[name], ESCAPED_CHARACTERS)
-        return json.dumps(line, separators=(",", ":"), default=repr)
+        return _json(line)
+
+    def _settled(self, record: SettledRecord) -> str:
+        return _json(
+            {
+                "ts": timestamp(record.created),
+                "level": record.levelname,
+                "logger": record.name,
+                "message": record.msg,
+                "service": self._service,
+                "request_id": record.request_id,
+                **record.fields,
+            }
+        )
+
+
+_json = json.JSONEncoder(separators=(",", ":"), default=repr).encode
 
 
 class TextFormatter(logging.Formatter):
@@ -154,7 +113,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if (document := getattr(record, "document", None)) is not None:
-            return json.dumps(document, separators=(",", ":"))
+            return _json(document)
         clock = timestamp(record.created)[11:23]
         fields = "".join(f"  {name}={value}" for name, value in context(record).items())
         text = f"{clock} {record.levelname:<8} {record.name}  {message(record)}{fields}"
@@ -167,7 +126,12 @@ class TextFormatter(logging.Formatter):
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC, to the millisecond."""
     whole, milliseconds = divmod(int(seconds * 1000), 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03d}Z"
+    return f"{_to_the_second(whole)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def message(record: logging.LogRecord) -> str:
@@ -181,7 +145,7 @@ def message(record: logging.LogRecord) -> str:
 def context(record: logging.LogRecord) -> dict[str, Any]:
     """What a record says besides its message: request, run, and the fields given with it."""
     found: dict[str, Any] = {}
-    if request_id := current_request.get():
+    if request_id := getattr(record, "request_id", None) or current_request.get():
         found["request_id"] = request_id
     if run_id := getattr(record, "run_id", None):
         found["run_id"] = run_id
@@ -258,6 +222,9 @@ def _visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+_UNUSED_FACTS = ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks")
+"""What logging finds out for each record unless it is told not to, and no line of ours says."""
+
 _writers: set[LineWriter] = set()
 _dropped_before = 0
 
@@ -285,6 +252,9 @@ def open_logs(settings: Settings, *, descriptor: int | None = None) -> Iterator[
     level = logging.DEBUG if settings.debug else logging.getLevelNamesMapping()[settings.log_level]
     ours, root = logging.getLogger("bff"), logging.getLogger()
     before = root.level, ours.level, list(root.handlers)
+    facts = {name: getattr(logging, name) for name in _UNUSED_FACTS if hasattr(logging, name)}
+    for name in facts:
+        setattr(logging, name, False)
     root.handlers = [handler]
     root.setLevel(max(level, logging.INFO))
     ours.setLevel(level)
@@ -294,6 +264,8 @@ def open_logs(settings: Settings, *, descriptor: int | None = None) -> Iterator[
         yield
     finally:
         logging.captureWarnings(False)
+        for name, value in facts.items():
+            setattr(logging, name, value)
         root_level, our_level, root.handlers = before
         root.setLevel(root_level)
         ours.setLevel(our_level)

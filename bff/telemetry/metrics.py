@@ -1,32 +1,35 @@
 """What is counted and timed, under the names that docs/metrics.md lists.
 
 Every application has a registry of its own, so that two in one process do not add up. Labels come
-from small fixed sets (a route's pattern, never a path): a client cannot make new series.
+from small fixed sets (a route's pattern, never a path): a client cannot make new series. To count
+is to add to a number, on the event loop's thread alone; Prometheus's objects are made when somebody
+asks for them: counting with those takes a lock and looks its labels up anew each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
     ProcessCollector,
-    disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from bff import __version__
 from bff.runs.log import Status
 from bff.telemetry.logs import lines_dropped
-
-# Else every counter brings a second series, which nobody reads.
-disable_created_metrics()  # type: ignore[no-untyped-call]  # published half typed
 
 METHODS = frozenset({"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"})
 
@@ -34,68 +37,70 @@ _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 3
 _AGENT = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120)
 _RUN = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600)
 
+T = TypeVar("T")
+Counts = Iterable[tuple[Sequence[str], T]]
+"""Something by its labels' values."""
 Timing = Callable[[str, float], None]
 """Told of single timings, by metric name, besides the histogram; CloudWatch wants these."""
 
 
-class Meter:
-    """The service's metrics; implements `runs.Watch`. Nothing here blocks or raises."""
+class _Histogram:
+    """How often a time fell into which bucket, for one set of labels."""
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def tell(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
+        buckets, so_far = [], 0
+        bounds = [*[str(float(bound)) for bound in self._bounds], "+Inf"]
+        for bound, count in zip(bounds, self._counts, strict=True):
+            so_far += count
+            buckets.append((bound, float(so_far)))
+        family.add_metric(labels, buckets, self._sum)
+
+
+class Meter(Collector):
+    """The service's metrics; implements `runs.RunObserver`. Nothing here blocks or raises."""
 
     def __init__(self, *, timing: Timing | None = None) -> None:
         self.registry = CollectorRegistry()
         self._timing = timing or (lambda name, seconds: None)
-        counter, gauge, histogram = self._counter, self._gauge, self._histogram
-        self._requests = counter("requests", "Requests answered", "method", "route", "status")
-        self._request_seconds = histogram(
-            "request_seconds", "From a request to its whole answer; streams not", _FAST, "route"
-        )
-        self._problems = counter("problems", "Errors told instead of an answer", "code")
-        self._streams = gauge("open_streams", "Runs being streamed to clients")
-        self._sockets = gauge("open_websockets", "WebSockets open")
-        self._open_runs = gauge("open_runs", "Runs this process owns that have not ended")
-        self._runs = counter("runs", "Runs ended, by status and error code", "status", "code")
-        self._run_seconds = histogram(
-            "run_seconds", "From a run's start to its end", _RUN, "status"
-        )
-        self._first_event = histogram(
-            "time_to_first_event_seconds", "From a run's start to the agent's first event", _AGENT
-        )
-        self._history_failures = counter("history_failures", "Turns that could not be written")
-        self._slow_clients = counter("slow_clients", "Clients cut because they did not read")
-        self._loop_lag = gauge("loop_lag_seconds", "Worst delay of the event loop of late")
-        self._loop_stalls = counter("loop_stalls", "Delays of the event loop over 250 ms")
-        info = self._gauge("build_info", "Always 1; the version is the label", "version")
-        info.labels(__version__).set(1)
-        self.registry.register(_DroppedLines())
+        self._requests: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+        self._request_seconds: defaultdict[str, _Histogram] = defaultdict(lambda: _Histogram(_FAST))
+        self._problems: defaultdict[str, int] = defaultdict(int)
+        self._streams = self._sockets = self._open_runs = 0
+        self._runs: defaultdict[tuple[Status, str], int] = defaultdict(int)
+        self._run_seconds: defaultdict[Status, _Histogram] = defaultdict(lambda: _Histogram(_RUN))
+        self._first_event = _Histogram(_AGENT)
+        self._history_failures = self._slow_clients = self._loop_stalls = 0
+        self._loop_lag = 0.0
+        self.registry.register(self)
         ProcessCollector(registry=self.registry)
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"bff_{name}", text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"bff_{name}", text, labels, registry=self.registry)
-
-    def _histogram(
-        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
-    ) -> Histogram:
-        return Histogram(f"bff_{name}", text, labels, registry=self.registry, buckets=buckets)
 
     # Runs (`runs.Watch`)
 
     def run_started(self) -> None:
-        self._open_runs.inc()
+        self._open_runs += 1
 
     def run_spoke(self, seconds: float) -> None:
-        self._first_event.observe(seconds)
+        self._first_event.add(seconds)
         self._timing("TimeToFirstEvent", seconds)
 
     def run_ended(self, status: Status, code: str | None, seconds: float) -> None:
-        self._open_runs.dec()
-        self._runs.labels(status, code or "").inc()
-        self._run_seconds.labels(status).observe(seconds)
+        self._open_runs -= 1
+        self._runs[status, code or ""] += 1
+        self._run_seconds[status].add(seconds)
 
     def history_failed(self) -> None:
-        self._history_failures.inc()
+        self._history_failures += 1
 
     # Requests and connections
 
@@ -111,48 +116,103 @@ class Meter:
     ) -> None:
         """`route` is the route's pattern. What lasted as long as somebody else liked is no latency
         of ours: a stream's at all, an agent's among all routes."""
-        self._requests.labels(known_method(method), route, str(status)).inc()
+        self._requests[known_method(method), route, status] += 1
         if not streamed:
-            self._request_seconds.labels(route).observe(seconds)
+            self._request_seconds[route].add(seconds)
             if not awaited_agent:
                 self._timing("RequestLatency", seconds)
 
     def problem(self, code: str) -> None:
-        self._problems.labels(code).inc()
+        self._problems[code] += 1
 
     def stream_opened(self) -> None:
-        self._streams.inc()
+        self._streams += 1
 
     def stream_closed(self) -> None:
-        self._streams.dec()
+        self._streams -= 1
 
     def socket_opened(self) -> None:
-        self._sockets.inc()
+        self._sockets += 1
 
     def socket_closed(self) -> None:
-        self._sockets.dec()
+        self._sockets -= 1
 
     def slow_client_cut(self) -> None:
-        self._slow_clients.inc()
+        self._slow_clients += 1
 
     # The process
 
     def loop_lag(self, worst_seconds: float, *, stalled: bool) -> None:
-        self._loop_lag.set(worst_seconds)
+        self._loop_lag = worst_seconds
         if stalled:
-            self._loop_stalls.inc()
+            self._loop_stalls += 1
+
+    # What Prometheus makes of it
 
     def exposition(self) -> tuple[bytes, str]:
         """The text format and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
+    def collect(self) -> Iterator[Metric]:
+        requests = [
+            ((how, where, str(n)), count) for (how, where, n), count in self._requests.items()
+        ]
+        yield _counter("requests", "Requests answered", requests, "method", "route", "status")
+        yield _histogram(
+            "request_seconds",
+            "From a request to its whole answer; streams not",
+            [((route,), histogram) for route, histogram in self._request_seconds.items()],
+            "route",
+        )
+        problems = [((code,), count) for code, count in self._problems.items()]
+        yield _counter("problems", "Errors told instead of an answer", problems, "code")
+        yield _gauge("open_streams", "Runs being streamed to clients", self._streams)
+        yield _gauge("open_websockets", "WebSockets open", self._sockets)
+        yield _gauge("open_runs", "Runs this process owns that have not ended", self._open_runs)
+        yield _counter(
+            "runs", "Runs ended, by status and error code", self._runs.items(), "status", "code"
+        )
+        run_seconds = [((status,), histogram) for status, histogram in self._run_seconds.items()]
+        yield _histogram("run_seconds", "From a run's start to its end", run_seconds, "status")
+        yield _histogram(
+            "time_to_first_event_seconds",
+            "From a run's start to the agent's first event",
+            [((), self._first_event)],
+        )
+        for name, text, count in (
+            ("history_failures", "Turns that could not be written", self._history_failures),
+            ("slow_clients", "Clients cut because they did not read", self._slow_clients),
+            ("loop_stalls", "Delays of the event loop over 250 ms", self._loop_stalls),
+            ("log_lines_dropped", "Log lines lost to a reader that stalls", lines_dropped()),
+        ):
+            yield _counter(name, text, [((), count)])
+        yield _gauge("loop_lag_seconds", "Worst delay of the event loop of late", self._loop_lag)
+        info = GaugeMetricFamily(
+            "bff_build_info", "Always 1; the version is the label", labels=["version"]
+        )
+        info.add_metric([__version__], 1)
+        yield info
+
+
+def _counter(name: str, text: str, counts: Counts[int], *labels: str) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"bff_{name}", text, labels=labels)
+    for values, count in counts:
+        family.add_metric(values, count)
+    return family
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"bff_{name}", text, value=value)
+
+
+def _histogram(
+    name: str, text: str, histograms: Counts[_Histogram], *labels: str
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(f"bff_{name}", text, labels=labels)
+    for values, histogram in histograms:
+        histogram.tell(family, values)
+    return family
+
 
 def known_method(method: str) -> str:
     return method if method in METHODS else "other"
-
-
-class _DroppedLines(Collector):
-    def collect(self) -> Iterator[Metric]:
-        yield CounterMetricFamily(
-            "bff_log_lines_dropped", "Log lines lost to a reader that stalls", lines_dropped()
-        )

@@ -56,6 +56,8 @@ def valid_trace_headers(headers: MultiMapping[str]) -> dict[str, str]:
     `tracestate` means nothing without its `traceparent`; `baggage` stands alone.
     """
     found: dict[str, str] = {}
+    if "traceparent" not in headers and "baggage" not in headers:
+        return found
     parents = headers.getall("traceparent", [])
     if len(parents) == 1 and _is_traceparent(parents[0].strip()):
         found["traceparent"] = parents[0].strip()

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from bff.errors import AgentFailed, Overloaded
 from bff.settings import Settings
 from bff.telemetry.logs import (
     JsonFormatter,
-    LineWriter,
+    SettledRecord,
     TextFormatter,
     current_request,
     describe,
@@ -278,31 +277,38 @@ def test_text__can_be_asked_for(tmp_path: Path) -> None:
     assert lines()[0].endswith("bff.tests  hello")
 
 
+def test_a_settled_record__keeps_the_request_it_was_made_for(tmp_path: Path) -> None:
+    with written(tmp_path, service_name="chat") as lines:
+        logger.handle(SettledRecord("bff.access", "GET / 200", "req-1", {"status": 200}))
+        token = current_request.set("req-2")
+        logger.info("later")
+        current_request.reset(token)
+
+    first, second = map(json.loads, lines())
+    assert first.pop("ts") <= second["ts"]
+    assert first == {
+        "level": "INFO",
+        "logger": "bff.access",
+        "message": "GET / 200",
+        "service": "chat",
+        "request_id": "req-1",
+        "status": 200,
+    }
+    assert second["request_id"] == "req-2"
+
+
+def test_a_settled_record__is_text_where_text_is_asked_for() -> None:
+    record = SettledRecord("bff.access", "GET / 200", "req-1", {"status": 200})
+
+    assert TextFormatter().format(record)[13:] == (
+        "INFO     bff.access  GET / 200  request_id=req-1  status=200"
+    )
+
+
 def test_a_document__is_written_as_it_is_in_both_formats() -> None:
     record = record_of("metrics", document={"_aws": {}})
 
     assert JsonFormatter("x").format(record) == TextFormatter().format(record) == '{"_aws":{}}'
-
-
-def test_a_reader_that_stalls__costs_lines_and_never_time() -> None:
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    while True:
-        try:
-            os.write(writing, b"x" * 4096)
-        except BlockingIOError:
-            break
-    os.set_blocking(writing, True)
-    writer = LineWriter(writing, queue_lines=5)
-
-    for number in range(1000):
-        writer.write(str(number))
-    writer.close(timeout_seconds=0.01)
-
-    assert writer.dropped >= 1000 - 100 - 5 - 1
-    os.close(reading)  # lets the thread go
-    writer.close(timeout_seconds=10)
-    os.close(writing)
 
 
 def test_a_reader_that_has_gone__costs_lines_only() -> None:
@@ -315,26 +321,3 @@ def test_a_reader_that_has_gone__costs_lines_only() -> None:
 
     os.close(writing)
     assert lines_dropped() == before + 1
-
-
-def test_a_standard_output_that_does_not_block__gets_every_line() -> None:
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    received = bytearray()
-
-    def read() -> None:
-        while data := os.read(reading, 4096):
-            received.extend(data)
-
-    reader = threading.Thread(target=read)
-    writer = LineWriter(writing)
-    for _ in range(50):
-        writer.write("x" * 10_000)
-    reader.start()
-    writer.close(timeout_seconds=10)
-    os.close(writing)
-    reader.join(10)
-    os.close(reading)
-
-    assert bytes(received) == (b"x" * 10_000 + b"\n") * 50
-    assert writer.dropped == 0

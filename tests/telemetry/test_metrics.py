@@ -144,6 +144,7 @@ def test_an_access_line__says_who_what_and_how_long(caplog: pytest.LogCaptureFix
     line = json.loads(JsonFormatter("x").format(record))
     assert line["message"] == "POST /v1/runs/{run_id} 202"
     assert {name: line[name] for name in list(line)[5:]} == {
+        "request_id": "r1",
         "method": "POST",
         "route": "/v1/runs/{run_id}",
         "status": 202,
