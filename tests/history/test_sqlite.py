@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from bff.errors import Overloaded
-from bff.history import Session, Turn, sqlite
+from bff.history import Session, Turn
 from bff.history.paging import messages_of
 from bff.history.sqlite import open_sqlite, rows
 from bff.history.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
+from bff.history.sqlite.worker import MAX_WAITING
 from bff.settings import SettingsError
 from tests.history.turns import ALICE, TURN, turn
 
@@ -453,7 +454,7 @@ async def test_a_slow_disk__does_not_hold_up_the_loop_nor_lose_what_was_cancelle
     tmp_path: Path,
 ) -> None:
     async with open_sqlite(str(tmp_path / "bff.db")) as history:
-        gate = Gate(history._thread)
+        gate = Gate(history._writer.thread)
         task = asyncio.create_task(history.add(ALICE, TURN))
         await asyncio.sleep(0)  # the loop goes on although the thread does not
         assert repr(history).endswith("1 waiting>")
@@ -462,16 +463,75 @@ async def test_a_slow_disk__does_not_hold_up_the_loop_nor_lose_what_was_cancelle
         assert await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
         gate.open()
+        await history.add(
+            ALICE, replace(TURN, session_id="later")
+        )  # what was asked for comes first
 
         found = await history.messages(ALICE, "chat", limit=10)
         assert found is not None
         assert len(found[1].items) == 2
 
 
+async def test_turns_that_end_together__are_one_transaction(tmp_path: Path) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+        said: list[str] = []
+        writer = history._writer
+        writer.thread.submit(writer.connection.set_trace_callback, said.append).result()
+        gate = Gate(writer.thread)
+        first = asyncio.create_task(history.add(ALICE, turn(0)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # its batch is with the thread; what comes now is the next
+
+        tasks = [asyncio.create_task(history.add(ALICE, turn(n))) for n in range(1, 20)]
+        await asyncio.sleep(0)
+        gate.open()
+        await asyncio.gather(first, *tasks)
+
+        found = await history.messages(ALICE, "chat", limit=100)
+    assert found is not None
+    assert len(found[1].items) == 40
+    assert [text.split()[0] for text in said].count("COMMIT") == 2
+
+
+async def test_a_call_that_fails__takes_no_other_with_it(tmp_path: Path) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+        tasks = [
+            asyncio.create_task(history.add(ALICE, turn(1))),
+            asyncio.create_task(history._write(lambda run: run("SELECT 1 FROM nothing"))),
+            asyncio.create_task(history.add(ALICE, turn(2))),
+            asyncio.create_task(history._write(lambda run: run("SELECT ?"))),
+        ]
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+
+        found = await history.messages(ALICE, "chat", limit=10)
+    assert found is not None
+    assert len(found[1].items) == 4
+    assert [type(outcome) for outcome in outcomes] == [
+        type(None),
+        Overloaded,  # the file is not as it should be
+        type(None),
+        sqlite3.ProgrammingError,  # a mistake of ours
+    ]
+
+
+async def test_a_reader__does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+        await history.add(ALICE, TURN)
+        gate = Gate(history._writer.thread)
+        writing = asyncio.create_task(history.add(ALICE, turn(2)))
+
+        found = await history.messages(ALICE, "chat", limit=10)
+
+        gate.open()
+        await writing
+    assert found is not None
+    assert len(found[1].items) == 2
+
+
 async def test_closing__waits_for_what_was_begun(tmp_path: Path) -> None:
     path = str(tmp_path / "bff.db")
     async with open_sqlite(path) as history:
-        gate = Gate(history._thread)
+        gate = Gate(history._writer.thread)
         tasks = [asyncio.create_task(history.add(ALICE, turn(n))) for n in range(20)]
         await asyncio.sleep(0)
         for task in tasks[:10]:
@@ -489,7 +549,7 @@ async def test_closing__gives_up_on_a_disk_that_hangs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_sqlite(str(tmp_path / "bff.db"), call_timeout_seconds=0.05) as history:
-        gate = Gate(history._thread)
+        gate = Gate(history._writer.thread)
         task = asyncio.create_task(history.add(ALICE, TURN))
         await asyncio.sleep(0)
     with pytest.raises(Overloaded):
@@ -501,8 +561,8 @@ async def test_closing__gives_up_on_a_disk_that_hangs(
 
 async def test_too_many_calls_waiting__are_overloaded_at_once(tmp_path: Path) -> None:
     async with open_sqlite(str(tmp_path / "bff.db")) as history:
-        gate = Gate(history._thread)
-        tasks = [asyncio.create_task(history.ping()) for _ in range(sqlite.MAX_WAITING)]
+        gate = Gate(history._reader.thread)
+        tasks = [asyncio.create_task(history.ping()) for _ in range(MAX_WAITING)]
         await asyncio.sleep(0)
 
         with pytest.raises(Overloaded):
@@ -515,7 +575,7 @@ async def test_too_many_calls_waiting__are_overloaded_at_once(tmp_path: Path) ->
 
 async def test_a_call_that_takes_too_long__is_overloaded(tmp_path: Path) -> None:
     async with open_sqlite(str(tmp_path / "bff.db"), call_timeout_seconds=0.01) as history:
-        gate = Gate(history._thread)
+        gate = Gate(history._reader.thread)
         with pytest.raises(Overloaded):
             await history.ping()
         gate.open()
@@ -539,9 +599,9 @@ async def test_a_statement__finds_its_rows_by_an_index(
 ) -> None:
     names = ("x", "owner", "session", "run", "points", "ids", "asked_at", "limit")
     async with open_sqlite(str(tmp_path / "bff.db")) as history:
-        plan = await history._call(
-            lambda: history._connection.execute(
-                "EXPLAIN QUERY PLAN " + statement, dict.fromkeys(names, "[]")
+        plan = await history._reader.call(
+            lambda run: run(
+                "EXPLAIN QUERY PLAN " + statement, **dict.fromkeys(names, "[]")
             ).fetchall()
         )
     steps = [str(step[-1]) for step in plan]

@@ -1,8 +1,9 @@
 """Conversations in one SQLite file: the history of a laptop or of a single machine.
 
-All statements run in one worker thread, so that a slow disk never holds up the event loop; a turn
-is one transaction in a write-ahead log, so that a killed process leaves a whole file; and several
-processes may share the file. https://www.sqlite.org/wal.html
+All statements run in threads, so that a slow disk never holds up the event loop: one writes, one
+reads, and no reader waits for a writer. A turn is whole or not there in a write-ahead log, so that
+a killed process leaves a whole file; and several processes may share it.
+https://www.sqlite.org/wal.html
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from bff.errors import Overloaded
@@ -33,7 +34,7 @@ from bff.history.paging import (
     read_message_position,
     read_position,
 )
-from bff.history.sqlite.file import open_file, transaction
+from bff.history.sqlite.file import Run, open_file, open_reader, snapshot
 from bff.history.sqlite.rows import (
     CLAIM,
     FIND_QUERY,
@@ -48,13 +49,13 @@ from bff.history.sqlite.rows import (
     session_of,
     turn_of,
 )
+from bff.history.sqlite.worker import Worker
 
 T = TypeVar("T")
 
 CLOSE_SECONDS = 3.5
 """How long a stop waits for what is still to be written."""
-MAX_WAITING = 1000
-"""Calls that may wait for the thread; beyond that the disk does not keep up."""
+MEMORY = ":memory:"
 
 _log = logging.getLogger(__name__)
 
@@ -68,57 +69,61 @@ async def open_sqlite(
     Leaving waits for what is queued, up to `CLOSE_SECONDS`. Raises `SettingsError` if
     the file cannot be written or is not ours.
     """
-    thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-    try:
-        connection = await asyncio.wrap_future(thread.submit(open_file, path))
-        try:
-            yield SqliteHistory(path, connection, thread, call_timeout_seconds)
-        finally:
-            closing = asyncio.wrap_future(thread.submit(connection.close))
-            await asyncio.wait([closing], timeout=min(CLOSE_SECONDS, call_timeout_seconds))
-            if not closing.done():
-                _log.error("the history did not finish in time; what was not written is lost")
-    finally:
-        thread.shutdown(wait=False, cancel_futures=True)
+    async with AsyncExitStack() as stack:
+
+        async def work(
+            name: str, opened: Callable[[str], sqlite3.Connection], *, together: bool
+        ) -> Worker:
+            thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+            try:
+                connection = await asyncio.wrap_future(thread.submit(opened, path))
+            except BaseException:
+                thread.shutdown(wait=False)
+                raise
+            worker = Worker(
+                thread, connection, together=together, call_timeout_seconds=call_timeout_seconds
+            )
+            stack.push_async_callback(_close, worker, min(CLOSE_SECONDS, call_timeout_seconds))
+            return worker
+
+        writer = await work("sqlite-writer", open_file, together=True)
+        # a second connection to what is in memory would be to something else
+        alone = path == MEMORY
+        reader = writer if alone else await work("sqlite-reader", open_reader, together=False)
+        yield SqliteHistory(path, writer, reader)
+
+
+async def _close(worker: Worker, timeout_seconds: float) -> None:
+    if not await worker.close(timeout_seconds):
+        _log.error("the history did not finish in time; what was not written is lost")
 
 
 class SqliteHistory:
-    """A `History` in one file. Only its thread touches the connection."""
+    """A `History` in one file."""
 
-    def __init__(
-        self,
-        path: str,
-        connection: sqlite3.Connection,
-        thread: ThreadPoolExecutor,
-        call_timeout_seconds: float,
-    ) -> None:
+    def __init__(self, path: str, writer: Worker, reader: Worker) -> None:
         self._path = path
-        self._call_timeout_seconds = call_timeout_seconds
-        self._connection = connection
-        self._thread = thread
-        self._waiting = 0
+        self._writer = writer
+        self._reader = reader
 
     def __repr__(self) -> str:
-        return f"<SqliteHistory {self._path} {self._waiting} waiting>"
+        waiting = self._writer.waiting + self._reader.waiting * (self._reader is not self._writer)
+        return f"<SqliteHistory {self._path} {waiting} waiting>"
 
     async def add(self, owner: str, turn: Turn) -> None:
-        def work() -> None:
-            with transaction(self._connection) as run:
-                add_turn(run, owner, turn)
-
-        await self._call(work)
+        await self._write(lambda run: add_turn(run, owner, turn))
 
     async def session(self, owner: str, session_id: str) -> Session | None:
-        return await self._call(lambda: self._session(owner, session_id))
+        return await self._read(lambda run: _session(run, owner, session_id))
 
     async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
-        def work() -> tuple[str, str] | None:
-            found: tuple[str, str] | None = self._connection.execute(
-                FIND_QUERY, {"owner": owner, "points": dumps(list(points))}
+        def work(run: Run) -> tuple[str, str] | None:
+            found: tuple[str, str] | None = run(
+                FIND_QUERY, owner=owner, points=dumps(list(points))
             ).fetchone()
             return found
 
-        return await self._call(work) if points else None
+        return await self._read(work) if points else None
 
     async def begin(
         self,
@@ -128,65 +133,58 @@ class SqliteHistory:
         *,
         branch_of: str | None = None,
     ) -> None:
-        def work() -> None:
-            with transaction(self._connection) as run:
-                begin_session(run, owner, session, turns, branch_of)
-
-        await self._call(work)
+        await self._write(lambda run: begin_session(run, owner, session, turns, branch_of))
 
     async def fork_turns(
         self, owner: str, session_id: str, run_id: str | None
     ) -> Sequence[Turn] | None:
-        def work() -> Sequence[Turn] | None:
+        def work(run: Run) -> Sequence[Turn] | None:
             if run_id is None:
-                return None if self._session(owner, session_id) is None else ()
-            rows = self._connection.execute(
+                return None if _session(run, owner, session_id) is None else ()
+            rows = run(
                 TURNS_UP_TO_QUERY,
-                {"owner": owner, "session": session_id, "run": run_id, "limit": MAX_FORK_TURNS},
+                owner=owner,
+                session=session_id,
+                run=run_id,
+                limit=MAX_FORK_TURNS,
             )
             turns = newest_that_fit(map(turn_of, rows))
             rows.close()
             return turns or None
 
-        return await self._call(work)
+        return await self._read(work)
 
     async def claim(
         self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
     ) -> bool:
         ids = input_key(input_ids)
 
-        def work() -> bool:
-            claimed = self._connection.execute(
-                CLAIM, {"owner": owner, "session": session_id, "run": run_id, "ids": ids}
-            )
-            return claimed.rowcount > 0
+        def work(run: Run) -> bool:
+            return run(CLAIM, owner=owner, session=session_id, run=run_id, ids=ids).rowcount > 0
 
-        return await self._call(work)
+        return await self._write(work)
 
     async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
         before = (float("inf"), "") if after is None else read_position(after, float, str)
 
-        def work() -> Page[Session]:
-            rows = self._connection.execute(
-                SESSIONS_QUERY,
-                (owner, *before, limit + 1),
-            ).fetchall()
+        def work(run: Run) -> Page[Session]:
+            rows = run(SESSIONS_QUERY, owner, *before, limit + 1).fetchall()
             found = [session_of(row) for row in rows[:limit]]
             more = len(rows) > limit
             return Page(
                 found, position(found[-1].updated_at, found[-1].session_id) if more else None
             )
 
-        return await self._call(work)
+        return await self._read(work)
 
     async def messages(
         self, owner: str, session_id: str, *, limit: int, after: str | None = None
     ) -> tuple[Session, Page[StoredMessage]] | None:
         asked_at, run_id, _ = read_message_position(after)
 
-        def work() -> tuple[Session, Page[StoredMessage]] | None:
-            with transaction(self._connection, "DEFERRED") as run:
-                session = self._session(owner, session_id)
+        def work(run: Run) -> tuple[Session, Page[StoredMessage]] | None:
+            with snapshot(run):
+                session = _session(run, owner, session_id)
                 if session is None:
                     return None
                 rows = run(
@@ -199,58 +197,44 @@ class SqliteHistory:
                 rows.close()
                 return session, page.page()
 
-        return await self._call(work)
+        return await self._read(work)
 
     async def rename(self, owner: str, session_id: str, title: str) -> Session | None:
-        def work() -> Session | None:
-            with transaction(self._connection) as run:
-                run(
-                    "UPDATE sessions SET title = ? WHERE (owner, session_id) = (?, ?)",
-                    *(well_formed(title), owner, session_id),
-                )
-                return self._session(owner, session_id)
+        def work(run: Run) -> Session | None:
+            run(
+                "UPDATE sessions SET title = ? WHERE (owner, session_id) = (?, ?)",
+                *(well_formed(title), owner, session_id),
+            )
+            return _session(run, owner, session_id)
 
-        return await self._call(work)
+        return await self._write(work)
 
     async def delete(self, owner: str, session_id: str) -> bool:
-        def work() -> bool:
-            with transaction(self._connection) as run:
-                return delete_session(run, owner, session_id)
-
-        return await self._call(work)
+        return await self._write(lambda run: delete_session(run, owner, session_id))
 
     async def ping(self) -> None:
-        await self._call(lambda: self._connection.execute("SELECT 1 FROM sessions LIMIT 1").close())
+        await self._read(lambda run: run("SELECT 1 FROM sessions LIMIT 1").close())
 
-    def _session(self, owner: str, session_id: str) -> Session | None:
-        """In the thread."""
-        row = self._connection.execute(SESSION_QUERY, (owner, session_id)).fetchone()
-        return None if row is None else session_of(row)
+    async def _write(self, work: Callable[[Run], T]) -> T:
+        with _translating():
+            return await self._writer.call(work)
 
-    async def _call(self, work: Callable[[], T]) -> T:
-        """Run in the thread. What was begun goes on there, whatever becomes of the caller."""
-        if self._waiting >= MAX_WAITING:
-            raise Overloaded()
-        self._waiting += 1
-        future = self._thread.submit(work)
-        future.add_done_callback(_log_failure)
-        waiting = asyncio.wrap_future(future)
-        waiting.add_done_callback(self._done)
-        try:
-            async with asyncio.timeout(self._call_timeout_seconds):
-                return await asyncio.shield(waiting)
-        except sqlite3.ProgrammingError:
-            raise
-        except (sqlite3.Error, TimeoutError) as error:
-            raise Overloaded() from error
-
-    def _done(self, waiting: asyncio.Future[T]) -> None:
-        self._waiting -= 1
-        if not waiting.cancelled():
-            waiting.exception()  # seen, though the caller may have left
+    async def _read(self, work: Callable[[Run], T]) -> T:
+        with _translating():
+            return await self._reader.call(work)
 
 
-def _log_failure(future: Future[T]) -> None:
-    if not future.cancelled() and (error := future.exception()):
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
-        _log.error("the history could not be used: %s", name)
+@contextmanager
+def _translating() -> Iterator[None]:
+    """A file that cannot be used is `Overloaded`; a statement that is wrong is our mistake."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.Error as error:
+        raise Overloaded() from error
+
+
+def _session(run: Run, owner: str, session_id: str) -> Session | None:
+    row = run(SESSION_QUERY, owner, session_id).fetchone()
+    return None if row is None else session_of(row)

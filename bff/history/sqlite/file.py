@@ -18,6 +18,8 @@ OPEN_TIMEOUT_SECONDS = 1.5
 """How long another process may keep the file locked at start."""
 BUSY_TIMEOUT_SECONDS = 3.0
 """How long a statement waits for another process; less than a call may take."""
+CHECKPOINT_PAGES = 4000
+"""How long the write-ahead log grows, 16 MB: at each checkpoint writers wait for the disk."""
 
 _SCHEMA = (
     """CREATE TABLE sessions (
@@ -98,18 +100,33 @@ _FROM_1 = (
 Value = str | float | None
 
 
-@contextmanager
-def transaction(
-    connection: sqlite3.Connection, kind: str = "IMMEDIATE"
-) -> Iterator[Callable[..., sqlite3.Cursor]]:
-    """All or nothing; IMMEDIATE takes the lock first, since a lock cannot be waited for later."""
+Run = Callable[..., sqlite3.Cursor]
+"""Runs a statement with its values, by place or by name."""
 
+
+def statements_of(connection: sqlite3.Connection) -> Run:
     def run(statement: str, *values: Value, **named: Value) -> sqlite3.Cursor:
         return connection.execute(statement, named or values)
 
-    connection.execute(f"BEGIN {kind}")
+    return run
+
+
+@contextmanager
+def snapshot(run: Run) -> Iterator[None]:
+    """Several statements that read the same state, inside a transaction or outside of any."""
+    run("SAVEPOINT snapshot")
     try:
-        yield run
+        yield
+    finally:
+        run("RELEASE snapshot")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[Run]:
+    """All or nothing, begun with the lock on writing, since that cannot be waited for later."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield statements_of(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
@@ -128,6 +145,14 @@ def open_file(path: str) -> sqlite3.Connection:
         if connection is not None:
             connection.close()
         raise SettingsError("HISTORY", f"{path!r} ({_reason(error)})", takes) from error
+    return connection
+
+
+def open_reader(path: str) -> sqlite3.Connection:
+    """Another connection to a file that is open, for reading only."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
+    connection.execute("PRAGMA query_only = ON")
     return connection
 
 
@@ -172,6 +197,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

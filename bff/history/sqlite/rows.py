@@ -8,15 +8,13 @@ one conditional write.
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bff.events import JSON, dumps, well_formed
 from bff.history import ForkedFrom, Session, Turn
 from bff.history.paging import first_title
-
-Run = Callable[..., sqlite3.Cursor]
+from bff.history.sqlite.file import Run
 
 _SESSION = (
     "session_id, title, created_at, updated_at, agent, inputs, forked_session, forked_run,"

@@ -1,0 +1,158 @@
+"""A connection and the only thread that touches it; what waits for it is done together.
+
+A call costs the event loop more in waking the thread, and in taking the interpreter's lock back
+from it, than SQLite takes for the statement, and a commit costs more than what it commits. So calls
+gather while the thread is busy, and everything that has gathered is one batch: one wake-up, one
+transaction, one answer. Nobody waits for a batch to grow: an idle thread takes what there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from bff.errors import Overloaded
+from bff.history.sqlite.file import Run, statements_of, transaction
+
+T = TypeVar("T")
+
+MAX_WAITING = 1000
+"""Calls that may wait for the thread; beyond that the disk does not keep up."""
+
+Work = Callable[[Run], Any]
+Outcome = tuple[Any, Exception | None]
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Does calls in its thread, in their order. Its own state is the event loop's alone."""
+
+    def __init__(
+        self,
+        thread: ThreadPoolExecutor,
+        connection: sqlite3.Connection,
+        *,
+        together: bool,
+        call_timeout_seconds: float,
+    ) -> None:
+        """`together`: a batch is one transaction that writes; else each statement stands alone."""
+        self.thread = thread
+        self.connection = connection
+        self._together = together
+        self._call_timeout_seconds = call_timeout_seconds
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._batch: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._starting = False
+        self._deadlines: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have not been done."""
+        return len(self._gathered) + len(self._batch)
+
+    async def call(self, work: Callable[[Run], T]) -> T:
+        """What the work gives. It is done, whatever becomes of the caller.
+
+        Together with others it may be done twice, the first time for nothing, since one of them
+        failed.
+        """
+        if self.waiting >= MAX_WAITING:
+            raise Overloaded()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._gathered.append((work, future))
+        self._idle.clear()
+        self._deadlines.append((self._loop.time() + self._call_timeout_seconds, future))
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadlines[0][0], self._expire)
+        if not self._starting and not self._batch:
+            self._starting = True
+            self._loop.call_soon(self._start)  # whatever else this turn of the loop asks for
+        return await future
+
+    async def close(self, timeout_seconds: float) -> bool:
+        """Wait for what was asked for, then close; false if that took too long."""
+        deadline = self._loop.time() + timeout_seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._idle.wait()
+        closing = asyncio.wrap_future(self.thread.submit(self.connection.close))
+        await asyncio.wait([closing], timeout=max(0.0, deadline - self._loop.time()))
+        for _, future in self._deadlines:
+            if not future.done():
+                future.set_exception(Overloaded())
+        if self._timer is not None:
+            self._timer.cancel()
+        self.thread.shutdown(wait=False, cancel_futures=True)
+        return closing.done()
+
+    def _start(self) -> None:
+        self._starting = False
+        self._batch, self._gathered = self._gathered, []
+        self.thread.submit(self._do, [work for work, _ in self._batch])
+
+    def _do(self, works: Sequence[Work]) -> None:
+        """In the thread."""
+        outcomes = self._outcomes(works) if self._together else [self._outcome(w) for w in works]
+        with suppress(RuntimeError):  # the loop has ended, and who asked has with it
+            self._loop.call_soon_threadsafe(self._done, outcomes)
+
+    def _outcomes(self, works: Sequence[Work]) -> Sequence[Outcome]:
+        try:
+            with transaction(self.connection) as run:
+                return [(work(run), None) for work in works]
+        except Exception as error:
+            if len(works) == 1:
+                return [(None, error)]
+        # each by itself, so that nobody suffers for another's call
+        return [outcome for work in works for outcome in self._outcomes([work])]
+
+    def _outcome(self, work: Work) -> Outcome:
+        try:
+            return work(statements_of(self.connection)), None
+        except Exception as error:
+            return None, error
+
+    def _done(self, outcomes: Sequence[Outcome]) -> None:
+        batch, self._batch = self._batch, []
+        for (_, future), (result, error) in zip(batch, outcomes, strict=True):
+            if error is not None:
+                _log_failure(error)
+            if future.done():
+                continue  # who asked has left, or was told that it takes too long
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+        while self._deadlines and self._deadlines[0][1].done():
+            self._deadlines.popleft()
+        if self._gathered:
+            self._start()
+        else:
+            self._idle.set()
+
+    def _expire(self) -> None:
+        """One timer for all calls, set anew only when it rings: none of them is ever late."""
+        self._timer = None
+        now = self._loop.time()
+        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][1].done()):
+            _, future = self._deadlines.popleft()
+            if not future.done():
+                future.set_exception(Overloaded())
+        if self._deadlines:
+            self._timer = self._loop.call_at(self._deadlines[0][0], self._expire)
+
+
+def _log_failure(error: Exception) -> None:
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    _log.error("the history could not be used: %s", name)
