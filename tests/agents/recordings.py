@@ -237,7 +237,7 @@ _TIMES: tuple[tuple[re.Pattern[bytes], bytes], ...] = (
         re.compile(rb"datetime\.datetime\(20\d\d(?:, \d+){5,6}"),
         b"datetime.datetime(2026, 1, 1, 0, 0, 0, 0",
     ),
-    (re.compile(rb"(?<![\d.])(?!1[78]\d{8})\d{1,8}\.\d{4,}(?:e-\d+)?"), b"0.5"),
+    (re.compile(rb"(?<![\d.])(?<!\d:)(?!1[78]\d{8})\d{1,8}\.\d{4,}(?:e-\d+)?"), b"0.5"),
     (re.compile(rb"\b\d(?:\.\d+)?e-0\d\b"), b"0.5"),
     (re.compile(rb"\b1[78]\d{8}(\.\d+)?\b"), b"1767225600"),
     (re.compile(rb"\b1[78]\d{11}\b"), b"1767225600000"),

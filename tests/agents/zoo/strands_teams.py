@@ -199,7 +199,7 @@ def add_teams(zoo: Zoo) -> None:
     zoo.add(
         "swarm-return-to-dict",
         returned(swarm, lambda result: result.to_dict()),
-        {"text": ["Ask the writer.", "".join(CLOSING).strip()]} | {"tools": None},
+        {"text": ["".join(CLOSING).strip()], "tools": None},  # each agent's last message alone
     )
 
     asked = {
