@@ -226,6 +226,7 @@ def _ends(truth: Mapping[str, Any], events: Sequence[Event], *, failed: bool) ->
 
 _NAMES = re.compile(
     rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b"
+    rb"|(?<=aitxt-)[A-Za-z0-9]{24}\b|(?<=\"messageId\":\")[A-Za-z0-9]{16}\b"  # AI SDK's
 )
 _TIMES: tuple[tuple[re.Pattern[bytes], bytes], ...] = (
     (re.compile(rb"\b0x[0-9a-f]{9,16}\b"), b"0x7f0000000000"),
