@@ -56,12 +56,13 @@ def deploy() -> None:
         options,
     )
     image = Image(NAME, ImageArgs(stack=stack, keys=config.image), options)
-    credentials = Credentials(NAME, CredentialsArgs(stack=stack), options)
+    credentials = Credentials(NAME, CredentialsArgs(stack=stack, primary=config.primary), options)
     storage = Storage(
         NAME,
         StorageArgs(
             stack=stack,
             keys=config.storage,
+            primary=config.primary,
             partition=config.agent.partition,
             cache_subnet_ids=network.cache_subnet_ids,
             cache_group_id=network.groups.cache,

@@ -83,6 +83,8 @@ class StackConfig:
     settings: Settings
     """What the service will make of its variables."""
     live: Live
+    primary: Live
+    """The stack in the other region that this one shares with, empty where there is none."""
     agent: AgentKeys
     network: NetworkKeys
     image: ImageKeys
@@ -141,6 +143,7 @@ class StackConfig:
             provider={**provider, "region": region},
             settings=Settings(),
             live=Live.read(),
+            primary=Live.read(shared.primary) if shared.primary else Live(),
             agent=read.group(AgentKeys),
             network=read.group(NetworkKeys),
             image=read.group(ImageKeys),
@@ -158,6 +161,8 @@ class StackConfig:
         config_rules.judge(config, read)
         config = replace(config, settings=judge(config, read))
         config.live.judge(config, read)
+        if config.stack.primary:
+            config.primary.shared_by(config, read)
         read.refuse_unknown()
         if read.problems:
             raise pulumi.RunError(

@@ -23,6 +23,8 @@ FIRST_KEY = "first"
 @dataclass(frozen=True, kw_only=True)
 class CredentialsArgs:
     stack: Stack
+    primary: Live
+    """The stack whose secrets this one shares, empty where it shares none."""
 
 
 class Credentials(pulumi.ComponentResource):
@@ -40,7 +42,7 @@ class Credentials(pulumi.ComponentResource):
             [{"region": second.removeprefix("prod-")}] if second else None
         )
         if args.stack.primary:
-            self._replicated(name, args.stack, args.stack.primary)
+            self._replicated(name, args)
             self.register_outputs({})
             return
         signing = self._random(f"{name}-jwt", 64)
@@ -54,15 +56,14 @@ class Credentials(pulumi.ComponentResource):
         }
         self.register_outputs({})
 
-    def _replicated(self, name: str, stack: Stack, primary: str) -> None:
+    def _replicated(self, name: str, args: CredentialsArgs) -> None:
         """The primary's own, which Secrets Manager copies here: a token is good in both regions."""
-        live = Live.read(primary)
         self.arns = {}
         for variable, part in (("JWT_SECRET", "jwt"), ("API_KEYS", "keys")):
-            arn = live.get("aws:secretsmanager/secret:Secret", f"{name}-{part}").get("arn")
-            unknown = f"arn:aws:secretsmanager:-:000000000000:secret:of-{primary}-{part}"
-            pieces = str(arn or unknown).split(":")  # what is missing is said by `storage`
-            self.arns[variable] = ":".join([*pieces[:3], stack.region, *pieces[4:]])
+            arn = args.primary.get("aws:secretsmanager/secret:Secret", f"{name}-{part}").get("arn")
+            unknown = f"arn:aws:secretsmanager:-:000000000000:secret:of-{args.stack.primary}-{part}"
+            pieces = str(arn or unknown).split(":")
+            self.arns[variable] = ":".join([*pieces[:3], args.stack.region, *pieces[4:]])
 
     def _random(self, name: str, length: int) -> pulumi.Output[str]:
         return random.RandomPassword(

@@ -62,6 +62,26 @@ class Live:
         self._data(config, read)
         self._service(config, read)
 
+    def shared_by(self, config: StackConfig, read: Reader) -> None:
+        """Refuse to share what this stack, the first region's, does not have yet.
+
+        Only warned of in a preview, which needs no earlier stack.
+        """
+        first, table = config.stack.primary, self.get("aws:dynamodb/table:Table")
+        if not table.get("arn"):
+            said = f"{first} has no table yet: `pulumi up -s {first}` comes first"
+        elif not table.get("streamEnabled"):
+            said = (
+                f"{first} does not share its table yet: `pulumi config set secondary "
+                f"{config.stack.stack} -s {first}` and `pulumi up -s {first}` come first"
+            )
+        else:
+            return
+        if pulumi.runtime.is_dry_run():
+            pulumi.log.warn(f"primary: {said}")
+        else:
+            read.refuse("primary", said)
+
     def _region(self, config: StackConfig, read: Reader) -> None:
         arn = str(self.get("aws:ecs/cluster:Cluster").get("arn", ""))
         _, _, _, region, account, *_ = [*arn.split(":"), "", "", "", "", ""]

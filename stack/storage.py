@@ -40,6 +40,8 @@ CACHE_UNITS_PER_SECOND = 10_000
 class StorageArgs:
     stack: Stack
     keys: StorageKeys
+    primary: Live
+    """The stack whose table this one shares, empty where it shares none."""
     partition: str
     """AWS's own: `aws`, `aws-cn`, `aws-us-gov`."""
     cache_subnet_ids: pulumi.Input[Sequence[str]]
@@ -60,7 +62,7 @@ class Storage(pulumi.ComponentResource):
         if args.keys.memory_id:
             self._memory(args.keys.memory_id, args)
         elif args.stack.primary:
-            self._replica(name, args.stack, args.stack.primary)
+            self._replica(name, args)
         else:
             self._table(name, args.stack)
         self.redis_url = self._cache(name, args) if args.keys.shared_cache else None
@@ -106,29 +108,17 @@ class Storage(pulumi.ComponentResource):
         )
         self._granted(table.name, table.arn)
 
-    def _replica(self, name: str, stack: Stack, primary: str) -> None:
+    def _replica(self, name: str, args: StorageArgs) -> None:
         """The primary's table in this region: sessions are in both."""
-        table = Live.read(primary).get("aws:dynamodb/table:Table")
-        arn = table.get("arn")
-        if not arn:
-            said = f"primary: {primary} has no table yet: `pulumi up -s {primary}` comes first"
-            if not pulumi.runtime.is_dry_run():
-                raise pulumi.RunError(said)
-            pulumi.log.warn(said)
-        elif not table.get("streamEnabled"):
-            said = (
-                f"primary: {primary} does not share its table yet: "
-                f"`pulumi config set secondary {stack.stack} -s {primary}`, then up, come first"
-            )
-            if not pulumi.runtime.is_dry_run():
-                raise pulumi.RunError(said)
-            pulumi.log.warn(said)
+        arn = args.primary.get("aws:dynamodb/table:Table").get("arn")
         replica = aws.dynamodb.TableReplica(
             name,
-            global_table_arn=arn or f"arn:aws:dynamodb:unknown:000000000000:table/of-{primary}",
-            point_in_time_recovery=stack.prod,
-            deletion_protection_enabled=stack.prod,
-            opts=pulumi.ResourceOptions(parent=self, protect=stack.prod),
+            # Not there yet only in a preview, which said so.
+            global_table_arn=arn
+            or f"arn:aws:dynamodb:-:000000000000:table/of-{args.stack.primary}",
+            point_in_time_recovery=True,
+            deletion_protection_enabled=True,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
         self._granted(replica.arn.apply(lambda own: own.rpartition("/")[2]), replica.arn)
 

@@ -19,7 +19,7 @@ from tests.stack.engine.wire import name_of, token_of
 
 ACCOUNT = "123456789012"
 ZONES = {"example.com": "Z0EXAMPLECOM", "example.org": "Z0EXAMPLEORG"}
-ZONE_LETTERS = "abc"
+ZONE_LETTERS = "abcd"
 
 State = dict[str, Any]
 
@@ -331,7 +331,7 @@ COMPUTED: dict[str, Computed] = {
     "aws:lb/loadBalancer:LoadBalancer": _balancing("loadbalancer", "app"),
     "aws:lb/targetGroup:TargetGroup": _balancing("targetgroup", "targetgroup"),
     "aws:route53/record:Record": lambda name, seed, i, r: {
-        "id": f"{i['zoneId']}_{i['name']}_{i['type']}",
+        "id": "_".join(filter(None, (i["zoneId"], i["name"], i["type"], i.get("setIdentifier")))),
         "fqdn": i["name"],
     },
     "aws:s3/bucket:Bucket": lambda name, seed, i, r: {

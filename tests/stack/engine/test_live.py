@@ -1,0 +1,174 @@
+"""What happens to a stack that is live: rotations, swaps of names, shifts of traffic, its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.stack.engine.conftest import Deploy
+from tests.stack.engine.engine import Engine, LiveStack
+
+RECORD = "aws:route53/record:Record::"
+NEW, OLD = "new.example.com", "old.example.com"
+
+
+@pytest.fixture(scope="session")
+def prod(deploy: Deploy) -> LiveStack:
+    return deploy("prod-live", {"domainName": "live.example.com"})
+
+
+def test_rotation__is_never_undone(engine: Engine, deploy: Deploy) -> None:
+    stack = deploy("dev-rotated")
+    first = engine.cloud.current("bff-keys")
+    for value in ("second:1", "third:2"):
+        engine.cloud.rotate("bff-keys", value)
+
+    refreshed = stack.refresh()
+    applied = stack.up()
+
+    assert (refreshed.ok, applied.ok) == (True, True), applied.text
+    assert first not in ("third:2", engine.cloud.current("bff-keys"))
+    assert engine.cloud.current("bff-keys") == "third:2"
+    # However its version got lost: made again, it is not current.
+    version = next(key for key in engine.cloud.resources if "secretVersion" in key[0])
+    for _, id in [key for key in engine.cloud.resources if key[0] == version[0]]:
+        del engine.cloud.resources[version[0], id]
+    assert stack.refresh().ok
+    assert stack.up().ok
+    assert engine.cloud.current("bff-keys") == "third:2"
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"aws:region": "eu-west-1"}, "aws:region"),
+        ({"aws:allowedAccountIds": ["210987654321"]}, "aws:allowedAccountIds"),
+        ({"vpcCidr": "10.1.0.0/16"}, "vpcCidr"),
+        (
+            {
+                "vpcId": "vpc-0123456789abcdef0",
+                "publicSubnetIds": ["subnet-0000000a", "subnet-0000000b"],
+                "privateSubnetIds": ["subnet-1111111a", "subnet-1111111b"],
+                "vpcEndpoints": False,
+            },
+            "vpcId",
+        ),
+        ({"internal": True}, "internal"),
+        ({"hostedZoneName": "example.org", "domainName": "live.example.org"}, "hostedZoneName"),
+        ({"domainName": "other.example.com"}, "domainName"),
+        ({"memoryId": "chats-0123456789"}, "memoryId"),
+        ({"capacity": "mixed"}, "capacity"),
+    ],
+)
+def test_live_prod__what_would_break_it_is_refused_with_the_way(
+    prod: LiveStack, change: dict[str, Any], key: str
+) -> None:
+    outcome = prod.preview(change)
+
+    assert not outcome.ok
+    assert f"{key}: got" in outcome.errors or f"{key}: set" in outcome.errors
+    assert outcome.changes == {}
+
+
+def test_zones__may_grow_and_not_shrink(deploy: Deploy) -> None:
+    stack = deploy("dev-zones", {"availabilityZones": 3})
+
+    assert (
+        "availabilityZones: got 2, the live network has 3"
+        in stack.preview({"availabilityZones": 2}).errors
+    )
+    grown = stack.preview({"availabilityZones": 4})
+    assert grown.ok, grown.text
+    assert (grown.replaced, grown.deleted) == (
+        [step for step in grown.replaced if "TaskDefinition" in step],
+        [],
+    )
+
+
+def test_domain__is_swapped_without_an_end_of_either_name(engine: Engine, deploy: Deploy) -> None:
+    stack = deploy("prod-swap", {"domainName": OLD})
+
+    def names() -> set[str]:
+        records = engine.cloud.all("route53/record:Record")
+        return {record["name"] for record in records if record["type"] == "A"} & {NEW, OLD}
+
+    steps: list[tuple[dict[str, Any], set[str]]] = [
+        ({"extraDomains": [NEW]}, {OLD, NEW}),
+        ({"domainName": NEW, "extraDomains": [OLD]}, {OLD, NEW}),
+        ({"extraDomains": []}, {NEW}),
+    ]
+    for change, served in steps:
+        outcome = stack.up({**stack.config, **change})
+
+        assert outcome.ok, outcome.text
+        assert names() == served
+        lost = [step for step in outcome.replaced + outcome.deleted if RECORD in step]
+        assert len(lost) == (0 if served == {OLD, NEW} else 2)  # its alias and its proof
+        assert not [step for step in outcome.replaced if "listener" in step.lower()]
+
+
+def test_shifted_traffic__is_no_drift(engine: Engine, deploy: Deploy) -> None:
+    stack = deploy("dev-shift", {"deployment": "canary"})
+    service = next(s for s in engine.cloud.all("ecs/service:Service") if "dev-shift" in s["name"])
+    (target,) = service["loadBalancers"]
+    advanced = target["advancedConfiguration"]
+    green, blue = advanced["alternateTargetGroupArn"], target["targetGroupArn"]
+    rule = next(
+        rule
+        for rule in engine.cloud.all("lb/listenerRule:ListenerRule")
+        if green in str(rule["actions"])
+    )
+
+    # What ECS does at the end of a deployment.
+    target["targetGroupArn"], advanced["alternateTargetGroupArn"] = green, blue
+    for group in rule["actions"][0]["forward"]["targetGroups"]:
+        group["weight"] = 100 if group["arn"] == green else 0
+
+    assert stack.refresh().ok
+    after = stack.preview()
+    assert after.ok, after.text
+    assert after.changes == {}
+    # And a deployment then goes on from there.
+    changed = stack.preview({"cpu": 512, "memory": 1024})
+    assert changed.of("update") == ["aws:ecs/service:Service::bff (taskDefinition)"]
+    assert "deployment: got rolling" in stack.preview({"deployment": "rolling"}).errors
+
+
+def test_tear_down__of_prod_in_the_documented_steps(engine: Engine, deploy: Deploy) -> None:
+    stack = deploy("prod-gone", {"domainName": "gone.example.com", "files": True})
+    engine.cloud.fill()
+
+    engine.run("state", "unprotect", "--all", "--yes", "--stack", stack.name)
+    for state in engine.cloud.resources.values():
+        for switch in ("enableDeletionProtection", "deletionProtectionEnabled"):
+            if switch in state:
+                state[switch] = False  # by the two commands of docs/operations.md
+    engine.cloud.full = {name for name in engine.cloud.full if "files" not in name}  # emptied
+    outcome = stack.destroy()
+
+    assert outcome.ok, outcome.text
+    assert stack.state() == []
+
+
+def test_second_region__after_the_first_is_ready(engine: Engine, deploy: Deploy) -> None:
+    first = deploy("prod-first", {"domainName": "two.example.com"})
+    both = {**first.config, "aws:region": "eu-west-1", "primary": "prod-first"}
+    second = engine.stack("prod-eu-west-1", both)
+
+    early = second.up()
+    assert not early.ok
+    assert "does not share its table yet" in early.errors
+    ready = first.up({**first.config, "secondary": "prod-eu-west-1"})
+    assert ready.ok, ready.text
+    assert not [step for step in ready.replaced + ready.deleted if RECORD in step]
+    late = second.up()
+    assert late.ok, late.text
+
+    records = [r for r in engine.cloud.all("route53/record:Record") if r["type"] == "A"]
+    pair = [record for record in records if record["name"] == "two.example.com"]
+    assert {r["failoverRoutingPolicies"][0]["type"] for r in pair} == {"PRIMARY", "SECONDARY"}
+    table = next(t for t in engine.cloud.all("dynamodb/table:Table") if t.get("streamEnabled"))
+    (replica,) = engine.cloud.all("dynamodb/tableReplica:TableReplica")
+    assert replica["globalTableArn"] == table["arn"]
+    assert second.preview().changes == {}
