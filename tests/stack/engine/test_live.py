@@ -172,3 +172,25 @@ def test_second_region__after_the_first_is_ready(engine: Engine, deploy: Deploy)
     (replica,) = engine.cloud.all("dynamodb/tableReplica:TableReplica")
     assert replica["globalTableArn"] == table["arn"]
     assert second.preview().changes == {}
+
+
+def test_another_name__takes_over_table_and_keys(engine: Engine, deploy: Deploy) -> None:
+    old = deploy("prod-old", {"domainName": "former.example.com"})
+    new = engine.stack("prod-new", {**old.config, "domainName": "latter.example.com"})
+    table = next(r for r in old.state() if r["type"] == "aws:dynamodb/table:Table")
+    keys = next(r for r in old.state() if r["urn"].endswith("secret:Secret::bff-keys"))
+
+    engine.run(
+        *("state", "move", "--source", old.name, "--dest", new.name, "--include-parents", "--yes"),
+        *(
+            f"urn:pulumi:{old.name}::agentcore-bff::bff:stack:{part}::bff"
+            for part in ("Storage", "Credentials")
+        ),
+    )
+    outcome = new.up()
+
+    assert outcome.ok, outcome.text
+    now = {resource["urn"]: resource.get("id") for resource in new.state()}
+    for moved in (table, keys):
+        assert now[moved["urn"].replace(old.name, new.name)] == moved["id"]
+    assert new.preview().changes == {}
