@@ -8,15 +8,15 @@ is what every follower, log and cache passes on.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
-from typing import Any, Literal
+from typing import Literal
 
-JSON = Any
-"""What `json.loads` returns."""
+from bff.json_text import JSON as JSON
+from bff.json_text import dumps as dumps
+from bff.json_text import loads, portable
+from bff.json_text import well_formed as well_formed
 
 RunEnd = Literal["complete", "cancelled", "input_required"]
 InputKind = Literal["approval", "input", "tool"]
@@ -236,7 +236,7 @@ def encode(event: Event) -> str:
     """The event's `data:` as JSON text: one line, valid UTF-8, no NaN, whatever the agent sent."""
     match event:
         case Message(content) | Thinking(content):
-            return '{"content":' + _portable(encode_basestring(content)) + "}"
+            return '{"content":' + portable(encode_basestring(content)) + "}"
         case Start(run_id, session_id):
             return dumps({"run_id": run_id, "session_id": session_id})
         case ToolStart(id, tool, args):
@@ -302,7 +302,7 @@ def _present(fields: dict[str, JSON]) -> dict[str, JSON]:
 
 def decode(name: str, data: str) -> Event:
     """The event that `encode` rendered. Raises `ValueError` for a name that is none of ours."""
-    fields = json.loads(data)
+    fields = loads(data)
     make = _DECODERS.get(name)
     if make is None:
         raise ValueError(f"unknown event {name!r}")
@@ -325,49 +325,3 @@ _DECODERS: Mapping[str, Callable[[dict[str, JSON]], Event]] = {
     "error": Failed,
     "gap": lambda f: Gap(f["from"], f["to"]),
 }
-
-
-def dumps(value: JSON) -> str:
-    """Compact JSON on one line that any parser takes: null for NaN and infinity, valid UTF-8."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except ValueError:
-        text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
-    return _portable(text)
-
-
-def _portable(text: str) -> str:
-    """JSON text that survives UTF-8 and readers that split lines as `str.splitlines` does."""
-    if text.isascii():
-        return text
-    text = well_formed(text)
-    for character, escape in _LINE_ENDS:
-        if character in text:
-            text = text.replace(character, escape)
-    return text
-
-
-_LINE_ENDS = (("\u2028", "\\u2028"), ("\u2029", "\\u2029"), ("\x85", "\\u0085"))
-
-
-def well_formed(text: str) -> str:
-    """The text as UTF-8 can carry it: surrogate pairs joined, lone surrogates become U+FFFD."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def _finite(value: JSON) -> JSON:
-    match value:
-        case float() if not math.isfinite(value):
-            return None
-        case dict():
-            return {key: _finite(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_finite(item) for item in value]
-        case _:
-            return value

@@ -18,10 +18,11 @@ ROOT = Path(__file__).parents[1]
 
 # Who may import whom
 
-BOTTOM = {"agent_settings", "errors", "events", "messages", "settings"}
+BOTTOM = {"agent_settings", "errors", "events", "json_text", "messages", "settings"}
 ROOMS: Mapping[str, set[str]] = {
     "errors": set(),
-    "events": set(),
+    "json_text": set(),
+    "events": {"json_text"},
     "messages": {"events"},
     "setting_parsers": set(),
     "metric_names": set(),

@@ -22,8 +22,9 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from yarl import URL
 
-from bff.agents import Prompt, payload
+from bff.agents import Prompt
 from bff.agents import http as agent_http
+from bff.agents.payload import body_maker
 from bff.agents.signing import Signer
 from bff.errors import AgentUnavailable
 from bff.events import Event
@@ -52,7 +53,7 @@ class AgentCoreAgent:
     ) -> None:
         self._arn = arn
         self._qualifier = setting.qualifier
-        self._payload = setting.payload
+        self._body = body_maker(setting.payload)
         self._session = session
         self._credentials: Any = None
         """Where they were found once, which keeps them fresh."""
@@ -69,7 +70,7 @@ class AgentCoreAgent:
         return f"<AgentCoreAgent {self._arn} at {self._endpoint}>"
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
-        body = payload.body(self._payload, prompt)
+        body = self._body(prompt)
         headers = agent_http.headers(prompt)
 
         async def prepare() -> agent_http.Request:

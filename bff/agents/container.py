@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 from yarl import URL
 
-from bff.agents import Prompt, http, payload
+from bff.agents import Prompt, http
+from bff.agents.payload import body_maker
 from bff.events import Event
 from bff.settings import PayloadSetting
 
@@ -25,7 +26,7 @@ class ContainerAgent:
         self._session = session
         self._url = url
         self._invocations = URL(f"{url}/invocations", encoded=True)
-        self._payload = payload
+        self._body = body_maker(payload)
 
     def __repr__(self) -> str:
         return f"<ContainerAgent {self._url}>"
@@ -33,7 +34,7 @@ class ContainerAgent:
     def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         request = http.Request(
             self._invocations,
-            payload.body(self._payload, prompt),
+            self._body(prompt),
             {
                 **http.headers(prompt),
                 http.REQUEST_HEADER: prompt.run_id,

@@ -11,10 +11,9 @@ that an event is not lost when the stream ends without its blank line.
 from __future__ import annotations
 
 import codecs
-import json
 from typing import NamedTuple, Protocol
 
-from bff.events import JSON
+from bff.json_text import JSON, loads
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 """The service's own chunks go up to 10 MB."""
@@ -305,7 +304,7 @@ def parse(text: str) -> JSON:
     if text[:1] not in _JSON_STARTS:
         return text
     try:
-        value = json.loads(text)
+        value = loads(text)
     except ValueError:
         return text
     except RecursionError:

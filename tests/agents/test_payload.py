@@ -10,7 +10,7 @@ from ag_ui.core import RunAgentInput
 
 from bff.agents import Prompt
 from bff.agents.answers import MADE_UP, decision
-from bff.agents.payload import FIELDS, body, payload, places
+from bff.agents.payload import FIELDS, body_maker, payload_maker, places
 from bff.events import Input, ToolUse
 from bff.messages import (
     Answer,
@@ -50,6 +50,10 @@ def prompt(
     )
 
 
+def payload(setting: Any, asked: Prompt) -> dict[str, Any]:
+    return payload_maker(setting)(asked)
+
+
 FULL: dict[str, Any] = {
     "before": (SYSTEM, *SAID),
     "tools": (TOOL,),
@@ -71,6 +75,18 @@ def answering(*pairs: tuple[Input, Answer], **fields: Any) -> Prompt:
 
 YES = (APPROVAL, Answer("i-1", payload={"approved": True}))
 PLACE = (CALL, Answer("call-7", payload={"city": "Rome"}))
+
+
+def test_a_maker__takes_a_template_apart_once_and_fills_it_for_each_call() -> None:
+    make = payload_maker({"say": "$message", "in": ["$session_id"], "as": "<$actor_id>", "n": 1})
+
+    for words in ("one", "two"):
+        assert make(prompt(new=(user_message(words),))) == {
+            "say": words,
+            "in": ["s" * 40],
+            "as": "<actor>",
+            "n": 1,
+        }
 
 
 def test_prompt__is_text_ids_and_only_what_there_is() -> None:
@@ -176,7 +192,7 @@ def test_what_a_client_wrote__is_never_taken_for_a_placeholder() -> None:
 
 
 def test_a_body__is_utf8_json_whatever_was_said() -> None:
-    sent = body("prompt", prompt(new=(user_message("half \ud83d, \u2028"),)))
+    sent = body_maker("prompt")(prompt(new=(user_message("half \ud83d, \u2028"),)))
 
     assert json.loads(sent)["prompt"] == "half \ufffd, \u2028"
 

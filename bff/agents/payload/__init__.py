@@ -8,7 +8,7 @@ place, never looked at for placeholders. docs/agents.md shows each shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from bff.agents import Prompt
 from bff.agents.payload.shapes import SHAPES
@@ -34,33 +34,29 @@ PROMPT: Mapping[str, JSON] = {
 
 FIELDS = frozenset({"tools", "context", "state", "options", "metadata", "files"})
 """What a client may send besides words; not every agent's payload has a place for each."""
-_PLACES: Mapping[str, frozenset[str]] = {
-    "strands": frozenset({"files"}),
-    "langgraph": frozenset({"files", "context"}),
-    "agui": FIELDS,
-    "openai": frozenset({"tools", "options", "metadata", "files"}),
-}
 
 
-def body(setting: PayloadSetting, prompt: Prompt) -> bytes:
-    """The JSON that is posted to the agent."""
-    return dumps(payload(setting, prompt)).encode()
+def body_maker(setting: PayloadSetting) -> Callable[[Prompt], bytes]:
+    """What makes the JSON that is posted to the agent; made once, for all its calls."""
+    fill = payload_maker(setting)
+    return lambda prompt: dumps(fill(prompt)).encode()
 
 
-def payload(setting: PayloadSetting, prompt: Prompt) -> dict[str, JSON]:
-    """The object that is posted to the agent."""
-    if isinstance(setting, str) and setting in SHAPES:
-        return SHAPES[setting](prompt)
-    template = PROMPT if isinstance(setting, str) else setting
-    filled: dict[str, JSON] = _filled(template, _Values(prompt, frozenset(names(template))))
-    return filled
+def payload_maker(setting: PayloadSetting) -> Callable[[Prompt], dict[str, JSON]]:
+    """What makes the object that is posted to the agent."""
+    if isinstance(setting, str):
+        return SHAPES.get(setting, _fill_prompt)
+    return Template(setting)
 
 
 def places(setting: PayloadSetting) -> frozenset[str]:
     """Which of `FIELDS` this payload has a place for."""
-    if isinstance(setting, str) and setting in _PLACES:
+    if isinstance(setting, str):
         return _PLACES[setting]
-    used = set(names(PROMPT if isinstance(setting, str) else setting))
+    return _places_of(frozenset(names(setting)))
+
+
+def _places_of(used: frozenset[str]) -> frozenset[str]:
     found = {field for field in FIELDS if f"${field}" in used}
     return frozenset(found | ({"files"} if used & {"$content", "$messages"} else set()))
 
@@ -94,23 +90,63 @@ class _Values(dict[str, JSON]):
         return value
 
 
-def _filled(value: JSON, values: _Values) -> JSON:
-    """The value with its placeholders replaced, once."""
-    match value:
-        case str() if value in VALUES:
-            return values[value]
-        case str():
-            return _NAME.sub(lambda found: as_text(values[found.group()]), value)
+_Fill = Callable[[_Values], JSON]
+
+
+class Template:
+    """An object with placeholders, taken apart once; called, it replaces each of them once."""
+
+    def __init__(self, template: Mapping[str, JSON]) -> None:
+        self.names = frozenset(names(template))
+        self._fill = _filling(template)
+
+    def __call__(self, prompt: Prompt) -> dict[str, JSON]:
+        filled: dict[str, JSON] = self._fill(_Values(prompt, self.names))
+        return filled
+
+
+def _filling(template: JSON) -> _Fill:
+    """What fills this part of a template."""
+    match template:
+        case str() if template in VALUES:
+            return lambda values: values[template]
+        case str() if _NAME.search(template):
+            return lambda values: _NAME.sub(lambda found: as_text(values[found.group()]), template)
         case Mapping():
-            return {
-                key: _filled(item, values)
-                for key, item in value.items()
-                if not (isinstance(item, str) and item in VALUES and values[item] in _NOTHING)
-            }
+            return _filling_object(template)
         case list():
-            return [_filled(item, values) for item in value]
-    return value
+            fills = [_filling(item) for item in template]
+            return lambda values: [fill(values) for fill in fills]
+    return lambda values: template
+
+
+def _filling_object(template: Mapping[str, JSON]) -> _Fill:
+    fields = [
+        (key, item if isinstance(item, str) and item in VALUES else None, _filling(item))
+        for key, item in template.items()
+    ]
+
+    def fill(values: _Values) -> JSON:
+        filled = {}
+        for key, alone, inner in fields:
+            if alone is None:
+                filled[key] = inner(values)
+            elif (value := values[alone]) not in _NOTHING:
+                filled[key] = value
+        return filled
+
+    return fill
 
 
 _NOTHING: tuple[JSON, ...] = (None, "", [], {})
 """A key with nothing to say is left out."""
+
+_fill_prompt = Template(PROMPT)
+
+_PLACES: Mapping[str, frozenset[str]] = {
+    "prompt": _places_of(_fill_prompt.names),
+    "strands": frozenset({"files"}),
+    "langgraph": frozenset({"files", "context"}),
+    "agui": FIELDS,
+    "openai": frozenset({"tools", "options", "metadata", "files"}),
+}

@@ -1,0 +1,98 @@
+"""JSON as the service writes and reads it: what any parser takes, and nothing lost of what came.
+
+orjson does it where it can and where there is one (not with PyPy), several times faster than the
+standard library, which does the rest: whatever orjson refuses, and whole numbers that it would
+round.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import orjson
+except ImportError:
+    orjson = None  # type: ignore[assignment]
+
+JSON = Any
+"""What `loads` returns."""
+
+
+def dumps(value: JSON) -> str:
+    """Compact JSON on one line that any parser takes: null for NaN and infinity, valid UTF-8."""
+    try:
+        return portable(_dumps(value))
+    except TypeError:  # too large a number, half a surrogate pair, a key that is no text
+        return portable(_dumps_slowly(value))
+
+
+def _dumps_slowly(value: JSON) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def loads(text: str) -> JSON:
+    """The value as `json.loads` gives it. Raises `ValueError`, `RecursionError`."""
+    try:
+        if _LONG_NUMBER not in text.encode().translate(_DIGITS):
+            return _loads(text)
+    except ValueError:  # or what orjson alone refuses: NaN, half a surrogate pair
+        pass
+    return json.loads(text)
+
+
+_LONG_NUMBER = b"0" * 19
+"""The digits of a whole number that may not fit into 64 bits."""
+_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
+
+_dumps: Callable[[JSON], str] = _dumps_slowly
+_loads: Callable[[str], JSON] = json.loads
+if orjson is not None:
+    _OURS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+
+    def _dumps_fast(value: JSON) -> str:
+        return orjson.dumps(value, option=_OURS).decode()
+
+    _dumps, _loads = _dumps_fast, orjson.loads
+
+
+def portable(text: str) -> str:
+    """JSON text that survives UTF-8 and readers that split lines as `str.splitlines` does."""
+    if text.isascii():
+        return text
+    text = well_formed(text)
+    for character, escape in _LINE_ENDS:
+        if character in text:
+            text = text.replace(character, escape)
+    return text
+
+
+_LINE_ENDS = (("\u2028", "\\u2028"), ("\u2029", "\\u2029"), ("\x85", "\\u0085"))
+
+
+def well_formed(text: str) -> str:
+    """The text as UTF-8 can carry it: surrogate pairs joined, lone surrogates become U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _finite(value: JSON) -> JSON:
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case _:
+            return value
