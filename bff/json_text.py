@@ -36,14 +36,15 @@ def _dumps_slowly(value: JSON) -> str:
         return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def loads(text: str) -> JSON:
-    """The value as `json.loads` gives it. Raises `ValueError`, `RecursionError`."""
+def loads(text: str | bytes) -> JSON:
+    """The value as `json.loads` gives it, of text or UTF-8; raises what that raises."""
     try:
-        if _LONG_NUMBER not in text.encode().translate(_DIGITS):
-            return _loads(text)
+        data = text if isinstance(text, bytes) else text.encode()
+        if _LONG_NUMBER not in data.translate(_DIGITS):
+            return _loads(data)
     except ValueError:  # or what orjson alone refuses: NaN, half a surrogate pair
         pass
-    return json.loads(text)
+    return json.loads(text.decode() if isinstance(text, bytes) else text)
 
 
 _LONG_NUMBER = b"0" * 19
@@ -51,7 +52,7 @@ _LONG_NUMBER = b"0" * 19
 _DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 
 _dumps: Callable[[JSON], str] = _dumps_slowly
-_loads: Callable[[str], JSON] = json.loads
+_loads: Callable[[bytes], JSON] = json.loads
 if orjson is not None:
     _OURS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 

@@ -47,6 +47,8 @@ def test_loads__gives_what_the_standard_library_gives(value: Any, ascii_only: bo
     text = json.dumps(value, ensure_ascii=ascii_only)
 
     assert repr(loads(text)) == repr(json.loads(text))
+    if ascii_only:
+        assert repr(loads(text.encode())) == repr(json.loads(text))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,10 @@ def test_loads__rounds_and_refuses_nothing_more(text: str) -> None:
 def test_loads__refuses_what_is_not_json(text: str) -> None:
     with pytest.raises(ValueError):
         loads(text)
+    with pytest.raises(ValueError):
+        loads(text.encode())
+    with pytest.raises(ValueError):
+        loads(f'["{text}"]'.encode("utf-16"))
 
 
 def test_dumps__takes_keys_that_are_no_text_and_depth() -> None:

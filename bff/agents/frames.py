@@ -115,8 +115,15 @@ class EventStream:
 
     def feed(self, chunk: bytes) -> list[Frame]:
         frames: list[Frame] = []
+        data = self._data
         for line in self._lines.feed(chunk):
-            self._line(line, frames)
+            if line.startswith(b"data: {") and not data and not self._first:
+                # as nearly every line of nearly every stream; `_line` says what it means
+                self._size = len(line) - len(b"data:")
+                check_size(self._size)
+                data.append(line[len(b"data: ") :])
+            else:
+                self._line(line, frames)
         return frames
 
     def end(self) -> list[Frame]:
@@ -161,6 +168,8 @@ class EventStream:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         self._data.clear()
         self._size = 0
+        if (found := _object(data)) is not None:
+            return Frame(self._name, found)
         text = data.decode("utf-8", "replace")
         value = parse(text)
         if value is text:
@@ -312,6 +321,16 @@ def parse(text: str) -> JSON:
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value)
     return value
+
+
+def _object(data: bytes) -> JSON:
+    """What `parse` gives for these bytes, where it is an object and nothing is odd about it."""
+    if not data.startswith(b"{") or data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        return None
+    try:
+        return loads(data)
+    except ValueError:
+        return None
 
 
 def _is_whole(text: str) -> bool:
