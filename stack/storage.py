@@ -15,6 +15,7 @@ from stack.live import Live
 from stack.roles import Grant
 
 TABLE_ACTIONS = (
+    "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
     "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",

@@ -150,10 +150,10 @@ class History(Protocol):
         *,
         branch_of: str | None = None,
     ) -> None:
-        """Make a session that begins with a transcript, and is not `told`; `find` finds no turn of
-        it. If there is one of its name already, nothing changes.
+        """Make a session that begins with a transcript; if there is one already, nothing changes.
 
-        It becomes the `branch` of the session `branch_of`, if there is such a one.
+        It is not `told`, nothing is open in it, and `find` finds none of its turns. It becomes the
+        `branch` of the session `branch_of`, if there is such a one.
         """
         ...
 

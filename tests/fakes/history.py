@@ -100,7 +100,7 @@ class ListHistory:
         if (owner, session.session_id) in self._kept:
             return
         self._kept[owner, session.session_id] = _Conversation(
-            replace(session, told=False, last_run_id=None, branch=None),
+            replace(session, told=False, inputs=(), last_run_id=None, branch=None),
             sorted(
                 (replace(turn, session_id=session.session_id) for turn in turns),
                 key=lambda t: (t.asked_at, t.run_id),

@@ -15,6 +15,7 @@ from bff.history import History, open_history
 from bff.history.agentcore import AgentCoreHistory, open_memory
 from bff.history.dynamodb.table import create_table
 from bff.settings import DynamoHistory, Settings, SqliteHistory
+from tests.fakes.dynamodb import REGION, Proxy
 from tests.fakes.history import ListHistory
 from tests.fakes.memory import MEMORY_ID, FakeMemory
 from tests.history.turns import derive
@@ -85,8 +86,25 @@ async def dynamodb_store(aws: str, aws_environ: None, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", aws)
     table = f"bff-{uuid.uuid4().hex[:8]}"
     settings = Settings(history=DynamoHistory(table))
-    assert await create_table(table, region=settings.aws_region)
+    await create_table(table, region=settings.aws_region)
     return lambda: open_history(settings, derive=derive)
+
+
+@pytest.fixture
+async def proxy(
+    aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Proxy]:
+    proxy = Proxy(aws)
+    async with proxy.serve() as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", address)
+        yield proxy
+
+
+@pytest.fixture
+async def table(proxy: Proxy) -> str:
+    name = f"bff-{uuid.uuid4().hex[:8]}"
+    await create_table(name, region=REGION)
+    return name
 
 
 class VirtualTime:

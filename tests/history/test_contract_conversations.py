@@ -12,7 +12,7 @@ from tests.history.test_contract import all_messages, all_sessions
 from tests.history.turns import ALICE, BOB, session_after, turn
 
 
-@pytest.fixture(params=["list", "sqlite"])
+@pytest.fixture(params=["list", "sqlite", "dynamodb"])
 def store(request: pytest.FixtureRequest) -> Store:
     """Those that do it so far."""
     found: Store = request.getfixturevalue(f"{request.param}_store")

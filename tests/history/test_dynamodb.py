@@ -4,76 +4,17 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
-import aioboto3
-import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from bff.errors import Overloaded
 from bff.history.dynamodb import DynamoHistory, open_dynamodb
 from bff.history.dynamodb.items import INDEX, TABLE
 from bff.history.dynamodb.table import create_table
 from bff.settings import SettingsError
-from tests.history.turns import ALICE, BOB, TURN, plain, session_after, turn
-
-REGION = "us-west-2"
-
-
-class Proxy:
-    """Stands before moto: sees each call, and may answer in its place."""
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-        self.calls: list[tuple[str, Any]] = []
-        self.answers: dict[str, list[tuple[int, dict[str, Any]] | None]] = {}
-        """By operation: what to answer to the next calls; None passes one on."""
-
-    def operations(self) -> list[str]:
-        return [name for name, _ in self.calls]
-
-    @asynccontextmanager
-    async def serve(self) -> AsyncIterator[str]:
-        async with aiohttp.ClientSession() as session:
-
-            async def handle(request: web.Request) -> web.Response:
-                name = request.headers["X-Amz-Target"].rpartition(".")[2]
-                self.calls.append((name, await request.json()))
-                waiting = self.answers.get(name)
-                if waiting and (answer := waiting.pop(0)) is not None:
-                    return web.json_response(answer[1], status=answer[0])
-                headers = {k: v for k, v in request.headers.items() if k != "Host"}
-                async with session.post(
-                    self.target, data=await request.read(), headers=headers
-                ) as reply:
-                    kept = {k: v for k, v in reply.headers.items() if k.startswith("x-amz")}
-                    return web.Response(status=reply.status, body=await reply.read(), headers=kept)
-
-            app = web.Application(client_max_size=20 * 1024 * 1024)
-            app.router.add_post("/", handle)
-            async with TestServer(app) as server:
-                yield str(server.make_url("/"))
-
-
-@pytest.fixture
-async def proxy(
-    aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Proxy]:
-    proxy = Proxy(aws)
-    async with proxy.serve() as address:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", address)
-        yield proxy
-
-
-@pytest.fixture
-async def table(proxy: Proxy) -> str:
-    name = f"bff-{uuid.uuid4().hex[:8]}"
-    await create_table(name, region=REGION)
-    return name
+from tests.fakes.dynamodb import REGION, Proxy, dynamodb, expire, items
+from tests.history.turns import ALICE, BOB, TURN, session_after, turn
 
 
 @pytest.fixture
@@ -81,31 +22,6 @@ async def history(table: str, proxy: Proxy) -> AsyncIterator[DynamoHistory]:
     async with open_dynamodb(table, region=REGION) as history:
         proxy.calls.clear()
         yield history
-
-
-@asynccontextmanager
-async def dynamodb(address: str) -> AsyncIterator[Any]:
-    async with aioboto3.Session(region_name=REGION).client(
-        "dynamodb", endpoint_url=address
-    ) as client:
-        yield client
-
-
-async def items(aws: str, table: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    async with dynamodb(aws) as client:
-        async for page in client.get_paginator("scan").paginate(TableName=table):
-            found.extend(page["Items"])
-    return found
-
-
-async def expire(aws: str, table: str, at: float, *, prefix: str) -> None:
-    async with dynamodb(aws) as client:
-        for item in await items(aws, table):
-            if item["sk"]["S"].startswith(prefix):
-                await client.put_item(
-                    TableName=table, Item=item | {"expires_at": {"N": str(int(at))}}
-                )
 
 
 async def test_the_table__is_what_the_infrastructure_makes(table: str, aws: str) -> None:
@@ -220,7 +136,7 @@ async def test_a_session_that_has_expired__begins_anew_under_its_name(
 
     found = await history.messages(ALICE, "chat", limit=10)
     assert found is not None
-    assert plain(found[0]) == plain(session_after(turn(2)))
+    assert found[0] == session_after(turn(2))
     assert [m.run_id for m in found[1].items] == [turn(2).run_id] * 2
 
 

@@ -471,6 +471,7 @@ def test_task_role__exactly_what_the_service_calls(prod: Plan) -> None:
             "ecs:UpdateTaskProtection",
         ],
         f"{table} {table}/index/*": [
+            "dynamodb:BatchGetItem",
             "dynamodb:BatchWriteItem",
             "dynamodb:ConditionCheckItem",
             "dynamodb:DeleteItem",

@@ -1,4 +1,4 @@
-"""Conversations in one DynamoDB table; what lies in it is told in `dynamodb_items`.
+"""Conversations in one DynamoDB table; what lies in it is told in `dynamodb.items`.
 
 A turn is one transaction, provided the session is still what was read: so two tasks never lose each
 other's update, and a turn never lands in a session that was deleted in between. Everything is read
@@ -9,45 +9,61 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from bff.events import well_formed
-from bff.history import CALL_TIMEOUT_SECONDS, Page, Session, StoredMessage, Turn
+from bff.history import (
+    CALL_TIMEOUT_SECONDS,
+    MAX_FORK_TURNS,
+    Page,
+    Session,
+    StoredMessage,
+    Turn,
+)
 from bff.history.aws import CHECK_SECONDS, Work, open_client
+from bff.history.dynamodb.calls import KEYS, REQUEST_BYTES, Table, pause, size_of
+from bff.history.dynamodb.deletion import Sweeper, beginning, begun_whole, ticket
 from bff.history.dynamodb.items import (
+    ALIVE,
     INDEX,
     Item,
+    begun,
+    claim,
     digits,
-    expired,
+    forget_branch,
+    is_late,
     item_key,
+    name_branch,
     now,
     pack,
     partition,
     put,
+    put_session,
+    run_item,
     session_of,
+    text,
     touch,
+    turn_items,
     unpack,
 )
+from bff.history.dynamodb.points import best, index_points, places_of, point_key
 from bff.history.dynamodb.table import check_table
 from bff.history.paging import (
     MessagePage,
     messages_of,
+    newest_that_fit,
     position,
     read_message_position,
     read_position,
 )
 
-PART_BYTES = 350_000
-"""An item may have 400 KB with its keys."""
-BATCH = 25
-"""Items that BatchWriteItem takes at once."""
-PARTS_AT_ONCE = 2
-"""So that a request stays under 1 MiB, from where on aiohttp warns of a blocked loop."""
+MAX_IN_TRANSACTION = 90
+"""Items of a beginning that are written together with it: a transaction takes a hundred writes."""
 
 _UPDATED = re.compile(r"[0-9]{20}#[A-Za-z0-9_-]{1,100}")
 
@@ -70,21 +86,21 @@ class DynamoHistory:
     """A `History` in a table."""
 
     def __init__(self, table: str, client: Any, work: Work) -> None:
-        self._table = table
-        self._client = client
+        self._table = Table(table, client)
         self._work = work
+        self._sweeper = Sweeper(self._table, work)
 
     def __repr__(self) -> str:
-        return f"<DynamoHistory {self._table} {self._work}>"
+        return f"<DynamoHistory {self._table.name} {self._work}>"
 
     async def add(self, owner: str, turn: Turn) -> None:
         await self._work.call(self._add(owner, turn))
 
     async def session(self, owner: str, session_id: str) -> Session | None:
-        raise NotImplementedError
+        return await self._work.call(self._session(owner, session_id))
 
     async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
-        raise NotImplementedError
+        return await self._work.call(self._find(owner, points))
 
     async def begin(
         self,
@@ -94,22 +110,22 @@ class DynamoHistory:
         *,
         branch_of: str | None = None,
     ) -> None:
-        raise NotImplementedError
+        await self._work.call(self._begin(owner, session, turns, branch_of))
 
     async def fork_turns(
         self, owner: str, session_id: str, run_id: str | None
     ) -> Sequence[Turn] | None:
-        raise NotImplementedError
+        return await self._work.call(self._fork_turns(owner, session_id, run_id))
 
     async def claim(
         self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
     ) -> bool:
-        raise NotImplementedError
+        return await self._work.call(self._claim(owner, session_id, run_id, input_ids))
 
     async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
         before = "~"
         if after is None:
-            self._work.sweep(("look", owner), self._resume(owner))
+            self._sweeper.look(owner)
         else:
             (before,) = read_position(after, str)
             if not _UPDATED.fullmatch(before):
@@ -131,42 +147,124 @@ class DynamoHistory:
         return await self._work.call(self._delete(owner, session_id))
 
     async def ping(self) -> None:
-        await self._work.call(self._get("ping", "ping"))
+        await self._work.call(self._table.get("ping", "ping"))
 
     async def _add(self, owner: str, turn: Turn) -> None:
         body = await asyncio.to_thread(pack, turn)
         for attempt in itertools.count():
-            session = await self._session(owner, turn.session_id)
+            session = await self._item(owner, turn.session_id)
             generation = session["generation"]["S"] if session else secrets.token_hex(8)
             place = partition(owner, turn.session_id, generation)
-            written = await self._write_parts(place, turn.run_id, body)
-            key = f"T#{digits(turn.asked_at * 1e6)}#{turn.run_id}"
-            reasons = await self._transact(
+            item, parts = turn_items(place, turn, body)
+            await self._table.put_all(parts)
+            reasons = await self._table.transact(
                 touch(owner, turn, session, generation),
-                put(item_key(place, f"R#{turn.run_id}")),
-                put(item_key(place, key) | written),
+                put(run_item(place, turn)),
+                put(item),
+                *index_points(owner, turn, generation, late=is_late(turn, session)),
             )
             if not reasons or reasons[1] == "ConditionalCheckFailed":
                 return  # written, now or before
-            await _pause(attempt)  # another task wrote to the session in between
+            await pause(attempt)  # another task wrote to the session in between
 
-    async def _write_parts(self, place: str, run_id: str, body: bytes) -> dict[str, Any]:
-        """What the turn's item holds: its body, or where the parts of it were put."""
-        if len(body) <= PART_BYTES:
-            return {"body": {"B": body}}
-        prefix = f"C#{run_id}#{secrets.token_hex(4)}#"
-        parts = [body[at : at + PART_BYTES] for at in range(0, len(body), PART_BYTES)]
-        puts = [
-            {"PutRequest": {"Item": item_key(place, f"{prefix}{n:05}") | {"body": {"B": part}}}}
-            for n, part in enumerate(parts)
+    async def _find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+        for at in range(0, len(points), KEYS):
+            wanted = points[at : at + KEYS]
+            found = {
+                item["pk"]["S"]: item
+                for item in await self._table.get_all(point_key(owner, p) for p in wanted)
+            }
+            for point in wanted:
+                if item := found.get(point_key(owner, point)["pk"]["S"]):
+                    places = places_of(item)
+                    names = {place.session_id for place in places}
+                    keys = [item_key(owner, f"S#{name}") for name in names]
+                    sessions = await self._table.get_all(keys)
+                    if place := best(places, {s["session_id"]["S"]: s for s in sessions}):
+                        return place.session_id, place.run_id
+        return None
+
+    async def _begin(
+        self, owner: str, session: Session, turns: Sequence[Turn], branch_of: str | None
+    ) -> None:
+        turns = [replace(turn, session_id=session.session_id, points=()) for turn in turns]
+        bodies = await asyncio.to_thread(lambda: [pack(turn) for turn in turns])
+        for attempt in itertools.count():
+            if await self._item(owner, session.session_id):
+                return
+            generation = secrets.token_hex(8)
+            writes = [put_session(begun(owner, session, generation, branch_of))]
+            if branch_of is not None:
+                writes.append(name_branch(owner, branch_of, session.session_id))
+            place = partition(owner, session.session_id, generation)
+            items: list[Item] = []
+            for turn, body in zip(turns, bodies, strict=True):
+                item, parts = turn_items(place, turn, body)
+                items += (item, run_item(place, turn), *parts)
+            small = len(items) <= MAX_IN_TRANSACTION and sum(map(size_of, items)) < REQUEST_BYTES
+            if small:
+                writes += [put(item) for item in items]
+            else:
+                await self._table.put_all([beginning(owner, session.session_id, generation)])
+                await self._table.put_all(items)
+                writes.append(begun_whole(owner, generation))
+            reasons = await self._table.transact(*writes)
+            if not reasons:
+                return
+            if not small:
+                self._sweeper.start(owner, session.session_id, generation)
+            if branch_of is not None and reasons[1] == "ConditionalCheckFailed":
+                branch_of = None  # there is no such session
+            await pause(attempt)
+
+    async def _fork_turns(
+        self, owner: str, session_id: str, run_id: str | None
+    ) -> Sequence[Turn] | None:
+        session = await self._item(owner, session_id)
+        if session is None or run_id is None:
+            return None if session is None else ()
+        place = partition(owner, session_id, session["generation"]["S"])
+        last = await self._turn_key(place, run_id)
+        if last is None:
+            return None
+        newest_first = [
+            item
+            async for item in self._table.query(
+                "pk = :pk AND #key BETWEEN :first AND :last",
+                {":pk": place, ":first": "T#", ":last": last},
+                names={"#key": "sk"},
+                ScanIndexForward=False,
+                Limit=MAX_FORK_TURNS,
+            )
         ]
-        for at in range(0, len(puts), PARTS_AT_ONCE):
-            await self._write_batch(puts[at : at + PARTS_AT_ONCE])
-        return {"parts": {"S": prefix}}
+        return newest_that_fit([await self._turn(item) for item in newest_first[:MAX_FORK_TURNS]])
+
+    async def _turn_key(self, place: str, run_id: str) -> str | None:
+        """Where a run's turn lies; 0.1.0 did not write it down."""
+        run = await self._table.get(place, f"R#{run_id}")
+        if run is None or "turn" in run:
+            return text(run, "turn") if run else None
+        async for item in self._table.query(
+            "pk = :pk AND begins_with(#key, :key)",
+            {":pk": place, ":key": "T#"},
+            names={"#key": "sk"},
+            ProjectionExpression="#key",
+        ):
+            if item["sk"]["S"].partition("#")[2].partition("#")[2] == run_id:
+                return str(item["sk"]["S"])
+        return None
+
+    async def _claim(
+        self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
+    ) -> bool:
+        if input_ids and await self._table.update(**claim(owner, session_id, run_id, input_ids)):
+            return True
+        session = await self._item(owner, session_id)
+        return session is not None and text(session, "claimed_by") == run_id
 
     async def _sessions(self, owner: str, limit: int, before: str) -> Page[Session]:
         found: list[Item] = []
-        async for item in self._query(
+        async for item in self._table.query(
             "pk = :pk AND #key < :key",
             {":pk": owner, ":key": before},
             names={"#key": "updated"},
@@ -176,18 +274,19 @@ class DynamoHistory:
         ):
             found.append(item)
             if len(found) > limit:
-                last = found[limit - 1]["updated"]["S"]
-                return Page([session_of(item) for item in found[:limit]], position(last))
-        return Page([session_of(item) for item in found])
+                break
+        sessions = [await self._session_of(item) for item in found[:limit]]
+        more = len(found) > limit
+        return Page(sessions, position(found[limit - 1]["updated"]["S"]) if more else None)
 
     async def _messages(
         self, owner: str, session_id: str, page: MessagePage, first: str, limit: int
     ) -> tuple[Session, Page[StoredMessage]] | None:
-        session = await self._session(owner, session_id)
+        session = await self._item(owner, session_id)
         if session is None:
             return None
         place = partition(owner, session_id, session["generation"]["S"])
-        async for item in self._query(
+        async for item in self._table.query(
             "pk = :pk AND #key BETWEEN :first AND :last",
             {":pk": place, ":first": first, ":last": "T#~"},
             names={"#key": "sk"},
@@ -196,14 +295,14 @@ class DynamoHistory:
             turn = await self._turn(item)
             if not page.offer(float(item["sk"]["S"][2:22]), turn.run_id, messages_of(turn)):
                 break
-        return session_of(session), page.page()
+        return await self._session_of(session), page.page()
 
     async def _turn(self, item: Item) -> Turn:
         if "body" in item:
             body = item["body"]["B"]
         else:
             prefix = item["parts"]["S"]
-            parts = self._query(
+            parts = self._table.query(
                 "pk = :pk AND begins_with(#key, :key)",
                 {":pk": item["pk"]["S"], ":key": prefix},
                 names={"#key": "sk"},
@@ -212,121 +311,46 @@ class DynamoHistory:
         return await asyncio.to_thread(unpack, body)
 
     async def _rename(self, owner: str, session_id: str, title: str) -> Session | None:
-        try:
-            answer = await self._client.update_item(
-                TableName=self._table,
-                Key=item_key(owner, f"S#{session_id}"),
-                UpdateExpression="SET title = :title",
-                ConditionExpression="attribute_exists(pk) AND "
-                "(attribute_not_exists(expires_at) OR expires_at > :now)",
-                ExpressionAttributeValues={":title": {"S": title}, ":now": now()},
-                ReturnValues="ALL_NEW",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return None
-        return session_of(answer["Attributes"])
+        item = await self._table.update(
+            Key=item_key(owner, f"S#{session_id}"),
+            UpdateExpression="SET title = :title",
+            ConditionExpression=ALIVE,
+            ExpressionAttributeValues={":title": {"S": title}, ":now": now()},
+        )
+        return await self._session_of(item) if item else None
 
     async def _delete(self, owner: str, session_id: str) -> bool:
-        self._work.sweep(("look", owner), self._resume(owner))
+        self._sweeper.look(owner)
         for attempt in itertools.count():
-            session = await self._session(owner, session_id)
+            session = await self._item(owner, session_id)
             if session is None:
                 break
+            if name := text(session, "branch_of"):
+                await self._table.update(**forget_branch(owner, name, session_id))
             generation = session["generation"]["S"]
             gone = {
-                "TableName": self._table,
                 "Key": item_key(owner, f"S#{session_id}"),
                 "ConditionExpression": "generation = :generation",
                 "ExpressionAttributeValues": {":generation": {"S": generation}},
             }
-            ticket = item_key(owner, f"D#{generation}") | {"session_id": {"S": session_id}}
-            if not await self._transact({"Delete": gone}, put(ticket)):
-                self._work.sweep(generation, self._sweep(owner, session_id, generation))
+            left = ticket(owner, session_id, generation)
+            if not await self._table.transact({"Delete": gone}, left):
+                self._sweeper.start(owner, session_id, generation)
                 return True
-            await _pause(attempt)
+            await pause(attempt)
         return False
 
-    async def _resume(self, owner: str) -> None:
-        """Go on with what a task that died has left to sweep."""
-        async for ticket in self._query(
-            "pk = :pk AND begins_with(#key, :key)",
-            {":pk": owner, ":key": "D#"},
-            names={"#key": "sk"},
-        ):
-            generation = ticket["sk"]["S"].removeprefix("D#")
-            session_id = ticket["session_id"]["S"]
-            self._work.sweep(generation, self._sweep(owner, session_id, generation))
+    async def _session(self, owner: str, session_id: str) -> Session | None:
+        item = await self._item(owner, session_id)
+        return None if item is None else await self._session_of(item)
 
-    async def _sweep(self, owner: str, session_id: str, generation: str) -> None:
-        batch: list[Mapping[str, Any]] = []
-        async for item in self._query(
-            "pk = :pk",
-            {":pk": partition(owner, session_id, generation)},
-            names={"#sk": "sk"},
-            ProjectionExpression="pk, #sk",
-        ):
-            batch.append({"DeleteRequest": {"Key": {"pk": item["pk"], "sk": item["sk"]}}})
-            if len(batch) == BATCH:
-                await self._write_batch(batch)
-                batch = []
-        await self._write_batch(batch)
-        await self._client.delete_item(
-            TableName=self._table, Key=item_key(owner, f"D#{generation}")
-        )
+    async def _item(self, owner: str, session_id: str) -> Item | None:
+        return await self._table.get(owner, f"S#{session_id}")
 
-    async def _get(self, pk: str, sk: str) -> Item | None:
-        answer = await self._client.get_item(
-            TableName=self._table, Key=item_key(pk, sk), ConsistentRead=True
-        )
-        found: Item | None = answer.get("Item")
-        return found
-
-    async def _session(self, owner: str, session_id: str) -> Item | None:
-        item = await self._get(owner, f"S#{session_id}")
-        return None if item is None or expired(item) else item
-
-    async def _query(
-        self, condition: str, values: Mapping[str, str], *, names: Mapping[str, str], **options: Any
-    ) -> AsyncIterator[Item]:
-        """What lies in one partition, page by page, without what has expired."""
-        while True:
-            answer = await self._client.query(
-                TableName=self._table,
-                KeyConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
-                ConsistentRead=True,
-                **options,
-            )
-            for item in answer["Items"]:
-                if not expired(item):
-                    yield item
-            if "LastEvaluatedKey" not in answer:
-                return
-            options["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
-    async def _transact(self, *writes: dict[str, dict[str, Any]]) -> Sequence[str]:
-        """Write all or nothing: no reasons, or why each of the writes was refused."""
-        for write in writes:
-            for operation in write.values():
-                operation["TableName"] = self._table
-        try:
-            await self._client.transact_write_items(TransactItems=list(writes))
-        except self._client.exceptions.TransactionCanceledException as error:
-            return [reason.get("Code", "") for reason in error.response["CancellationReasons"]]
-        return ()
-
-    async def _write_batch(self, requests: Sequence[Mapping[str, Any]]) -> None:
-        """Write up to `BATCH` items; what a busy table leaves over is sent again."""
-        for attempt in itertools.count():
-            if not requests:
-                return
-            answer = await self._client.batch_write_item(RequestItems={self._table: requests})
-            requests = answer.get("UnprocessedItems", {}).get(self._table, [])
-            if requests:
-                await _pause(attempt)
-
-
-async def _pause(attempt: int) -> None:
-    """Before another attempt: at random, longer each time, a second at most."""
-    await asyncio.sleep(random.uniform(0.01, min(1.0, 0.05 * 2**attempt)))
+    async def _session_of(self, item: Item) -> Session:
+        """The session, with questions that are too large for its own item."""
+        if (at := text(item, "inputs_at")) is None:
+            return session_of(item)
+        place = partition(item["pk"]["S"], item["session_id"]["S"], item["generation"]["S"])
+        asked = await self._table.get(place, at)
+        return session_of(item, (await self._turn(asked)).inputs if asked else ())

@@ -1,6 +1,6 @@
 """Making the DynamoDB table for local use, and refusing one that cannot serve.
 
-In AWS the stack makes the table; both follow `dynamodb_items.TABLE`.
+In AWS the stack makes the table; both follow `dynamodb.items.TABLE`.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ from bff.history.paging import (
     read_message_position,
     read_position,
 )
+from bff.history.questions import input_key
 from bff.history.sqlite.file import Run, open_file, open_reader, snapshot
 from bff.history.sqlite.rows import (
     CLAIM,
@@ -45,7 +46,6 @@ from bff.history.sqlite.rows import (
     add_turn,
     begin_session,
     delete_session,
-    input_key,
     session_of,
     turn_of,
 )

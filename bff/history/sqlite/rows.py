@@ -11,9 +11,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bff.events import JSON, dumps, well_formed
+from bff.events import dumps, well_formed
 from bff.history import ForkedFrom, Session, Turn
 from bff.history.paging import first_title
+from bff.history.questions import input_ids, input_key
 from bff.history.sqlite.file import Run
 
 _SESSION = (
@@ -74,8 +75,8 @@ WHERE (owner, session_id) = (?, ?) AND (last_asked_at IS NULL OR last_asked_at <
 _BEGIN_SESSION = """
 INSERT INTO sessions (
     owner, session_id, title, created_at, updated_at, agent,
-    inputs, input_ids, forked_session, forked_run, point, branch_of, told
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE)
+    forked_session, forked_run, point, branch_of, told
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE)
 ON CONFLICT DO NOTHING"""
 _ADD_TURN = """
 INSERT INTO turns (
@@ -120,7 +121,6 @@ def begin_session(
         _BEGIN_SESSION,
         *(owner, session.session_id, well_formed(session.title)),
         *(session.created_at, session.updated_at, session.agent),
-        *(dumps(list(session.inputs)), input_key(input_ids(session.inputs))),
         *(fork and fork.session_id, fork and fork.run_id, session.point, branch_of),
     )
     if not made.rowcount:
@@ -136,15 +136,6 @@ def delete_session(run: Run, owner: str, session_id: str) -> bool:
     run(_FORGET_BRANCH, owner=owner, session=session_id)
     gone = run("DELETE FROM sessions WHERE (owner, session_id) = (?, ?)", owner, session_id)
     return gone.rowcount > 0
-
-
-def input_ids(inputs: Iterable[JSON]) -> list[str]:
-    return [question["id"] for question in inputs]
-
-
-def input_key(ids: Iterable[str]) -> str | None:
-    """The ids as one text, the same in whatever order; None if there are none."""
-    return dumps(sorted(ids)) if (ids := list(ids)) else None
 
 
 def session_of(row: Sequence[Any]) -> Session:

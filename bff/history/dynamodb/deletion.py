@@ -1,0 +1,104 @@
+"""Sweeping what a deleted session leaves, behind the request.
+
+Deleting a session takes its item away and leaves a ticket with its generation, in one transaction:
+all else is found by the generation, and nobody reads that any more. A task that dies while it
+sweeps, or while it writes what a session is to begin with, leaves the ticket; whoever next lists
+or deletes the owner's sessions goes on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from bff.history.aws import Work
+from bff.history.dynamodb.calls import BATCH, Table
+from bff.history.dynamodb.items import Item, item_key, number, partition, put
+from bff.history.dynamodb.points import forgetting
+
+BEGINNING_SECONDS = 60.0
+"""A beginning that has not ended after so long never will: a call takes `CALL_TIMEOUT_SECONDS`."""
+POINTS_AT_ONCE = 10
+
+
+class Sweeper:
+    def __init__(self, table: Table, work: Work) -> None:
+        self._table = table
+        self._work = work
+
+    def look(self, owner: str) -> None:
+        """Go on, in the background, with what another task has left to sweep."""
+        self._work.sweep(("look", owner), self._look(owner))
+
+    def start(self, owner: str, session_id: str, generation: str) -> None:
+        self._work.sweep(generation, self._sweep(owner, session_id, generation))
+
+    async def _look(self, owner: str) -> None:
+        async for found in self._table.query(
+            "pk = :pk AND begins_with(#key, :key)",
+            {":pk": owner, ":key": "D#"},
+            names={"#key": "sk"},
+        ):
+            began = found.get("begun_at", {"N": "0"})
+            if float(began["N"]) > time.time() - BEGINNING_SECONDS:
+                continue
+            generation = found["sk"]["S"].removeprefix("D#")
+            self.start(owner, found["session_id"]["S"], generation)
+
+    async def _sweep(self, owner: str, session_id: str, generation: str) -> None:
+        batch: list[Item] = []
+        async for item in self._table.query(
+            "pk = :pk",
+            {":pk": partition(owner, session_id, generation)},
+            names={"#sk": "sk", "#points": "points"},
+            ProjectionExpression="pk, #sk, #points",
+        ):
+            batch.append(item)
+            if len(batch) == BATCH:
+                await self._forget(owner, session_id, generation, batch)
+                batch = []
+        await self._forget(owner, session_id, generation, batch)
+        await self._table.delete(Key=item_key(owner, f"D#{generation}"))
+
+    async def _forget(
+        self, owner: str, session_id: str, generation: str, items: list[Item]
+    ) -> None:
+        """Delete items, and before them the points that only they know of."""
+        points = [point["S"] for item in items for point in item.get("points", {}).get("L", ())]
+        for at in range(0, len(points), POINTS_AT_ONCE):
+            some = points[at : at + POINTS_AT_ONCE]
+            outcomes = await asyncio.gather(
+                *(self._forget_point(owner, point, session_id, generation) for point in some),
+                return_exceptions=True,  # none is left running when this returns
+            )
+            for outcome in outcomes:
+                if outcome is not None:
+                    raise outcome
+        await self._table.delete_all([item_key(i["pk"]["S"], i["sk"]["S"]) for i in items])
+
+    async def _forget_point(self, owner: str, point: str, session_id: str, generation: str) -> None:
+        alone, among_others = forgetting(owner, point, session_id, generation)
+        if not await self._table.delete(**alone):
+            await self._table.update(**among_others)
+
+
+def ticket(owner: str, session_id: str, generation: str) -> dict[str, Any]:
+    """The write that leaves a deleted session to be swept."""
+    return put(item_key(owner, f"D#{generation}") | {"session_id": {"S": session_id}})
+
+
+def beginning(owner: str, session_id: str, generation: str) -> Item:
+    """The same for a session that is being begun, in case it never is."""
+    key = item_key(owner, f"D#{generation}")
+    return key | {"session_id": {"S": session_id}, "begun_at": number(time.time())}
+
+
+def begun_whole(owner: str, generation: str) -> dict[str, Any]:
+    """The write that makes a beginning stay; refused if somebody has begun to sweep it."""
+    return {
+        "Delete": {
+            "Key": item_key(owner, f"D#{generation}"),
+            "ConditionExpression": "attribute_exists(pk)",
+        }
+    }

@@ -1,0 +1,110 @@
+"""Where transcripts stand, by point: the item that a client's transcript is looked up in.
+
+A point's key says it all, so looking for several is one call. Most points are one session's; those
+of conversations that began alike are several's. Each session has one of `SLOTS` attributes in the
+item, by its name's digest, so that writing needs no look before and the item stays small; where two
+share one, the later has it, and who then cannot be found is given the transcript anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bff.history import Turn
+from bff.history.dynamodb.items import Item, item_key, number
+
+SLOTS = 32
+MAX_POINTS = 50
+"""Points of one turn; it has about one a protocol, and a transaction takes a hundred writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A run at which a transcript stands, in the session of that name and generation."""
+
+    session_id: str
+    generation: str
+    run_id: str
+    asked_at: float
+
+
+def point_key(owner: str, point: str) -> dict[str, Any]:
+    return item_key(f"{owner}#P#{point}", "P")
+
+
+def index_points(
+    owner: str, turn: Turn, generation: str, *, late: bool
+) -> Iterator[dict[str, Any]]:
+    """The writes that make a turn found by its points; a late one takes nobody's place."""
+    slot = _slot(turn.session_id)
+    place = {
+        "session": {"S": turn.session_id},
+        "generation": {"S": generation},
+        "run": {"S": turn.run_id},
+        "asked_at": number(turn.asked_at),
+    }
+    for point in list(dict.fromkeys(turn.points))[:MAX_POINTS]:
+        yield {
+            "Update": {
+                "Key": point_key(owner, point),
+                "UpdateExpression": f"SET {slot} = if_not_exists({slot}, :place)"
+                if late
+                else f"SET {slot} = :place",
+                "ExpressionAttributeValues": {":place": {"M": place}},
+            }
+        }
+
+
+def places_of(item: Item) -> list[Place]:
+    return [
+        Place(
+            place["M"]["session"]["S"],
+            place["M"]["generation"]["S"],
+            place["M"]["run"]["S"],
+            float(place["M"]["asked_at"]["N"]),
+        )
+        for name, place in item.items()
+        if name in _NAMES
+    ]
+
+
+def best(places: Sequence[Place], sessions: Mapping[str, Item]) -> Place | None:
+    """Of the places in sessions that live, by name: where one still stands, else the newest."""
+
+    def rank(place: Place) -> tuple[bool, float]:
+        standing = sessions[place.session_id].get("last_run") == {"S": place.run_id}
+        return standing, place.asked_at
+
+    living = [
+        place
+        for place in places
+        if sessions.get(place.session_id, {}).get("generation") == {"S": place.generation}
+    ]
+    return max(living, key=rank, default=None)
+
+
+def forgetting(
+    owner: str, point: str, session_id: str, generation: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A deletion of the item if the place in it is the only one, and else an update without it."""
+    slot = _slot(session_id)
+    ours: dict[str, Any] = {
+        "Key": point_key(owner, point),
+        "ExpressionAttributeNames": {"#generation": "generation"},
+        "ExpressionAttributeValues": {":generation": {"S": generation}},
+        "ConditionExpression": f"{slot}.#generation = :generation",
+    }
+    others = [f"attribute_not_exists({name})" for name in sorted(_NAMES - {slot})]
+    alone = " AND ".join((ours["ConditionExpression"], *others))
+    return ours | {"ConditionExpression": alone}, ours | {"UpdateExpression": f"REMOVE {slot}"}
+
+
+_NAMES = frozenset(f"p{n}" for n in range(SLOTS))
+
+
+def _slot(session_id: str) -> str:
+    digest = hashlib.sha256(session_id.encode()).digest()
+    return f"p{digest[0] % SLOTS}"
