@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from dotenv import dotenv_values
 
@@ -49,6 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     key.add_argument("name", metavar="NAME")
     table = commands.add_parser("create-table", help="make the DynamoDB table for local use")
     table.add_argument("name", metavar="NAME")
+    decode = commands.add_parser(
+        "decode", help="print what becomes of an agent's recorded answer, and its dialects"
+    )
+    decode.add_argument("file", metavar="FILE", help="the bytes as the agent sent them; - is stdin")
+    decode.add_argument(
+        "--content-type", metavar="TYPE", help="as the agent sent it; default: by FILE's name"
+    )
     return parser
 
 
@@ -63,6 +71,10 @@ def _positive(text: str) -> int:
     if not 1 <= value <= 10 * 365 * 86400:
         raise argparse.ArgumentTypeError("must be from 1 second to ten years")
     return value
+
+
+def _read(file: str) -> bytes:
+    return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
 
 
 def _dotenv() -> Mapping[str, str]:
@@ -88,6 +100,16 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 print(f"table {options.name} could not be made: {error}", file=sys.stderr)
                 return 1
             print(f"table {options.name} {'made' if made else 'was there already'}")
+        case "decode":
+            from bff.agents.recorded import content_type_of, described
+
+            try:
+                data = _read(options.file)
+            except OSError as error:
+                print(f"{options.file} cannot be read: {error.strerror}", file=sys.stderr)
+                return 1
+            for line in described(data, options.content_type or content_type_of(options.file)):
+                print(line)
         case _:
             from bff.server import run
 

@@ -50,7 +50,7 @@ ROOMS: Mapping[str, set[str]] = {
     | BOTTOM,
     "task_protection": {"runs"} | BOTTOM,
     "server": {"api", "app", "telemetry"} | BOTTOM,
-    "__main__": {"history", "identity", "server"} | BOTTOM,
+    "__main__": {"agents", "history", "identity", "server"} | BOTTOM,
 }
 """The arrows run one way: __main__, app, api, runs, then agents and history, then the bottom."""
 

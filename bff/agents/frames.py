@@ -2,8 +2,7 @@
 
 AgentCore passes through whatever bytes the container wrote: an event stream, one JSON document,
 JSON lines or text. This module cuts them into frames and knows nothing of what a frame means. It
-is pure, so a test may cut the bytes anywhere. Lines are cut in bytes, never with `str.splitlines`:
-the SDK writes U+2028 raw. Event streams are read as
+is pure, so a test may cut the bytes anywhere. Event streams are read as
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream says, but
 that an event is not lost when the stream ends without its blank line.
 """
@@ -11,38 +10,19 @@ that an event is not lost when the stream ends without its blank line.
 from __future__ import annotations
 
 import codecs
-from typing import NamedTuple, Protocol
+import re
 
-from bff.json_text import JSON, loads
-
-MAX_FRAME_BYTES = 16 * 1024 * 1024
-"""The service's own chunks go up to 10 MB."""
-MAX_DEPTH = 100
-"""Nesting of one frame's JSON; what comes after us recurses over it."""
-
-TEXT = "text/plain"
-"""Name of a frame that is text whatever it looks like."""
-
-
-class FrameError(Exception):
-    """The bytes cannot be an answer; the text is for the operator and quotes none of them."""
-
-
-class Frame(NamedTuple):
-    """One thing the agent said: an event's name, if it had one, and its value."""
-
-    name: str | None
-    value: JSON
-
-
-class Frames(Protocol):
-    def feed(self, chunk: bytes) -> list[Frame]:
-        """The frames this chunk completes. Raises `FrameError`."""
-        ...
-
-    def end(self) -> list[Frame]:
-        """What the end of the bytes completes. Raises `FrameError`."""
-        ...
+from bff.agents import data_stream
+from bff.agents.json_values import (
+    FrameError,
+    check_size,
+    is_cut_off,
+    is_whole,
+    object_in,
+    parse,
+    values_in,
+)
+from bff.agents.lines import TEXT, Frame, Frames, Lines
 
 
 def open_frames(content_type: str) -> Frames:
@@ -50,62 +30,58 @@ def open_frames(content_type: str) -> Frames:
 
     Raises `FrameError` for what no agent answers with: a proxy's error page, say.
     """
-    kind = content_type.partition(";")[0].strip().lower()
+    kind, _, parameters = content_type.partition(";")
+    kind = kind.strip().lower()
     if kind == "text/html" or kind.partition("/")[0] in _NO_ANSWER:
         raise FrameError(f"its answer is {kind}")
+    reader: Frames
     if kind == "text/event-stream":
-        return EventStream()
-    if kind in ("application/x-ndjson", "application/ndjson", "application/jsonl"):
-        return JsonLines()
-    if kind == "application/json" or kind.endswith("+json"):
-        return Document()
-    return Unlabelled()
+        reader = EventStream()
+    elif kind in ("application/x-ndjson", "application/ndjson", "application/jsonl"):
+        reader = JsonLines()
+    elif kind == "application/json" or kind.endswith("+json"):
+        reader = Document()
+    else:
+        reader = Unlabelled()
+    charset = _CHARSET.search(parameters)
+    if charset is None or charset[1].lower() in ("utf-8", "utf8", "us-ascii", "ascii"):
+        return reader
+    try:
+        return Recoded(reader, charset[1])
+    except LookupError:
+        return reader
 
 
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 _NO_ANSWER = frozenset({"image", "audio", "video", "font", "multipart"})
 
 
-class Lines:
-    """Bytes to lines that end in LF, CRLF or CR, whole wherever the chunks were cut."""
+class Recoded:
+    """Bytes of another charset than UTF-8, for a reader that takes this one only."""
 
-    __slots__ = ("_after_cr", "_partial", "_size")
+    __slots__ = ("_decoder", "_reader")
 
-    def __init__(self) -> None:
-        self._partial: list[bytes] = []
-        self._size = 0
-        self._after_cr = False
+    def __init__(self, reader: Frames, charset: str) -> None:
+        self._reader = reader
+        "".encode(charset)  # raises LookupError also for a codec that is no charset
+        self._decoder = codecs.getincrementaldecoder(charset)("replace")
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        if self._after_cr and chunk:
-            chunk = chunk.removeprefix(b"\n")
-            self._after_cr = False
-        if b"\r" in chunk:
-            self._after_cr = chunk.endswith(b"\r")
-            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        lines = chunk.split(b"\n")
-        rest = lines.pop()
-        if lines and self._partial:
-            self._partial.append(lines[0])
-            lines[0] = b"".join(self._partial)
-            self._partial.clear()
-            self._size = 0
-        if rest:
-            self._partial.append(rest)
-            self._size += len(rest)
-            check_size(self._size)
-        return lines
+    def feed(self, chunk: bytes) -> list[Frame]:
+        return self._reader.feed(self._decoder.decode(chunk).encode("utf-8", "replace"))
 
-    def end(self) -> bytes:
-        """The last line, if nothing ended it."""
-        return b"".join(self._partial)
+    def end(self) -> list[Frame]:
+        last = self._decoder.decode(b"", True).encode("utf-8", "replace")
+        return self._reader.feed(last) + self._reader.end()
 
 
 class EventStream:
     """Server-sent events."""
 
-    __slots__ = ("_data", "_first", "_lines", "_name", "_raw", "_size")
+    __slots__ = ("_data", "_first", "_lines", "_name", "_other", "_raw", "_size")
 
     def __init__(self) -> None:
+        self._other: Frames | None = None
+        """The reader of a body that is no event stream, whatever its type said."""
         self._lines = Lines()
         self._data: list[bytes] = []
         self._size = 0
@@ -114,35 +90,51 @@ class EventStream:
         self._raw = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
+        if self._other is not None:
+            return self._other.feed(chunk)
         frames: list[Frame] = []
         data = self._data
-        for line in self._lines.feed(chunk):
+        lines = self._lines.feed(chunk)
+        for at, line in enumerate(lines):
             if line.startswith(b"data: {") and not data and not self._first:
                 # as nearly every line of nearly every stream; `_line` says what it means
                 self._size = len(line) - len(b"data:")
                 check_size(self._size)
                 data.append(line[len(b"data: ") :])
-            else:
-                self._line(line, frames)
+                continue
+            self._line(line, frames)
+            if other := self._judged():  # by the first line that has anything on it
+                return other.feed(b"\n".join([*lines[at:], b""]) + self._lines.end())
         return frames
 
     def end(self) -> list[Frame]:
+        if self._other is not None:
+            return self._other.end()
         frames: list[Frame] = []
         last = self._lines.end()
         if last:
             self._line(last, frames)
-            if self._data and _cut_off(b"\n".join(self._data)):
+            if other := self._judged():
+                return other.feed(last) + other.end()
+            if self._data and is_cut_off(b"\n".join(self._data)):
                 raise FrameError("the stream ended inside an event")
         self._line(b"", frames)
         return frames
 
+    def _judged(self) -> Frames | None:
+        return self._other
+
     def _line(self, line: bytes, frames: list[Frame]) -> None:
         if self._first:
             line = line.removeprefix(codecs.BOM_UTF8)
-            self._first = False
+            if line:
+                self._first = False
+                if line.lstrip()[:1] in _VALUE_STARTS or data_stream.LINE.match(line):
+                    self._other = Unlabelled()
+                    return
         if not line:
             if self._data:
-                frames.append(self._frame())
+                self._dispatch(frames)
             self._name = None
             return
         field, _, value = line.partition(b":")
@@ -161,67 +153,107 @@ class EventStream:
     def _early(self, frames: list[Frame]) -> None:
         """Dispatch a value that is whole though no blank line followed: some agents forget it."""
         text = self._data[0].decode("utf-8", "replace")
-        if not self._raw and len(self._data) == 1 and _is_whole(text):
-            frames.append(self._frame())
+        if not self._raw and len(self._data) == 1 and is_whole(text):
+            self._dispatch(frames)
 
-    def _frame(self) -> Frame:
+    def _dispatch(self, frames: list[Frame]) -> None:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         self._data.clear()
         self._size = 0
-        if (found := _object(data)) is not None:
-            return Frame(self._name, found)
+        if (found := object_in(data)) is not None:
+            frames.append(Frame(self._name, found))
+            return
         text = data.decode("utf-8", "replace")
         value = parse(text)
         if value is text:
+            row = values_in(text) if text[:1] in ("{", "[") else None
+            if row is not None:
+                frames.extend(Frame(self._name, each) for each in row)
+                return
             self._raw = True
         elif self._raw and (value is None or isinstance(value, bool)):
             value = text  # among raw text tokens, null and true are words
-        return Frame(self._name, value)
+        frames.append(Frame(self._name, value))
 
 
 class JsonLines:
-    """One JSON value a line."""
+    """One JSON value a line, or several in a row."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_first", "_lines", "_other")
 
     def __init__(self) -> None:
         self._lines = Lines()
+        self._first = True
+        self._other: Frames | None = None
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        return [_json_line(line) for line in self._lines.feed(chunk) if line.strip()]
+        if self._other is not None:
+            return self._other.feed(chunk)
+        lines = self._lines.feed(chunk)
+        if self._first and lines:
+            self._first = False
+            lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
+            if lines[0].startswith(_FIELDS):
+                self._other = EventStream()
+                return self._other.feed(b"\n".join([*lines, self._lines.end()]))
+        return [frame for line in lines if line.strip() for frame in _json_line(line)]
 
     def end(self) -> list[Frame]:
+        if self._other is not None:
+            return self._other.end()
         last = self._lines.end()
         if not last.strip():
             return []
-        if _cut_off(last):
+        frames = _json_line(last)
+        if len(frames) == 1 and is_cut_off(last):
             raise FrameError("the stream ended inside a line")
-        return [_json_line(last)]
+        return frames
 
 
 class Document:
-    """One JSON document; several on lines of their own are accepted too."""
+    """One JSON document; several in a row, line by line or not, are accepted too."""
 
-    __slots__ = ("_parts", "_size")
+    __slots__ = ("_other", "_parts", "_size")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
+        self._other: Frames | None = None
 
     def feed(self, chunk: bytes) -> list[Frame]:
+        if self._other is not None:
+            return self._other.feed(chunk)
         self._size += len(chunk)
         check_size(self._size)
         self._parts.append(chunk)
+        if self._size <= _HEAD_BYTES and b"\n" in chunk:
+            start = b"".join(self._parts).removeprefix(codecs.BOM_UTF8).lstrip()
+            line, _, rest = start.partition(b"\n")
+            if start.startswith(_FIELDS):
+                self._other = EventStream()
+            elif rest.strip() and is_whole(line.decode("utf-8", "replace").strip()):
+                self._other = JsonLines()
+            if self._other is not None:
+                self._parts.clear()
+                return self._other.feed(start)
         return []
 
     def end(self) -> list[Frame]:
-        data = b"".join(self._parts).removeprefix(codecs.BOM_UTF8)
-        text = data.decode("utf-8", "replace").strip()
+        if self._other is not None:
+            return self._other.end()
+        data = b"".join(self._parts).removeprefix(codecs.BOM_UTF8).strip()
+        text = data.decode("utf-8", "replace")
         if not text:
             return []
         value = parse(text)
         if value is not text or text[0] not in '{["':
+            if value is text and data.startswith(_FIELDS):
+                events = EventStream()
+                return events.feed(data) + events.end()
             return [Frame(None, value)]
+        row = values_in(text)
+        if row is not None:
+            return [Frame(None, each) for each in row]
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         values = [parse(line) for line in lines]
         if any(value is line for value, line in zip(values, lines, strict=True)):
@@ -276,6 +308,9 @@ class Unlabelled:
         value = parse(text.strip())
         if isinstance(value, dict | list):
             return [Frame(None, value)]
+        row = values_in(text) if text.lstrip()[:1] in ("{", "[") else None
+        if row is not None:
+            return [Frame(None, each) for each in row]
         return [Frame(TEXT, text)] if text else []
 
     def _so_far(self) -> bytes:
@@ -288,6 +323,8 @@ class Unlabelled:
             start = head.removeprefix(codecs.BOM_UTF8).lstrip()
             if start.startswith(_FIELDS):
                 return EventStream()
+            if data_stream.LINE.match(start):
+                return data_stream.DataStream()
             if start.startswith((b"{", b"[")):
                 self._looks_json = True
             elif start and not any(field.startswith(start) for field in _FIELDS):
@@ -301,72 +338,12 @@ class Unlabelled:
 
 
 _HEAD_BYTES = 1024
+_VALUE_STARTS = (b"{", b"[", b'"')
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
-def parse(text: str) -> JSON:
-    """The JSON value, or the text itself where it is not JSON.
-
-    A bare number stays text as it was spelled: it is a token of an answer. Raises `FrameError` for
-    JSON nested too deep.
-    """
-    if text[:1] not in _JSON_STARTS:
-        return text
-    try:
-        value = loads(text)
-    except ValueError:
-        return text
-    except RecursionError:
-        raise FrameError(f"JSON nested deeper than {MAX_DEPTH}") from None
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
-    return value
-
-
-def _object(data: bytes) -> JSON:
-    """What `parse` gives for these bytes, where it is an object and nothing is odd about it."""
-    if not data.startswith(b"{") or data.count(b"{") + data.count(b"[") > MAX_DEPTH:
-        return None
-    try:
-        return loads(data)
-    except ValueError:
-        return None
-
-
-def _is_whole(text: str) -> bool:
-    return text[:1] in '{["' and parse(text) is not text
-
-
-_VALUE_STARTS = (b"{", b"[", b'"')
-_JSON_STARTS = frozenset('{["ntf')
-
-
-def check_size(size: int) -> None:
-    if size > MAX_FRAME_BYTES:
-        raise FrameError(f"a frame over {MAX_FRAME_BYTES:,} bytes")
-
-
-def _check_depth(value: JSON) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner: list[JSON] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner.extend(item.values())
-            elif isinstance(item, list):
-                inner.extend(item)
-        if not inner:
-            return
-        level = inner
-    raise FrameError(f"JSON nested deeper than {MAX_DEPTH}")
-
-
-def _json_line(line: bytes) -> Frame:
-    return Frame(None, parse(line.decode("utf-8", "replace").strip()))
-
-
-def _cut_off(data: bytes) -> bool:
-    """Whether these last bytes are the beginning of JSON whose rest never came."""
-    start = data.lstrip()[:1]
-    text = data.decode("utf-8", "replace").strip()
-    return start in (b"{", b"[", b'"') and parse(text) is text
+def _json_line(line: bytes) -> list[Frame]:
+    text = line.decode("utf-8", "replace").strip()
+    value = parse(text)
+    row = values_in(text) if value is text and text[0] in "{[" else None
+    return [Frame(None, value)] if row is None else [Frame(None, each) for each in row]

@@ -104,6 +104,8 @@ async def stream(
                 break
         else:
             yield decoder.end()
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("the agent's answer was read as %s", ", ".join(decoder.dialects))
         if decoder.failure:
             logger.error("agent failed: %s", decoder.failure)
             raise AgentFailed(agent_called=True)

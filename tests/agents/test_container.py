@@ -243,13 +243,24 @@ async def test_failure__tells_the_operator_what_to_do(
 async def test_python_prints__are_explained_to_the_operator(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    script = answer("{'data': 'Hi', 'agent': <strands.Agent object at 0x7f>}", "b'Hi'")
+    script = answer("<strands.Agent object at 0x7f>", "[<object object at 0x7f>]")
     async with playing(*script) as (agent, _):
         raised, events = await failure(agent)
 
     assert type(raised) is AgentFailed
     assert events == []
     assert "only 2 Python objects printed as strings" in caplog.text
+
+
+async def test_dialects__are_logged_at_debug_without_a_word_of_the_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "bff.agents.http")
+    async with playing(*answer({"data": "hunter2", "delta": {"text": "hunter2"}})) as (agent, _):
+        await collect(agent)
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "bff.agents.http"]
+    assert lines == ["the agent's answer was read as strands"]
 
 
 async def test_throttling__says_when_to_come_back() -> None:

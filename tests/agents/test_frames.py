@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.agents.frames import MAX_DEPTH, MAX_FRAME_BYTES, TEXT, Frame, FrameError, open_frames
+from bff.agents.frames import open_frames
+from bff.agents.json_values import MAX_DEPTH, MAX_FRAME_BYTES, FrameError
+from bff.agents.lines import TEXT, Frame
 
 SSE = "text/event-stream; charset=utf-8"
 
@@ -107,6 +109,49 @@ def test_content_type__names_the_reader_and_first_bytes_decide_the_rest(
     assert values(data, content_type) == expected
 
 
+A, B = {"a": 1}, {"b": 2}
+SSE_BODY = b'data: {"a": 1}\n\ndata: {"b": 2}\n\n'
+ROW = b'{"a": 1}{"b": 2}'
+LINED = b'{"a": 1}\n{"b": 2}\n'
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type"),
+    [
+        (SSE_BODY, "application/json"),
+        (SSE_BODY.replace(b"\n\ndata", b"\ndata"), "application/json"),
+        (SSE_BODY, "application/x-ndjson"),
+        (SSE_BODY, "text/plain"),
+        (SSE_BODY.decode().encode("utf-16"), "text/event-stream; charset=utf-16"),
+        (LINED, "text/event-stream"),
+        (LINED, "application/json"),
+        (b"\xef\xbb\xbf" + LINED, "application/x-ndjson"),
+        (b"\xef\xbb\xbf" + LINED, "application/json"),
+        (LINED, "text/plain"),
+        (ROW, "text/event-stream"),
+        (ROW, "application/json"),
+        (ROW, "application/x-ndjson"),
+        (ROW, "text/plain"),
+        (b"data: " + ROW + b"\n\n", "text/event-stream"),
+        (b'{"a":\n 1}\n{"b":\n 2}', "application/json"),
+    ],
+)
+def test_a_wrong_type__does_not_matter_where_the_bytes_are_plain(
+    data: bytes, content_type: str
+) -> None:
+    assert values(data, content_type) == [A, B]
+    assert [f.value for f in read(data, content_type, tuple(range(len(data))))] == [A, B]
+
+
+@pytest.mark.parametrize(
+    "charset", ["iso-8859-1", "'latin-1'", "cp1252", "nonsense; charset=x", "hex"]
+)
+def test_charset__is_heeded_where_there_is_such_a_one(charset: str) -> None:
+    data = 'data: "Gr\u00fc\u00dfe"\n\n'.encode("latin-1" if "1" in charset else "utf-8")
+
+    assert values(data, f"text/event-stream; charset={charset}") == ["Grüße"]
+
+
 @pytest.mark.parametrize(
     "text", ["Hello", "data is nice", "{braces} and text\nmore", "[link](x)", " spaced ", "\n", "d"]
 )
@@ -165,11 +210,11 @@ def test_long_frame__arrives_whole() -> None:
     assert values(data) == [text]
 
 
-LINES = st.text(st.sampled_from("ab:\r\n {}[]\"'é\u2028🌍"), max_size=30)
+ANY_LINES = st.text(st.sampled_from("ab:\r\n {}[]\"'é\u2028🌍"), max_size=30)
 
 
 @given(
-    st.lists(LINES, max_size=8),
+    st.lists(ANY_LINES, max_size=8),
     st.lists(st.integers(0, 10_000), max_size=12),
     st.sampled_from([SSE, "application/json", "application/jsonl", "text/plain", ""]),
 )

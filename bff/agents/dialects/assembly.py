@@ -1,17 +1,34 @@
 """What one run's answer has come to so far; every dialect writes into it.
 
-It holds the memory that saying things once needs: text, reasoning, tool calls, usage. The dialects
-themselves remember nothing.
+It holds the memory that saying things once needs: text, reasoning, tool calls, questions, files,
+usage. The dialects themselves remember nothing.
 """
 
 from __future__ import annotations
 
-from bff.agents.dialects.text_once import TextOnce
-from bff.agents.dialects.tool_calls import ToolCalls
-from bff.events import JSON, Custom, Event, Message, Thinking
+import hashlib
+from collections.abc import Callable
 
-_MOST_USAGES = 1000
-"""Model calls whose tokens are kept apart; beyond that they are one sum."""
+from bff.agents.dialects.speakers import Speakers, Voice
+from bff.agents.dialects.tool_calls import ToolCalls
+from bff.agents.dialects.untyped import only_text
+from bff.agents.dialects.usage import Usage
+from bff.events import JSON, Custom, Event, File, Input, Source, dumps
+
+_MOST_QUESTIONS = 1000
+_DEEPEST = 8
+"""Envelopes around envelopes around one event."""
+
+_LONGEST_JSON = 64 * 1024
+"""Characters of JSON that stand for an answer without text; of more, only the last is shown."""
+
+REDACT = "redact"
+"""Name of the `custom` that announces a text in place of what was said before."""
+
+Read = Callable[["Assembly", JSON, str | None], None]
+Known = Callable[[dict[str, JSON]], bool]
+Reader = Callable[["Assembly", dict[str, JSON]], bool]
+"""Reads a frame; false if it is of another dialect that uses the same word."""
 
 
 class InBandError(Exception):
@@ -21,108 +38,196 @@ class InBandError(Exception):
 class Assembly:
     """Events waiting to be handed on in `out`, and what must be remembered to say nothing twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read, known: Known, *, streamed: bool) -> None:
+        self.streamed = streamed
+        """Whether the answer comes in pieces; else it is one document."""
+        self.known = known
+        """Whether an object is a frame of some dialect."""
         self.out: list[Event] = []
-        self.text = TextOnce(self.out, Message)
-        self.thinking = TextOnce(self.out, Thinking)
+        self.speakers = Speakers(self.out, self.redact)
+        self.voice = self.speakers.main
+        self.text = self.voice.text
+        self.thinking = self.voice.thinking
         self.tools = ToolCalls(self.out, self.pause)
-        self.customs = 0
+        self.usage = Usage()
+        self.dialects: set[str] = set()
+        """Which were recognised."""
+        self.strings: str | None = None
+        """What this answer's bare strings are: `text`, `json` or `sse`."""
         self.junk = 0
-        """Frames that were Python's print of an object: never told, counted for the log."""
+        """Frames that were Python's print of an object and could not be read: never told."""
         self.unfinished = False
         """An AG-UI run was announced and has not ended."""
         self.role = "assistant"
         """Whose message the agent is streaming, in dialects that say it only at its start."""
         self.streaming: str | None = None
         """Its id: a chunk that has none goes on with the last."""
-        self.message = 0
-        """Which one, counted: blocks of a message are known by an index within it."""
+        self.stopped: str | None = None
+        """Why the model's last message ended, where it said so."""
         self.state: dict[str, JSON] = {}
         """What a graph's latest state holds beside its messages."""
-        self._usage: dict[str, dict[str, int]] = {}
+        self.latest: JSON = None
+        """What is the answer if nothing else is: a last frame's message, a state without any."""
+        self.checkpoint: dict[str, JSON] = {}
+        """A graph's latest stored state."""
+        self.unidentified: JSON = None
+        """A question whose id may still be told."""
+        self.nodes: set[str] = set()
+        """Names of a graph's nodes: a user's message with one of them is the node's."""
+        self.structured: JSON = None
+        """An answer that is no text, in the framework's own place for one."""
+        self._read = read
+        self._depth = 0
+        self._customs: list[JSON] = []
+        self._inputs: dict[str, Input] = {}
+        self._asked_about: set[str] = set()
+        self._attached: set[str] = set()
 
     @property
     def has_content(self) -> bool:
-        return self.text.heard or self.tools.told or self.customs > 0
+        return bool(
+            self.speakers.heard
+            or self.tools.told
+            or self.tools.open_calls()
+            or self._customs
+            or self._inputs
+            or self._attached
+        )
 
-    def custom(self, value: JSON, *, content: bool = True) -> None:
+    @property
+    def deep(self) -> bool:
+        """Whether nothing more is unpacked."""
+        return self._depth >= _DEEPEST
+
+    def read(self, value: JSON, name: str | None = None) -> None:
+        """Read what an envelope held; envelopes too deep in one another are kept as they are."""
+        if self.deep:
+            self.custom(value)
+            return
+        self._depth += 1
+        try:
+            self._read(self, value, name)
+        finally:
+            self._depth -= 1
+
+    def speak(
+        self,
+        name: str,
+        value: JSON,
+        read: Callable[[JSON], None] | None = None,
+        *,
+        announced: bool = True,
+    ) -> None:
+        """Read what one of several speakers said; `announced` tells that its ends will be."""
+        outer = self.voice
+        path = f"{outer.name}/{name}" if outer.strict else name
+        self.enter(self.speakers.voice(path, announced=announced))
+        try:
+            (read or self.read)(value)
+        finally:
+            self.enter(outer)
+
+    def enter(self, voice: Voice) -> None:
+        self.speakers.enter(voice)
+        self.voice, self.text, self.thinking = voice, voice.text, voice.thinking
+        self.tools.speaker = voice.name if voice.strict else ""
+
+    def enter_message(self, id: str | None, *, announced: bool) -> None:
+        """What follows belongs to that message; `announced` tells that its end will be."""
+        if id is not None and id != self.voice.message:
+            self.speakers.enter_message(id, announced=announced)
+            if self.voice is not self.speakers.current:
+                self.enter(self.speakers.current)
+
+    def custom(self, value: JSON, name: str | None = None, *, content: bool = True) -> None:
         """Keep what is none of the others; an agent's state alone is no content."""
-        self.customs += content
-        self.out.append(Custom(value))
+        if content and value not in ("", None, [], {}):
+            self._customs.append(value)
+        self.out.append(Custom(value, name))
+
+    def redact(self, text: str) -> None:
+        """Announce a text in place of what was said before."""
+        self.out.append(Custom({"content": text}, REDACT))
+
+    def ask(self, question: Input) -> None:
+        """Put a question, once however often it is told."""
+        if question.id in self._inputs or len(self._inputs) >= _MOST_QUESTIONS:
+            return
+        if question.tool is not None:
+            self._asked_about.add(question.tool.id)
+        self._inputs[question.id] = question
+        self.pause()
+        self.out.append(question)
+
+    def asks_about(self, call_id: str) -> bool:
+        """Whether a question about that call was put."""
+        return call_id in self._asked_about
+
+    @property
+    def asks(self) -> bool:
+        return bool(self._inputs)
+
+    @property
+    def questions(self) -> tuple[Input, ...]:
+        """What the agent asked, in that order."""
+        return tuple(self._inputs.values())
+
+    def attach(self, what: File | Source) -> None:
+        """Tell a file or a source, once."""
+        key = what.url or hashlib.sha256((getattr(what, "data", None) or "").encode()).hexdigest()
+        if key not in self._attached:
+            self._attached.add(key)
+            self.out.append(what)
 
     def pause(self) -> None:
         """The next text is another piece than the last."""
         self.text.pause()
         self.thinking.pause()
 
-    def end(self) -> None:
-        """Tell what only the end makes sure of."""
-        self.tools.settle()
-        rest = {name: value for name, value in self.state.items() if isinstance(value, dict | list)}
-        if any(rest.values()):
-            self.custom(rest, content=False)
-        self.thinking.end()
-        self.text.end()
+    def end(self, *, whole: bool) -> None:
+        """Tell what only the end makes sure of; an answer that is not `whole` is told as it is."""
+        self.enter(self.speakers.main)
+        if whole:
+            self.tools.settle()
+            rest = {n: value for n, value in self.state.items() if isinstance(value, dict | list)}
+            if any(rest.values()):
+                self.custom(rest, content=False)
+        self.speakers.finish()
+        if whole and not self._inputs:
+            if not self.speakers.heard:
+                self._answer_without_text()
+            elif self.structured is not None and not isinstance(self.structured, str):
+                self.custom({"structured_response": self.structured}, content=False)
+
+    def _answer_without_text(self) -> None:
+        """An answer that has no text says what it has: what its last tool found, or JSON.
+
+        The JSON is told as `custom`, too: no view of an answer is empty.
+        """
+        found: JSON = self.structured
+        if found is None and self._customs:
+            found = self._customs[0] if len(self._customs) == 1 else self._customs
+        if found is None and isinstance(self.latest, str | dict):
+            found = self.latest
+        if found is None:
+            if self.tools.last_result and not self._attached:
+                self.speakers.main.text.whole(self.tools.last_result, "tool")
+            return
+        text = only_text(found)
+        if text is None and found is self._customs:
+            told = [dumps(custom) for custom in self._customs]
+            text = "\n".join(told) if sum(map(len, told)) < _LONGEST_JSON else told[-1]
+        elif text is None:
+            text = dumps(found)
+        if found is not self._customs and found not in self._customs and found != text:
+            self.custom(found)
+        self.speakers.main.text.whole(text, "answer")
 
     def take(self) -> list[Event]:
         """What is ready, once."""
+        if self.speakers.many:
+            self.speakers.settle()
+            self.speakers.taken()
         events = self.out[:]
         self.out.clear()
         return events
-
-    def use(self, usage: JSON, *, key: str, add: bool = False) -> None:
-        """Note the tokens one model call used; `key` names the call, told again it is replaced."""
-        counts = _counts(usage)
-        if not counts:
-            return
-        if add and key in self._usage:
-            old = self._usage[key]
-            counts = {name: old.get(name, 0) + counts.get(name, 0) for name in {**old, **counts}}
-        if len(self._usage) >= _MOST_USAGES:
-            self._usage = {"": self.usage() or {}}
-        self._usage[key] = counts
-
-    def use_total(self, usage: JSON) -> None:
-        """Note the tokens of the whole run, whatever was noted before."""
-        counts = _counts(usage)
-        if counts:
-            self._usage = {"": counts}
-
-    def usage(self) -> dict[str, int] | None:
-        """The tokens of the whole run, if anything said so."""
-        if not self._usage:
-            return None
-        total: dict[str, int] = {}
-        for counts in self._usage.values():
-            for name, count in counts.items():
-                total[name] = total.get(name, 0) + count
-        return total
-
-
-_USAGE_NAMES = {
-    "input_tokens": "input_tokens",
-    "inputTokens": "input_tokens",
-    "prompt_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "outputTokens": "output_tokens",
-    "completion_tokens": "output_tokens",
-    "total_tokens": "total_tokens",
-    "totalTokens": "total_tokens",
-}
-
-_MOST_TOKENS = 10**12
-"""More in one call is no count: their sum must be a number that every client can read."""
-
-
-def _counts(usage: JSON) -> dict[str, int]:
-    if not isinstance(usage, dict):
-        return {}
-    counts = {
-        ours: usage[theirs]
-        for theirs, ours in _USAGE_NAMES.items()
-        if type(usage.get(theirs)) is int and 0 <= usage[theirs] <= _MOST_TOKENS
-    }
-    if counts and "total_tokens" not in counts:
-        counts["total_tokens"] = sum(counts.values())
-    ordered = ("input_tokens", "output_tokens", "total_tokens")
-    return {name: counts.get(name, 0) for name in ordered} if counts else {}

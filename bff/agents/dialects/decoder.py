@@ -7,13 +7,76 @@ docs/agents.md has the table of what becomes what.
 
 from __future__ import annotations
 
-from bff.agents.dialects import agui, langchain, langgraph, named_events, strands, untyped
-from bff.agents.dialects.assembly import Assembly, InBandError
-from bff.agents.frames import TEXT, Frame, FrameError, open_frames
-from bff.events import JSON, Done, Event
+from collections.abc import Mapping
+from itertools import chain
 
-_DEEPEST = 8
-"""Envelopes around envelopes around one event."""
+from bff.agents.dialects import (
+    agno,
+    agui,
+    ai_sdk,
+    autogen,
+    claude,
+    crewai,
+    gemini,
+    langchain,
+    langgraph,
+    llamaindex,
+    multi_agent,
+    named_events,
+    openai,
+    pydantic_ai,
+    smolagents,
+    strands,
+    strings,
+    untyped,
+)
+from bff.agents.dialects.assembly import Assembly, InBandError, Reader
+from bff.agents.dialects.loose import read_loose, say
+from bff.agents.dialects.questions import ask_strands, is_strands
+from bff.agents.frames import Document, open_frames
+from bff.agents.json_values import FrameError
+from bff.agents.lines import TEXT
+from bff.events import JSON, Done, Event, RunEnd
+
+
+def _merged(*tables: Mapping[str, Reader]) -> dict[str, tuple[Reader, ...]]:
+    merged: dict[str, tuple[Reader, ...]] = {}
+    for word, reader in chain.from_iterable(table.items() for table in tables):
+        merged[word] = (*merged.get(word, ()), reader)
+    return merged
+
+
+BY_TYPE = _merged(
+    langchain.BY_TYPE,
+    agui.BY_TYPE,
+    langgraph.BY_TYPE,
+    strands.BY_TYPE,
+    multi_agent.BY_TYPE,
+    ai_sdk.BY_TYPE,
+    openai.BY_TYPE,
+    claude.BY_TYPE,
+    autogen.BY_TYPE,
+    crewai.BY_TYPE,
+    llamaindex.BY_TYPE,
+    pydantic_ai.BY_TYPE,
+    smolagents.BY_TYPE,
+)
+"""Who reads a frame by its `type`, in this order."""
+BY_KEY = _merged(
+    openai.BY_KEY,
+    langgraph.BY_KEY,
+    strands.BY_KEY,
+    gemini.BY_KEY,
+    claude.BY_KEY,
+    autogen.BY_KEY,
+    crewai.BY_KEY,
+    llamaindex.BY_KEY,
+    pydantic_ai.BY_KEY,
+    smolagents.BY_KEY,
+    agno.BY_KEY,
+    ai_sdk.BY_KEY,
+)
+"""Who reads a frame by a key that only his have."""
 
 
 class Decoder:
@@ -24,19 +87,25 @@ class Decoder:
     """
 
     def __init__(self, content_type: str) -> None:
-        self._answer = Assembly()
         self.failure: str | None = None
         try:
             self._frames = open_frames(content_type)
         except FrameError as error:
             self.failure = str(error)
+        streamed = self.failure is None and not isinstance(self._frames, Document)
+        self._answer = Assembly(read_value, is_known, streamed=streamed)
+
+    @property
+    def dialects(self) -> list[str]:
+        """Which dialects were recognised."""
+        return sorted(self._answer.dialects)
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that these bytes complete."""
         if self.failure is None:
             try:
-                for frame in self._frames.feed(chunk):
-                    read(self._answer, frame)
+                for name, value in self._frames.feed(chunk):
+                    read_value(self._answer, value, name)
             except (FrameError, InBandError) as error:
                 self.failure = str(error)
         return self._answer.take()
@@ -46,11 +115,14 @@ class Decoder:
         answer = self._answer
         if self.failure is None:
             try:
-                for frame in self._frames.end():
-                    read(answer, frame)
-                answer.end()
+                for name, value in self._frames.end():
+                    read_value(answer, value, name)
+                agui.read_end(answer)
+                langgraph.read_end(answer)
+                strands.read_end(answer)
             except (FrameError, InBandError) as error:
                 self.failure = str(error)
+        answer.end(whole=self.failure is None)
         if self.failure is None and answer.unfinished:
             self.failure = "its stream ended after RUN_STARTED without RUN_FINISHED"
         if self.failure is None and not answer.has_content:
@@ -60,54 +132,88 @@ class Decoder:
                 else ""
             )
         if self.failure is None:
-            answer.out.append(Done("complete", answer.usage()))
+            questions = answer.questions
+            status: RunEnd = "input_required" if questions else "complete"
+            answer.out.append(Done(status, answer.usage.total(), questions))
         return answer.take()
 
 
-def read(answer: Assembly, frame: Frame, depth: int = 0) -> None:
+def read_value(answer: Assembly, value: JSON, name: str | None = None) -> None:
     """Write one frame into the answer. Raises `InBandError`, `FrameError`."""
-    name, value = frame
-    match value:
-        case str():
-            _read_string(answer, name, value, depth)
-        case dict():
-            _read_object(answer, name, value, depth)
-        case list():
-            _read_list(answer, value, depth)
-        case None:
-            pass
-        case _:
-            answer.custom(value)
+    kind = type(value)
+    if kind is dict:
+        _read_object(answer, name, value)
+    elif kind is str:
+        _read_string(answer, name, value)
+    elif kind is list:
+        _read_list(answer, value)
+    elif kind is int or kind is float:
+        answer.text.plain(str(value), "string")
+    elif value is not None:
+        answer.custom(value)
 
 
-def _read_string(answer: Assembly, name: str | None, text: str, depth: int) -> None:
+def is_known(frame: dict[str, JSON]) -> bool:
+    """Whether an object is a frame of some dialect, and no text that looks like JSON."""
+    kind, event = frame.get("type"), frame.get("event")
+    return (
+        (isinstance(kind, str) and (kind in BY_TYPE or kind.startswith(("response.", "data-"))))
+        or (isinstance(kind, str) and named_events.role(None, frame) is not None)
+        or (isinstance(event, str) and (event.startswith("on_") or agno.is_ours(event)))
+        or not BY_KEY.keys().isdisjoint(frame.keys())
+        or (isinstance(event, dict) and strands.is_converse(event))
+        or (isinstance(event, str) and "data" in frame)
+        or strands.speaks(frame)
+        or strands.is_message(frame)
+        or strands.is_result(frame)
+        or strands.is_converse(frame)
+        or langgraph.is_update(frame)
+        or langchain.are_messages(frame.get("messages"))
+        or "__interrupt__" in frame
+        or {"statusCode", "body"} <= frame.keys()
+    )
+
+
+def _read_string(answer: Assembly, name: str | None, text: str) -> None:
     if name is TEXT:
+        answer.dialects.add("text")
         answer.text.delta(text, TEXT)
         return
-    inner = untyped.inner_events(text) if depth < _DEEPEST else None
-    if inner is not None:
-        for frame in inner:
-            read(answer, frame, depth + 1)
+    if (text[:1] in strings.ODD or "=" in text) and not answer.deep:
+        inner = strings.frames_in(answer, text)
+        if inner is not None:
+            for frame in inner:
+                answer.read(frame.value, frame.name or name)
+            return
+    if name is not None and _read_named_string(answer, name, text):
         return
-    if untyped.is_junk(text):
-        answer.junk += 1
+    if text == "[DONE]":
         return
+    if answer.strings is None and not text.isspace() and text:
+        answer.strings = "text"
+        answer.dialects.add("strings")
+    answer.text.plain(text, name or "string")
+
+
+def _read_named_string(answer: Assembly, name: str, text: str) -> bool:
+    """A string that is the data of a named event."""
     match named_events.role(name, {}):
         case "error":
             raise InBandError("an error event in its stream")
         case "thinking":
             answer.thinking.plain(text, "thinking")
-        case "silent":
+        case "silent" | "theirs":
             pass
         case "custom":
             answer.custom({"event": name, "data": text}, content=False)
         case "end" | "done" if text != "[DONE]":
             answer.text.whole(text, "end")
-        case _ if text != "[DONE]":
-            answer.text.plain(text, name or "string")
+        case _:
+            return False
+    return True
 
 
-def _read_list(answer: Assembly, items: list[JSON], depth: int) -> None:
+def _read_list(answer: Assembly, items: list[JSON]) -> None:
     match items:
         case [dict(message), dict(metadata)] if "type" not in metadata and langchain.is_message(
             langchain.unwrapped(message)
@@ -118,59 +224,56 @@ def _read_list(answer: Assembly, items: list[JSON], depth: int) -> None:
         case [list(namespace), str(mode), value] if mode in langgraph.MODES and _names(namespace):
             langgraph.read_mode(answer, mode, value)
         case [list(namespace), value] if _names(namespace) and isinstance(value, dict | list):
-            read(answer, Frame(None, value), depth + 1)
+            answer.read(value)
+        case _ if is_strands(items):
+            ask_strands(answer, items)
         case _ if langchain.are_messages(items):
             langchain.read_messages(answer, items, "update")
         case _:
             text = untyped.text_of(items)
-            if text is None:
-                answer.custom(items)
-            else:
+            if text is not None:
                 answer.text.plain(text, "list")
+            elif items and all(isinstance(item, dict) and is_known(item) for item in items):
+                for item in items:
+                    answer.read(item)
+            else:
+                answer.custom(items)
 
 
-def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON], depth: int) -> None:
+def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> None:
     if len(frame) == 1 and name is None:  # most frames of most agents: one text, one key
-        ((key, text),) = frame.items()
-        if type(text) is str and key in untyped.TEXT_KEYS:
-            _say(answer, key, text)
+        ((key, value),) = frame.items()
+        if type(value) is str and key in untyped.TEXT_KEYS:
+            say(answer, key, value)
+            return
+        if key == "event" and type(value) is dict and strands.is_converse(value):
+            strands.read_converse(answer, value)
             return
     kind = frame.get("type")
-    if isinstance(kind, str):
-        message = langchain.unwrapped(frame)
-        if langchain.is_message(message):
-            langchain.read_message(answer, message, "update")
-            return
-        if kind in agui.TYPES:
-            agui.read(answer, frame)
-            return
-        if kind in langgraph.MODES and "data" in frame:
-            langgraph.read_mode(answer, kind, frame["data"])
-            if frame.get("interrupts"):
-                answer.custom({"__interrupt__": frame["interrupts"]})
-            return
-    match frame:
-        case {"event": dict(event)}:
-            if strands.is_converse(event):
-                strands.read_converse(answer, event)
-            elif depth < _DEEPEST:
-                read(answer, Frame(None, event), depth + 1)
-            else:
-                answer.custom(frame)
-            return
-        case {"event": str(event), "data": _}:
-            if event.startswith("on_"):
-                langgraph.read_astream_event(answer, event, frame)
+    if type(kind) is str:
+        for reader in BY_TYPE.get(kind, ()):
+            if reader(answer, frame):
                 return
-            if depth < _DEEPEST:
-                read(answer, Frame(event, frame["data"]), depth + 1)
-                return
+        if _read_prefixed(answer, kind, frame):
+            return
+    for key in frame:
+        if key in BY_KEY:
+            for reader in BY_KEY[key]:
+                if reader(answer, frame):
+                    return
+    if "event" in frame and _read_event(answer, frame):
+        return
     if strands.is_token(frame):
         strands.read_token(answer, frame)
         return
     if strands.is_converse(frame):
         strands.read_converse(answer, frame)
         return
+    if name in langgraph.MODES:
+        langgraph.read_mode(answer, name, frame)
+        return
+    if name is None and isinstance(frame.get("event"), str):
+        name = frame["event"]
     wrapper, frame = named_events.unwrapped(frame)
     role = named_events.role(name or wrapper, frame)
     if role is not None and named_events.read(answer, role, frame):
@@ -181,6 +284,9 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON], dep
     if strands.MARKS & frame.keys() and "data" not in frame:
         strands.read_strands(answer, frame)
         return
+    if "__interrupt__" in frame or "structured_response" in frame:
+        langgraph.read_state(answer, frame)
+        return
     if langgraph.is_update(frame):
         for node, update in frame.items():
             langgraph.read_update(answer, node, update)
@@ -188,85 +294,40 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON], dep
     if langchain.are_messages(frame.get("messages")) or frame.get("messages") == []:
         langgraph.read_state(answer, frame)
         return
-    _read_text(answer, name, frame, depth)
+    read_loose(answer, name, frame)
 
 
-def _read_text(answer: Assembly, name: str | None, frame: dict[str, JSON], depth: int) -> None:
-    """An object with its text, or a richer object, under one of the usual keys."""
-    for key in ("message", "result", "output", "response", "content", "data"):
-        value: JSON = frame.get(key)
-        if strands.is_message(value):
-            strands.read_message(answer, value, key)
-            answer.use_total(frame.get("usage"))
-            return
-        if strands.is_result(value):
-            strands.read_result(answer, value)
-            return
-        if (
-            isinstance(value, dict)
-            and depth < _DEEPEST
-            and untyped.text_of(value) is None
-            and value
-        ):
-            read(answer, Frame(name, value), depth + 1)
-            answer.use_total(frame.get("usage"))
-            return
-        if langchain.are_messages(value):
-            langchain.read_messages(answer, value, "update")
-            return
-    if isinstance(frame.get("content"), list) and "role" in frame:
-        langchain.read_messages(answer, [frame], "update")
-        return
-    if _read_choices(answer, frame):
-        return
-    if frame.get("role", "assistant") not in ("assistant", "ai", "model"):
-        return  # somebody else's words
-    thought = untyped.thought_of(frame)
-    if thought:
-        answer.thinking.plain(thought, "thinking")
-    key_found = untyped.text_key(frame)
-    if key_found is None:
-        _keep(answer, frame, thought)
-        return
-    _say(answer, key_found, untyped.text_of(frame[key_found]) or "")
-    answer.use_total(frame.get("usage") or frame.get("usage_metadata"))
-    rest = untyped.beside(frame, key_found)
-    if rest:
-        answer.custom(rest)
+def _read_prefixed(answer: Assembly, kind: str, frame: dict[str, JSON]) -> bool:
+    """Types of which only the beginning is fixed."""
+    if kind.startswith("response."):
+        return openai.read_response_event(answer, frame)
+    if kind.startswith("data-"):
+        return ai_sdk.read_data(answer, frame)
+    if "-event-" in kind and isinstance(frame.get("payload"), dict):
+        answer.speak(kind.partition("-event-")[0], frame["payload"])
+        return True
+    return False
 
 
-def _say(answer: Assembly, key: str, text: str) -> None:
-    if untyped.is_junk(text):
-        answer.junk += 1
-    elif key == "data":
-        answer.text.mirrored(text, "strands", "converse", token=False)
-    elif text:
-        answer.text.plain(text, key)
-
-
-def _keep(answer: Assembly, frame: dict[str, JSON], thought: str | None) -> None:
-    """An object without a text: its usage is noted, and if it says anything else, it is kept."""
-    usage = frame.get("usage") or frame.get("usage_metadata")
-    answer.use_total(usage)
-    silent = usage or thought is not None
-    rest = untyped.beside(frame, "") if silent else frame
-    if any(value not in ("", None, [], {}) for value in rest.values()):
-        answer.custom(rest, content=not all(isinstance(v, bool | None) for v in rest.values()))
-
-
-def _read_choices(answer: Assembly, frame: dict[str, JSON]) -> bool:
-    """OpenAI's chat completions, whole or in chunks."""
-    match frame.get("choices"):
-        case [{"delta": dict(delta)}, *_]:
-            langchain.read_openai_delta(answer, delta)
-        case [{"message": dict(message)}, *_]:
-            langchain.read_messages(answer, [{**message, "role": "assistant"}], "update")
-        case []:
-            pass
-        case _:
-            return False
-    answer.use_total(frame.get("usage"))
-    return True
+def _read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """A frame that names or holds an event under `event`."""
+    match frame:
+        case {"event": dict(event)}:
+            if strands.is_converse(event):
+                strands.read_converse(answer, event)
+            else:
+                answer.read(event)
+            return True
+        case {"event": str(event)}:
+            if event.startswith("on_") and "data" in frame:
+                langgraph.read_astream_event(answer, event, frame)
+                return True
+            if agno.read(answer, frame):
+                return True
+            if "data" in frame:
+                answer.read(frame["data"], event)
+                return True
+    return False
 
 
 def _names(namespace: list[JSON]) -> bool:

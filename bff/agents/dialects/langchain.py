@@ -11,6 +11,8 @@ from typing import TypeGuard
 
 from bff.agents.dialects import strands
 from bff.agents.dialects.assembly import Assembly
+from bff.agents.dialects.attachments import read_block, read_sources
+from bff.agents.dialects.fields import items, word
 from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON
 
@@ -47,30 +49,34 @@ def read_message(
     kind = frame["type"]
     id = frame.get("id")
     key = id if isinstance(id, str) and id else None
+    answer.dialects.add("langchain")
     if kind in CHUNK:
+        if key is not None and key != answer.voice.message:
+            answer.enter_message(key, announced="chunk_position" in frame)
         _read_chunk(answer, frame, key)
-    elif kind in WHOLE:
+    elif kind in WHOLE or (kind in ASKED and frame.get("name") in answer.nodes):
         _read_whole(answer, frame, key or place, source)
     elif kind in RESULT:
         _read_result(answer, frame, key or place)
 
 
 def _read_chunk(answer: Assembly, frame: dict[str, JSON], key: str | None) -> None:
-    pieces = _list(frame.get("tool_call_chunks"))
+    pieces = items(frame.get("tool_call_chunks"))
     _read_content(answer, frame, key, delta=True, tools=not pieces)
     for piece in pieces:
         if isinstance(piece, dict):
-            _read_piece(answer, piece, piece, key)
+            read_piece(answer, piece, piece, key)
     if not pieces:
-        _read_calls(answer, frame, key)
+        read_calls(answer, frame, key)
     usage = frame.get("usage_metadata")
     if usage:
-        answer.use(usage, key=f"message {key}", add=True)
+        answer.usage.add(usage, f"message {key}", more=True)
     if frame.get("chunk_position") == "last" or _LAST & _keys(frame.get("response_metadata")):
         answer.tools.settle()
+        answer.pause()
 
 
-def _read_piece(
+def read_piece(
     answer: Assembly, piece: dict[str, JSON], function: dict[str, JSON], key: str | None
 ) -> None:
     place = f"{key} {piece.get('index')}"
@@ -79,26 +85,16 @@ def _read_piece(
     answer.tools.piece("chunks", place, id, name, word(args) or "", key)
 
 
-def read_openai_delta(answer: Assembly, delta: dict[str, JSON]) -> None:
-    """What a chunk of a chat completion adds: text, reasoning, pieces of tool calls."""
-    answer.thinking.delta(word(delta.get("reasoning_content")) or "", "chunks")
-    answer.text.delta(word(delta.get("content")) or "", "chunks")
-    for call in _list(delta.get("tool_calls")):
-        match call:
-            case {"function": dict(function)}:
-                _read_piece(answer, call, function, None)
-
-
 def _read_whole(answer: Assembly, frame: dict[str, JSON], key: str | None, source: str) -> None:
     _read_content(answer, frame, key, delta=False, tools=not frame.get("tool_calls"), source=source)
-    _read_calls(answer, frame, key)
+    read_calls(answer, frame, key)
     usage = frame.get("usage_metadata")
     if usage:
-        answer.use(usage, key=f"message {key}")
+        answer.usage.add(usage, f"message {key}")
 
 
-def _read_calls(answer: Assembly, frame: dict[str, JSON], key: str | None) -> None:
-    for call in _list(frame.get("tool_calls")):
+def read_calls(answer: Assembly, frame: dict[str, JSON], key: str | None) -> None:
+    for call in items(frame.get("tool_calls")):
         match call:
             case {"name": str(name), "args": args} if name:
                 answer.tools.whole("chunks", word(call.get("id")), name, args, key)
@@ -107,7 +103,10 @@ def _read_calls(answer: Assembly, frame: dict[str, JSON], key: str | None) -> No
 
 
 def _read_result(answer: Assembly, frame: dict[str, JSON], key: str | None) -> None:
-    text = as_text(frame.get("content"))
+    content = frame.get("content")
+    if isinstance(content, list):
+        content = [part for part in content if not read_block(answer, part)]
+    text = as_text(content) if content else ""
     failed = frame.get("status") == "error"
     answer.tools.result(
         word(frame.get("tool_call_id")),
@@ -145,7 +144,7 @@ def _read_content(
         if delta:
             speech.delta(said, "chunks", key)
         else:
-            speech.whole(said, source, key)
+            speech.whole(said, source, key, placed=key is not None and key != frame.get("id"))
 
 
 def _read_block(
@@ -164,21 +163,37 @@ def _read_block(
             texts.append(block)
         case {"type": "text" | "text_delta" | "output_text" | "refusal", **rest}:
             texts.append(word(rest.get("text")) or word(rest.get("refusal")) or "")
+            for key in ("annotations", "citations"):
+                if rest.get(key):
+                    read_sources(answer, rest[key])
         case {"type": "thinking" | "reasoning" | "reasoning_content" | "thinking_delta"}:
             thoughts.append(thought(block))
         case {"type": "redacted_thinking" | "tool_call_chunk" | "invalid_tool_call"}:
             pass
-        case {"type": "tool_use" | "input_json_delta" | "tool_call" | "function_call"}:
+        case {"type": "tool_result" | "server_tool_result" | "web_search_tool_result", **rest}:
+            id = word(rest.get("tool_use_id")) or word(rest.get("tool_call_id"))
+            wrong = rest.get("is_error") is True or rest.get("status") == "error"
+            found = as_text(rest.get("content", rest.get("output")))
+            answer.tools.result(id, None, None if wrong else found, found if wrong else None)
+        case {
+            "type": "tool_use"
+            | "server_tool_use"
+            | "server_tool_call"
+            | "mcp_tool_use"
+            | "input_json_delta"
+            | "tool_call"
+            | "function_call"
+        }:
             if tools:
                 _read_tool_block(answer, block, key)
         case {"text": str(text)}:
             texts.append(text)
-        case _:
+        case _ if not read_block(answer, block):
             answer.custom(block)
 
 
 def _read_tool_block(answer: Assembly, block: dict[str, JSON], key: str | None) -> None:
-    id, name = word(block.get("id")), word(block.get("name"))
+    id, name = word(block.get("id", block.get("call_id"))), word(block.get("name"))
     piece = block.get("partial_json")
     args = block.get("input", block.get("args", block.get("arguments")))
     if isinstance(args, dict) and args and name:
@@ -206,20 +221,35 @@ def thought(block: dict[str, JSON]) -> str:
 def read_messages(answer: Assembly, messages: list[JSON], source: str) -> None:
     """A list of messages; what stands before the last question is an earlier turn's."""
     fresh = len(messages)
-    while fresh and _kind(messages[fresh - 1]) not in ASKED:
+    while fresh and not _is_question(answer, messages, fresh - 1):
         fresh -= 1
     for at in range(fresh, len(messages)):
         if strands.is_message(messages[at]):
             strands.read_message(answer, messages[at], source)
             continue
-        message = _typed(messages[at])
+        message = typed(messages[at])
         if is_message(message):
+            if message["type"] in ASKED:  # a node of a graph that speaks as a user
+                message = {**message, "type": "ai"}
             read_message(answer, message, source, f"{source} {at}" if source == "state" else None)
         elif _kind(messages[at]) is None:
             answer.custom(messages[at])
 
 
-def _typed(message: JSON) -> JSON:
+def _is_question(answer: Assembly, messages: list[JSON], at: int) -> bool:
+    """Whether a message is the user's. One with a name behind one without is a node's answer."""
+    message = messages[at]
+    if _kind(message) not in ASKED:
+        return False
+    name = message.get("name")
+    if not isinstance(name, str) or not name:
+        return True
+    if name in answer.nodes:
+        return False
+    return not any(_kind(m) in ASKED and not m.get("name") for m in messages[:at])
+
+
+def typed(message: JSON) -> JSON:
     """A message of OpenAI's or AG-UI's kind, which has a role, as one of LangChain's."""
     match message:
         case {"role": "assistant" | "ai" | "model", **rest}:
@@ -255,14 +285,17 @@ def _kind(message: JSON) -> str | None:
     return "tool" if strands.is_message(message) and strands.has_results(message) else role
 
 
-def _list(value: JSON) -> list[JSON]:
-    return value if isinstance(value, list) else []
-
-
-def word(value: JSON) -> str | None:
-    """A field's text, or None where it has none."""
-    return value if isinstance(value, str) and value else None
-
-
 def _keys(value: JSON) -> frozenset[str]:
     return frozenset(k for k, v in value.items() if v) if isinstance(value, dict) else frozenset()
+
+
+def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """A frame that is a message, in either of its envelopes or without."""
+    message = unwrapped(frame)
+    if not is_message(message):
+        return False
+    read_message(answer, message, "update")
+    return True
+
+
+BY_TYPE = dict.fromkeys([*_MINE, "constructor"], read)

@@ -5,14 +5,16 @@ https://docs.langchain.com/oss/python/langgraph/streaming
 
 from __future__ import annotations
 
+from bff.agents.dialects import questions
 from bff.agents.dialects.assembly import Assembly, InBandError
+from bff.agents.dialects.fields import word
 from bff.agents.dialects.langchain import (
+    ASKED,
     are_messages,
     is_message,
     read_message,
     read_messages,
     unwrapped,
-    word,
 )
 from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON
@@ -24,9 +26,12 @@ MODES = frozenset(
 
 def read_mode(answer: Assembly, mode: str, value: JSON) -> None:
     """One item of a LangGraph stream whose mode is known."""
+    answer.dialects.add("langgraph")
     match mode, value:
-        case ("messages" | "messages-tuple", [dict(message), *_]):
+        case ("messages" | "messages-tuple", [dict(message), *rest]):
             message = unwrapped(message)
+            if rest and isinstance(rest[0], dict):
+                _note_node(answer, rest[0])
             if is_message(message):
                 read_message(answer, message, "update")
             else:
@@ -36,10 +41,23 @@ def read_mode(answer: Assembly, mode: str, value: JSON) -> None:
                 read_update(answer, node, update)
         case ("values", dict(state)):
             read_state(answer, state)
-        case ("debug" | "tasks" | "checkpoints", _):
-            pass  # the graph's own bookkeeping; what it holds comes in the other modes
+        case ("tasks", dict(task)):
+            read_task(answer, task)
+        case ("checkpoints", dict(checkpoint)):
+            read_checkpoint(answer, checkpoint)
+        case ("debug", dict(event)):
+            read_debug(answer, event)
         case _:
             answer.custom(value)
+
+
+def _note_node(answer: Assembly, metadata: dict[str, JSON]) -> None:
+    node = metadata.get("langgraph_node")
+    if isinstance(node, str) and node not in answer.nodes and len(answer.nodes) < _MOST_NODES:
+        answer.nodes.add(node)
+
+
+_MOST_NODES = 1000
 
 
 def is_update(frame: dict[str, JSON]) -> bool:
@@ -55,36 +73,113 @@ def is_update(frame: dict[str, JSON]) -> bool:
     return told
 
 
-def read_update(answer: Assembly, node: str, update: JSON) -> None:
+def read_update(answer: Assembly, node: str, update: JSON, source: str = "update") -> None:
+    """What one node changed."""
+    answer.dialects.add("langgraph")
+    if node == "__interrupt__":
+        questions.ask_langgraph(answer, update)
+        return
+    _note_node(answer, {"langgraph_node": node})
+    told = source == "task"  # other modes may tell the same
     match update:
         case None:
             pass
-        case {"messages": messages, **rest} if are_messages(_listed(messages)):
-            read_messages(answer, _listed(messages), "update")
-            if any(rest.values()):
-                answer.custom({node: rest})
+        case dict() if "messages" in update or "structured_response" in update:
+            rest = dict(update)
+            messages = rest.pop("messages", None)
+            found = rest.pop("structured_response", None)
+            if are_messages(_listed(messages)):
+                _read_nodes(answer, node, _listed(messages), source)
+            elif messages:
+                rest["messages"] = messages
+            if found is not None:
+                answer.structured = found
+            if any(rest.values()) and not told:
+                answer.custom({node: rest}, content=False)
         case dict() | list() if are_messages(_listed(update)):
-            read_messages(answer, _listed(update), "update")
-        case _:
+            _read_nodes(answer, node, _listed(update), source)
+        case _ if not told:
             answer.custom({node: update})
+
+
+def _read_nodes(answer: Assembly, node: str, messages: list[JSON], source: str) -> None:
+    """Messages of a node. Whoever has a name there is no user, whatever the message says."""
+    mine: list[JSON] = []
+    for message in messages:
+        if isinstance(message, dict) and message.get("type") in ASKED and message.get("name"):
+            message = {**message, "type": "ai"}
+        mine.append(message)
+        if node.endswith(".after_model") and isinstance(message, dict):
+            # a middleware that hands on what the model said, in a run before this one if need be
+            text, id = message.get("content"), message.get("id")
+            if message.get("tool_calls") and isinstance(text, str) and isinstance(id, str):
+                answer.text.recall(text, id)
+    read_messages(answer, mine, source)
+
+
+def read_task(answer: Assembly, task: dict[str, JSON]) -> bool:
+    """One node's work, when it begins and when it has ended."""
+    name = task.get("name")
+    if not isinstance(name, str) or ("triggers" not in task and "interrupts" not in task):
+        return False
+    answer.dialects.add("langgraph")
+    if isinstance(task.get("result"), dict):
+        read_update(answer, name, task["result"], "task")
+    if task.get("interrupts"):
+        questions.ask_langgraph(answer, task["interrupts"])
+    return True
+
+
+def read_checkpoint(answer: Assembly, checkpoint: dict[str, JSON]) -> bool:
+    """A state as it was stored: told at the end if nothing else told what is in it."""
+    values = checkpoint.get("values")
+    if not isinstance(values, dict):
+        return False
+    answer.dialects.add("langgraph")
+    answer.checkpoint = values
+    return True
+
+
+def read_debug(answer: Assembly, event: dict[str, JSON]) -> bool:
+    """An event of the mode that tells tasks and checkpoints in one."""
+    match event:
+        case {"type": "task" | "task_result", "payload": dict(task)}:
+            return read_task(answer, task)
+        case {"type": "checkpoint", "payload": dict(checkpoint)}:
+            return read_checkpoint(answer, checkpoint)
+    return False
+
+
+def read_end(answer: Assembly) -> None:
+    """What only checkpoints told."""
+    if answer.checkpoint and not answer.speakers.heard and not answer.asks:
+        messages = _listed(answer.checkpoint.get("messages"))
+        if are_messages(messages):
+            read_messages(answer, messages, "checkpoint")
 
 
 def read_state(answer: Assembly, state: dict[str, JSON]) -> None:
     """A whole state, which holds everything said before it too."""
+    answer.dialects.add("langgraph")
+    if state.get("__interrupt__"):
+        questions.ask_langgraph(answer, state["__interrupt__"])
+    told = ("messages", "__interrupt__", "structured_response")
     messages = _listed(state.get("messages"))
     if are_messages(messages):
         read_messages(answer, messages, "state")
-        interrupts = state.get("__interrupt__")
-        if interrupts:
-            answer.custom({"__interrupt__": interrupts})
-        told = ("messages", "__interrupt__")
-        answer.state = {name: value for name, value in state.items() if name not in told}
-    elif state.get("messages") != []:
-        answer.custom(state)
+    if state.get("structured_response") is not None:
+        answer.structured = state["structured_response"]
+    rest = {name: value for name, value in state.items() if name not in told}
+    if are_messages(messages) or "__interrupt__" in state or state.get("messages") == []:
+        answer.state = rest
+    elif "structured_response" not in state:
+        answer.latest = state
+        answer.custom(state, content=False)
 
 
 def read_astream_event(answer: Assembly, event: str, frame: dict[str, JSON]) -> None:
     """One event of `astream_events`."""
+    answer.dialects.add("langgraph")
     data = frame.get("data")
     fields = data if isinstance(data, dict) else {}
     output: JSON = fields.get("output")
@@ -99,6 +194,12 @@ def read_astream_event(answer: Assembly, event: str, frame: dict[str, JSON]) -> 
             read_message(answer, unwrapped(message), "update")
         case ("on_tool_end", _):
             answer.tools.result(None, word(frame.get("name")), as_text(output))
+        case ("on_llm_stream", {"chunk": {"text": str(text)} | str(text)}):
+            answer.text.delta(text, "chunks")
+        case ("on_chain_stream", {"chunk": {"__interrupt__": items}}):
+            questions.ask_langgraph(answer, items)
+        case ("on_chain_end", {"output": {"__interrupt__": items}}):
+            questions.ask_langgraph(answer, items)
         case ("on_tool_start", _):
             name = word(frame.get("name")) or ""
             answer.tools.settle()
@@ -110,9 +211,30 @@ def read_astream_event(answer: Assembly, event: str, frame: dict[str, JSON]) -> 
             read_messages(answer, messages, "state")  # what no model said, nodes may have
         case ("on_custom_event", _):
             answer.custom(frame)
-        case ("on_tool_error" | "on_chain_error", _):
+        case ("on_tool_error", _):
+            wrong = fields.get("error")
+            words = wrong if isinstance(wrong, str) else "the tool failed"
+            answer.tools.result(None, word(frame.get("name")), None, words)
+        case ("on_chain_error", _) if not frame.get("parent_ids"):
             raise InBandError(f"{event} in its stream")
 
 
 def _listed(value: JSON) -> list[JSON]:
     return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
+
+
+def read_v2(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """An item of a stream of several modes, in the form that says which by `type`."""
+    if "data" not in frame:
+        return False
+    read_mode(answer, frame["type"], frame["data"])
+    if frame.get("interrupts"):
+        questions.ask_langgraph(answer, frame["interrupts"])
+    return True
+
+
+BY_TYPE = {
+    **dict.fromkeys(MODES, read_v2),
+    **dict.fromkeys(("task", "task_result", "checkpoint"), read_debug),
+}
+BY_KEY = {"triggers": read_task, "interrupts": read_task, "parent_config": read_checkpoint}

@@ -8,12 +8,16 @@ https://strandsagents.com/latest/documentation/docs/user-guide/concepts/streamin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from bff.agents.dialects import questions
 from bff.agents.dialects.assembly import Assembly, InBandError
+from bff.agents.dialects.attachments import read_block, source_of
+from bff.agents.dialects.fields import items
 from bff.agents.dialects.tool_calls import as_text
-from bff.events import JSON
+from bff.events import JSON, ToolUse
 
 CONVERSE = frozenset(
     {
@@ -23,6 +27,7 @@ CONVERSE = frozenset(
         "contentBlockStop",
         "messageStop",
         "metadata",
+        "redactContent",
     }
 )
 _EXCEPTIONS = frozenset(
@@ -71,6 +76,7 @@ def is_converse(frame: dict[str, JSON]) -> bool:
 def read_converse(answer: Assembly, frame: dict[str, JSON]) -> None:
     """One event of ConverseStream."""
     ((name, value),) = frame.items()
+    answer.dialects.add("converse")
     match name, value:
         case ("contentBlockDelta", {"delta": dict(delta), **rest}):
             _read_delta(answer, delta, _place(rest))
@@ -80,13 +86,25 @@ def read_converse(answer: Assembly, frame: dict[str, JSON]) -> None:
             answer.tools.piece("converse", _place(rest), id, known, "")
         case ("contentBlockStop", _):
             answer.tools.complete(_place(value))
-        case ("messageStart" | "messageStop", _):
+        case ("messageStart", _):
             answer.pause()
+            answer.tools.go_on()
+        case ("messageStop", _):
+            answer.pause()
+            if value.get("stopReason") in _WAITS:
+                answer.tools.wait()
         case ("metadata", {"usage": usage}):
-            answer.message += 1
-            answer.use(usage, key=f"call {answer.message}")
+            answer.usage.add(usage)
+        case ("redactContent", {"redactAssistantContentMessage": str(text)}):
+            answer.pause()
+            answer.redact(text)
+            answer.text.whole(text, "redact")
         case (_, _) if name in _EXCEPTIONS:
             raise InBandError(f"{name} in its stream")
+
+
+_WAITS = frozenset({"tool_use", "interrupt"})
+"""Why a model stops that has called a tool; nothing follows if somebody is asked about it."""
 
 
 def _place(event: Mapping[Any, JSON]) -> str:
@@ -97,39 +115,88 @@ def _place(event: Mapping[Any, JSON]) -> str:
 def _read_delta(answer: Assembly, delta: dict[str, JSON], place: str) -> None:
     match delta:
         case {"text": str(text)}:
-            answer.text.mirrored(text, "converse", "strands", token=True)
+            answer.text.delta(text, "converse")
         case {"toolUse": {"input": str(piece)}}:
             answer.tools.piece("converse", place, None, None, piece)
         case {"reasoningContent": {"text": str(text)}}:
-            answer.thinking.mirrored(text, "converse", "strands", token=True)
+            answer.thinking.delta(text, "converse")
         case {"reasoningContent": _}:
             pass  # a signature, or what the provider redacted
+        case {"citation": citation}:
+            _cite(answer, citation)
+        case _ if read_block(answer, delta):
+            pass
         case _:
             answer.custom(delta)
 
 
+def _cite(answer: Assembly, citation: JSON) -> None:
+    source = source_of(citation)
+    if source is not None:
+        answer.attach(source)
+    else:
+        answer.custom({"citation": citation}, content=False)
+
+
 def is_token(frame: dict[str, JSON]) -> bool:
     """A token in Strands' own words. What stands beside it is none of a client's business."""
-    return isinstance(frame.get("data"), str) and not frame.keys().isdisjoint(_STATE)
+    if not isinstance(frame.get("data"), str) or frame.keys().isdisjoint(_STATE):
+        return False
+    agent = frame.get("agent")  # a name beside a text is another agent's own convention
+    return not isinstance(agent, str) or agent.startswith("<") or "delta" in frame
 
 
 def read_token(answer: Assembly, frame: dict[str, JSON]) -> None:
-    answer.text.mirrored(frame["data"], "strands", "converse", token=True)
+    answer.dialects.add("strands")
+    answer.text.delta(frame["data"], "strands")
 
 
 def read_strands(answer: Assembly, frame: dict[str, JSON]) -> None:
     """One of Strands' own events but `message` and `result`."""
+    answer.dialects.add("strands")
     match frame:
         case {"force_stop": True}:
             raise InBandError("force_stop in its stream")
         case {"reasoningText": str(text)}:
-            answer.thinking.mirrored(text, "strands", "converse", token=True)
+            answer.thinking.delta(text, "strands")
         case {"current_tool_use": {"toolUseId": str(id), "name": str(name), **rest}}:
             _read_tool_use(answer, id, name, rest.get("input"), frame.get("delta"))
         case {"tool_cancel_event": {"tool_use": {"toolUseId": str(id)}, "message": str(text)}}:
             answer.tools.result(id, None, None, text)
+        case {"tool_interrupt_event": {"interrupts": list(items), **rest}}:
+            questions.ask_strands(answer, items, _called(answer, rest.get("tool_use")))
+        case {"tool_stream_event": {"tool_use": dict(use), "data": dict(inner)}} if speaks(inner):
+            answer.speak(str(use.get("toolUseId") or use.get("name")), inner)
+        case {"citation": citation}:
+            _cite(answer, citation)
+        case {"structured_output": found}:
+            answer.structured = found
         case _ if not frame.keys() & LIFECYCLE and "current_tool_use" not in frame:
-            answer.custom({name: frame[name] for name in frame if name in MARKS or name == "type"})
+            kept = {name: frame[name] for name in frame if name in MARKS or name == "type"}
+            answer.custom(kept, content="tool_stream_event" not in kept)
+
+
+def speaks(event: dict[str, JSON]) -> bool:
+    """Whether this is an event of another agent, which a tool or a node passes on."""
+    return not event.keys().isdisjoint(_SPEAKS) and (
+        isinstance(event.get("event"), dict)
+        or is_token(event)
+        or is_message(event.get("message"))
+        or is_result(event.get("result"))
+        or not MARKS.isdisjoint(event.keys())
+        or str(event.get("type")).startswith("multiagent_")
+    )
+
+
+_SPEAKS = MARKS | {"event", "data", "message", "result", "type"}
+
+
+def _called(answer: Assembly, use: JSON) -> ToolUse | None:
+    match use:
+        case {"toolUseId": str(id), "name": str(name), **rest}:
+            call = answer.tools.find(id)
+            return ToolUse(call.id if call else id, name, rest.get("input", {}))
+    return None
 
 
 def _read_tool_use(answer: Assembly, id: str, name: str, so_far: JSON, delta: JSON) -> None:
@@ -159,9 +226,12 @@ def has_results(message: dict[str, JSON]) -> bool:
 
 def read_message(answer: Assembly, message: dict[str, JSON], source: str) -> None:
     """A whole message: what the model said and called, or the results it was given."""
+    answer.dialects.add("strands")
     texts: list[str] = []
     thoughts: list[str] = []
     mine = message["role"] == "assistant"
+    if mine:
+        answer.tools.go_on()
     for block in message["content"]:
         match block:
             case {"text": str(text)}:
@@ -170,16 +240,31 @@ def read_message(answer: Assembly, message: dict[str, JSON], source: str) -> Non
                 thoughts.append(text)
             case {"reasoningContent": _} | {"cachePoint": _}:
                 pass
+            case {"citationsContent": {"content": list(content), **rest}}:
+                texts += [part["text"] for part in content if _has_text(part)]
+                for citation in items(rest.get("citations")):
+                    _cite(answer, citation)
+            case {"guardContent": {"text": {"text": str(text)}}}:
+                texts.append(text)
             case {"toolUse": {"toolUseId": str(id), "name": str(name), "input": args}}:
                 _say(answer, texts, thoughts, source, mine)
                 answer.tools.whole("message", id, name, args)
             case {"toolResult": {"toolUseId": str(id), **result}}:
-                text = as_text(result.get("content"))
+                found = result.get("content")
+                if isinstance(found, list):
+                    found = [part for part in found if not read_block(answer, part)]
+                text = as_text(found) if found else ""
                 failed = result.get("status") == "error"
                 answer.tools.result(id, None, None if failed else text, text if failed else None)
-            case _ if mine:
+            case _ if mine and not read_block(answer, block):
                 answer.custom(block)
     _say(answer, texts, thoughts, source, mine)
+    if mine:
+        answer.tools.wait()
+
+
+def _has_text(part: JSON) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("text"), str)
 
 
 def _say(answer: Assembly, texts: list[str], thoughts: list[str], source: str, mine: bool) -> None:
@@ -192,15 +277,70 @@ def _say(answer: Assembly, texts: list[str], thoughts: list[str], source: str, m
     thoughts.clear()
 
 
-def read_result(answer: Assembly, result: dict[str, JSON]) -> None:
+def read_result(answer: Assembly, result: dict[str, JSON], source: str = "result") -> bool:
     """Strands' AgentResult: the last message once more, and the tokens of the whole run."""
+    if not is_result(result):
+        return False
+    answer.dialects.add("strands")
     message = result.get("message")
     if is_message(message):
-        read_message(answer, message, "result")
+        read_message(answer, message, source)
+    if isinstance(result.get("interrupts"), list):
+        questions.ask_strands(answer, result["interrupts"])
+    if result.get("structured_output") is not None:
+        answer.structured = result["structured_output"]
+    elif is_message(message) and result["stop_reason"] == "tool_use":
+        for block in message["content"]:
+            match block:
+                case {"toolUse": {"name": str(name), "input": args}} if _TYPE_NAME.fullmatch(name):
+                    answer.structured = args  # the call by which a model gives a typed answer
     metrics = result.get("metrics")
     if isinstance(metrics, dict):
-        answer.use_total(metrics.get("accumulated_usage"))
+        answer.usage.set_total(metrics.get("accumulated_usage"))
+    return True
 
 
 def is_result(value: JSON) -> TypeGuard[dict[str, JSON]]:
-    return isinstance(value, dict) and "stop_reason" in value
+    return isinstance(value, dict) and "stop_reason" in value and "choices" not in value
+
+
+def read_end(answer: Assembly) -> None:
+    """What a stream or a message means that ends with a call: a question, or a typed answer.
+
+    Strands names the tool by which a model gives a typed answer after the type, and the tools that
+    do something after functions.
+    """
+    waiting = answer.tools.waiting()
+    if not waiting or answer.asks:
+        return
+    for call in waiting:
+        if _TYPE_NAME.fullmatch(call.name):
+            answer.structured = call.args if answer.structured is None else answer.structured
+        else:
+            questions.ask_about(answer, call.id, call.name, call.args)
+
+
+_TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+
+
+def read_returned(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """The fields of an AgentResult as an agent's own object."""
+    if not is_message(frame.get("message")) and not questions.is_strands(frame.get("interrupts")):
+        return False
+    return read_result(answer, frame)
+
+
+def read_response(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """What Bedrock's Converse answers when it is not asked for a stream."""
+    match frame:
+        case {"output": {"message": message}, "stopReason": reason} if is_message(message):
+            read_message(answer, message, "output")
+            if reason not in _WAITS:
+                answer.tools.go_on()
+            answer.usage.set_total(frame.get("usage"))
+            return True
+    return False
+
+
+BY_KEY = {"stop_reason": read_returned, "stopReason": read_response}
+BY_TYPE = {"agent_result": read_result, "AgentResult": read_result}

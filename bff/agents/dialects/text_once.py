@@ -1,23 +1,26 @@
 """Text said once, however many ways the agent says it.
 
 Agents repeat themselves: token by token, then the message, then the state that holds the message,
-then the result. Text comes in here as a delta (append it), as a whole (one message or the answer,
-complete) or plainly (an agent's own convention, which may be either), with the source it came from.
-A whole is compared with what other sources said and only what is missing of it is passed on.
+then the result; two vocabularies side by side; or all of the text so far in every frame. Text comes
+in here as a delta (append it), as a whole (one message or the answer, complete) or plainly (an
+agent's own convention, which may be either), with the source it came from. What another source has
+said already is not said again; where a source goes its own way, all that it said is said.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from bff.events import Event, well_formed
 
 _SURE_CHARACTERS = 5
 """Shorter text may be equal to what was said before by chance: a token."""
-_MIRROR_TOKENS = 256
-"""How far one of two sources that say each token may run ahead of the other."""
-
+_SURE_PAIR_CHARACTERS = 8
+"""The same for two frames of which the second begins with the first and nothing follows."""
+_TWINS = {"converse", "strands"}
+"""Sources that never say anything but the same."""
+_LONGEST_PENDING = 4096
+"""How far, in characters, one of several sources that say the same may run ahead."""
 _MOST_SEGMENTS = 256
 """How far back a message is looked for that comes once more."""
 
@@ -25,18 +28,24 @@ _MOST_SEGMENTS = 256
 class Segment:
     """Text said in one piece: a message, or what stands between two tool calls."""
 
-    __slots__ = ("count", "length", "pieces", "sources")
+    __slots__ = ("count", "length", "owner", "pending", "pieces", "sources", "speaker")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, speaker: str) -> None:
         self.pieces: list[str] = []
         self.count = 0
+        """Pieces that are not blank."""
         self.length = 0
+        self.speaker = speaker
+        self.owner = source
+        """The source that began it."""
         self.sources = {source}
         """Who said it; each source may say a segment once."""
+        self.pending: dict[str, str] | None = None
+        """What each source has yet to repeat, once a second one says the same beside the first."""
 
     def add(self, text: str) -> None:
         self.pieces.append(text)
-        self.count += 1
+        self.count += not text.isspace()
         self.length += len(text)
 
     @property
@@ -46,128 +55,255 @@ class Segment:
         return self.pieces[0] if self.pieces else ""
 
 
-class TextOnce:
-    """One kind of text, the answer or the reasoning."""
+class Memory:
+    """What all speakers said, of one kind: the answer, or the reasoning."""
 
-    def __init__(self, out: list[Event], event: Callable[[str], Event]) -> None:
-        self._out = out
-        self._event = event
-        self._segments: list[Segment] = []
-        self._by_key: dict[str, Segment] = {}
-        self._open: Segment | None = None
-        self._held: tuple[str, str] | None = None
-        self._half = ""
-        self._mirrors: dict[str, deque[str]] = {}
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.by_key: dict[str, Segment] = {}
         self.heard = False
         """Whether anything but white space was said."""
+
+
+Replaced = Callable[[str], None]
+"""Told the new text of a message that was said otherwise before."""
+
+
+class TextOnce:
+    """One speaker's text of one kind."""
+
+    def __init__(
+        self,
+        out: list[Event],
+        event: Callable[[str], Event],
+        memory: Memory,
+        speaker: str = "",
+        replaced: Replaced | None = None,
+    ) -> None:
+        self._out = out
+        self._event = event
+        self._memory = memory
+        self._speaker = speaker
+        self._replaced = replaced
+        self._open: Segment | None = None
+        self._last: Segment | None = None
+        self._held: tuple[str, str, bool] | None = None
+        """Text, its source, and whether it may be all of the text so far, grown."""
+        self._grows: str | None = None
+        """The source that repeats all of its text in each frame."""
+        self._apart: frozenset[str] = frozenset()
+        """Sources that say something of their own beside the others."""
+        self._half = ""
+        self.ends_line = True
+        """Whether what was said last ended a line."""
+        self.speaking = False
+        """Whether more may follow of what was said last."""
 
     def delta(self, text: str, source: str, key: str | None = None) -> None:
         """Append. `key` names the message the text belongs to, where messages have names."""
         if not text:
             return
-        self._release()
-        segment = self._by_key.get(key) if key else self._open
+        if self._held is not None:
+            self._release()
+        segment = self._memory.by_key.get(key) if key else self._open
         if segment is None:
-            segment = self._begin(source, key)
-        segment.add(text)
-        self._say(text)
+            late = None if key else self._last
+            if late is None or late.owner == source or not _lags(late, source):
+                segment = self._begin(source, key)
+            else:
+                segment = late
+        if segment.owner == source and segment.pending is None:
+            segment.add(text)
+            self._say(text)
+        elif source in self._apart or segment.owner in self._apart:
+            if segment.owner != source:
+                segment = self._begin(source, key)
+            segment.add(text)
+            self._say(text)
+        else:
+            self._beside(segment, text, source)
 
-    def whole(self, text: str, source: str, key: str | None = None) -> None:
-        """Say what is missing of a complete message or answer."""
+    def whole(
+        self, text: str, source: str, key: str | None = None, *, placed: bool = False
+    ) -> None:
+        """Say what is missing of a complete message or answer; `placed` is a key by its place."""
         self._held = None
-        known = self._by_key.get(key) if key else None
+        known = self._memory.by_key.get(key) if key else None
         if known is not None:
             rest = missing(known.text, text)
+            if rest and rest == text and known.length and self._replaced and not placed:
+                self._replaced(text)
             known.add(rest)
         else:
             rest = self._unsaid(text, source, key)
         self._say(rest)
         self._open = None
+        self.speaking = False
+
+    def recall(self, text: str, key: str) -> None:
+        """Take the text of a message as said, unless it is known: an earlier run said it."""
+        if key not in self._memory.by_key and text:
+            self._begin("recalled", key).add(text)
 
     def plain(self, text: str, source: str) -> None:
         """Say text that may be a token or, if it comes last, the answer once more."""
-        segment = self._open or (self._segments[-1] if self._segments else None)
-        if segment is not None and source not in segment.sources:
-            self.whole(text, source)
+        segment = self._open or self._last
+        if segment is None and not self._memory.segments:
+            self.delta(text, source)
             return
-        if segment is not None and segment.count > 1 and self._repeats(text):
+        if segment is None or source not in segment.sources:
+            if segment is not None and self._may_mirror(segment, text, source):
+                self._beside(segment, text, source)
+            else:
+                self.whole(text, source)
+            return
+        if segment.pending is not None and source in segment.pending and text:
+            self._beside(segment, text, source)
+            return
+        if self._grows == source:
+            self._grown(text, source)
+            return
+        if self._held is not None and self._held[2]:
+            held = self._held[0]
+            if (
+                source == self._held[1]
+                and len(text) > len(held)
+                and text.startswith(held)
+                and _is_sure(held, _SURE_CHARACTERS)
+            ):
+                self._grows, self._held = source, None
+                self._grown(text, source)
+                return
             self._release()
-            self._held = (text, source)
+        elif segment.count == 1 and segment is self._open and len(text) > segment.length:
+            if text.startswith(segment.text) and not segment.text.isspace():
+                self._held = text, source, True
+                return
+        elif segment.count > 1 and self._repeats(text):
+            self._release()
+            self._held = text, source, False
             return
         self.delta(text, source)
 
-    def mirrored(self, text: str, source: str, other: str, *, token: bool) -> None:
-        """Say text that a second source may say as well, right before or after.
-
-        `token` tells that it is certainly one; else it may be the answer once more.
-        """
-        if not text:
-            return
-        ahead = self._mirrors.get(other)
-        if ahead and text in ahead:
-            while ahead.popleft() != text:
-                pass
-            return
-        mine = self._mirrors.get(source)
-        if mine is None:
-            mine = self._mirrors[source] = deque(maxlen=_MIRROR_TOKENS)
-        mine.append(text)
-        if token:
-            self.delta(text, "tokens")
-        else:
-            self.plain(text, "tokens")
+    def _may_mirror(self, segment: Segment, text: str, source: str) -> bool:
+        """Whether a new source seems to say what a segment began with, token by token."""
+        return (
+            0 < len(text) <= segment.length < _LONGEST_PENDING
+            and segment.text.startswith(text)
+            and self._apart.isdisjoint((source, segment.owner))
+        )
 
     def pause(self) -> None:
         """A message ends or a tool is called: the next text is another segment."""
-        self._held = None
+        if self._held is not None:
+            self._decide()
         self._open = None
-        for tokens in self._mirrors.values():
-            tokens.clear()
+        self.speaking = False
 
     def end(self) -> None:
         """Nothing follows: what was held back as a repetition was one."""
-        self._held = None
+        if self._held is not None:
+            self._decide()
         if self._half:
             half, self._half = self._half, ""
             self._out.append(self._event(half))
 
     def _begin(self, source: str, key: str | None) -> Segment:
-        segment = Segment(source)
-        self._segments.append(segment)
+        segment = self._last = Segment(source, self._speaker)
+        self._memory.segments.append(segment)
         if key:
-            self._by_key[key] = segment
+            self._memory.by_key[key] = segment
         else:
             self._open = segment
         return segment
 
+    def _beside(self, segment: Segment, text: str, source: str) -> None:
+        """Text of one of several sources that may be saying the same, each at its own place."""
+        pending = segment.pending
+        if pending is None:
+            pending = segment.pending = {segment.owner: ""}
+        segment.sources.add(source)
+        left = pending.get(source)
+        if left is None:
+            left = segment.text
+        if left.startswith(text):
+            pending[source] = left[len(text) :]
+        elif text.startswith(left):
+            rest = text[len(left) :]
+            segment.add(rest)
+            for other in tuple(pending):
+                pending[other] += rest
+                if len(pending[other]) > _LONGEST_PENDING:
+                    del pending[other]  # it repeated a beginning by chance, or gave up
+            pending[source] = ""
+            self._say(rest)
+        elif {source, segment.owner} == _TWINS:  # one of the two left something out
+            _, found, after = left.partition(text)
+            pending[source] = after if found else ""
+            if not found:
+                segment.add(text)
+                self._say(text)
+        else:  # it goes its own way; what it had in common with the other by chance is its own too
+            self._apart |= {source}
+            pending.pop(source, None)
+            repeated = segment.text[: segment.length - len(left)]
+            own = self._begin(source, None)
+            own.add(repeated + text)
+            self._say(repeated + text)
+
+    def _grown(self, text: str, source: str) -> None:
+        """All of the text so far, from a source known to repeat it in each frame."""
+        segment = self._open
+        if segment is not None and text.startswith(segment.text):
+            rest = text[segment.length :]
+            segment.add(rest)
+            self._say(rest)
+        elif segment is None or not segment.text.startswith(text):
+            self._open = None
+            self.delta(text, source)
+
     def _release(self) -> None:
         """Say what was held back: more text came, so it was a token."""
         if self._held is not None:
-            (text, source), self._held = self._held, None
+            (text, source, _), self._held = self._held, None
             self.delta(text, source)
+
+    def _decide(self) -> None:
+        """Nothing more comes that could tell what the held text is."""
+        if self._held is None or not self._held[2]:
+            self._held = None
+        elif self._open is not None and _is_sure(self._open.text, _SURE_PAIR_CHARACTERS):
+            (text, source, _), self._held = self._held, None
+            self._grown(text, source)
+        else:
+            self._release()
 
     def _say(self, text: str) -> None:
         if not text:
             return
+        self.speaking = True
         if self._half:
             text, self._half = well_formed(self._half + text), ""
         if "\ud800" <= text[-1] <= "\udbff":  # half a character; the next text has the other
             text, self._half = text[:-1], text[-1]
             if not text:
                 return
-        if not self.heard and not text.isspace():
-            self.heard = True
+        if not self._memory.heard and not text.isspace():
+            self._memory.heard = True
+        self.ends_line = text[-1] == "\n"
         self._out.append(self._event(text))
 
     def _unsaid(self, text: str, source: str, key: str | None) -> str:
         """The part of a whole that the last segments have not said, and who may repeat it now."""
         wanted = squeezed(text)
         if not wanted:
-            return text if not self._segments else ""
+            return text if not self._memory.segments else ""
         said = ""
         begun: list[Segment] = []
         claimed: list[Segment] = []
-        for segment in reversed(self._segments):
+        for segment in reversed(self._memory.segments):
+            if self._speaker and segment.speaker != self._speaker:
+                continue
             if source in segment.sources or segment.length > _longest(text):
                 break
             said = squeezed(segment.text) + said
@@ -185,13 +321,14 @@ class TextOnce:
         rest = missing("".join(segment.text for segment in reversed(begun)), text)
         begun[0].add(rest)
         if key:
-            self._by_key[key] = begun[0]
+            self._memory.by_key[key] = begun[0]
         return rest
 
     def _same(self, wanted: str, source: str) -> list[Segment]:
         """An earlier segment that said just this: a whole conversation comes once more."""
-        for segment in self._segments[-_MOST_SEGMENTS:]:
-            might = len(wanted) <= segment.length <= _longest(wanted)
+        for segment in self._memory.segments[-_MOST_SEGMENTS:]:
+            mine = not self._speaker or segment.speaker == self._speaker
+            might = mine and len(wanted) <= segment.length <= _longest(wanted)
             if might and source not in segment.sources and squeezed(segment.text) == wanted:
                 return [segment]
         return []
@@ -199,16 +336,28 @@ class TextOnce:
     def _repeats(self, text: str) -> bool:
         """Whether the text is the last segments, or all of them, once more."""
         longest = _longest(text)
-        if self._segments[-1].length > longest or len(text.strip()) < _SURE_CHARACTERS:
+        segments = self._memory.segments
+        if segments[-1].length > longest or len(text.strip()) < _SURE_CHARACTERS:
             return False
         wanted, said = text.strip(), ""
-        for segment in reversed(self._segments):
+        for segment in reversed(segments):
             if len(said) > longest:
                 break
             said = segment.text + said
             if said.strip() == wanted:
                 return True
         return False
+
+
+def _lags(segment: Segment, source: str) -> bool:
+    """Whether that source has still to repeat the end of a segment that another one closed."""
+    return segment.pending is not None and bool(segment.pending.get(source))
+
+
+def _is_sure(text: str, characters: int) -> bool:
+    """Whether a text is long enough, and word enough, not to come twice by chance."""
+    text = text.strip()
+    return len(text) >= characters and any(character.isalnum() for character in text)
 
 
 def _longest(text: str) -> int:

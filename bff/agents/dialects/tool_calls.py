@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from bff.agents.frames import MAX_FRAME_BYTES, FrameError, parse
+from bff.agents.json_values import MAX_FRAME_BYTES, FrameError, parse
 from bff.events import JSON, Event, ToolEnd, ToolStart
 
 _EAGER_TRIES = 32
@@ -22,10 +22,25 @@ _MOST_PENDING = 256
 class Call:
     """One tool call as far as it is known."""
 
-    __slots__ = ("args", "ended", "id", "message", "name", "pieces", "source", "started", "tries")
+    __slots__ = (
+        "args",
+        "ended",
+        "id",
+        "message",
+        "name",
+        "pieces",
+        "source",
+        "speaker",
+        "started",
+        "tries",
+        "waits",
+    )
 
-    def __init__(self, id: str, name: str, source: str, message: str | None) -> None:
+    def __init__(
+        self, id: str, name: str, source: str, message: str | None, speaker: str = ""
+    ) -> None:
         self.id = id
+        self.speaker = speaker
         self.name = name
         self.message = message
         """The message the call stands in, where messages have names."""
@@ -36,6 +51,8 @@ class Call:
         self.tries = 0
         self.started = False
         self.ended = False
+        self.waits = False
+        """Whether the model stopped for it, in dialects that do not always tell results."""
 
 
 class ToolCalls:
@@ -44,8 +61,12 @@ class ToolCalls:
     def __init__(self, out: list[Event], pause: Callable[[], None]) -> None:
         self._out = out
         self._pause = pause
+        self.speaker = ""
+        """Whose calls these are now; several may use the same ids."""
+        self.last_result: str | None = None
         self._calls: dict[str, Call] = {}
         """The latest call of each id: a careless agent uses one again."""
+        self._told: set[str] = set()
         self._in_message: dict[tuple[str, str], Call] = {}
         self._results: set[str] = set()
         self._count = 0
@@ -66,6 +87,8 @@ class ToolCalls:
         message: str | None = None,
     ) -> None:
         """Add to a call's arguments; `place` stands for the id in later pieces."""
+        if self.speaker:
+            place = f"{self.speaker} {place}"
         call = self._find(id, message) if id else self._by_place.get(place)
         if call is None:
             if not (id or name):
@@ -90,7 +113,7 @@ class ToolCalls:
 
     def so_far(self, source: str, id: str, name: str, text: str) -> None:
         """All of a call's arguments up to now, for agents that repeat them from the start."""
-        call = self._calls.get(id) or self._open(id, name, source)
+        call = self._known(id) or self._open(id, name, source)
         if call.source == source and not call.started:
             call.pieces[:] = [text]
 
@@ -109,6 +132,8 @@ class ToolCalls:
 
     def complete(self, place: str) -> None:
         """Nothing more comes for the call at that place."""
+        if self.speaker:
+            place = f"{self.speaker} {place}"
         call = self._by_place.pop(place, None)
         if call is not None and not call.started:
             self._settle(call, cut_off=False)
@@ -125,7 +150,7 @@ class ToolCalls:
         """A call's result, told once; `key` names the message it comes in."""
         if key in self._results:
             return
-        call = self._calls.get(id) if id else self._oldest_open(name)
+        call = self._known(id) if id else self._oldest_open(name)
         if call is None:
             call = self._open(id, name, "result")
         if call.ended:
@@ -137,6 +162,7 @@ class ToolCalls:
             self._results.add(key)
         call.ended = True
         self.told = True
+        self.last_result = result
         self._pause()
         self._out.append(ToolEnd(call.id, call.name, result, error))
 
@@ -149,9 +175,44 @@ class ToolCalls:
         """Whether a call of that tool is open."""
         return any(c.name == name and not c.ended for c in self._calls.values())
 
+    def open_calls(self) -> list[Call]:
+        """The calls that were told and have no result."""
+        return [c for c in dict.fromkeys(self._calls.values()) if c.started and not c.ended]
+
+    def wait(self) -> None:
+        """The model stopped for the calls that have no result yet."""
+        for call in self.open_calls():
+            call.waits = call.speaker == self.speaker or call.waits
+
+    def go_on(self) -> None:
+        """The model goes on: its calls had their results, told or not."""
+        for call in self.open_calls():
+            call.waits = call.waits and call.speaker != self.speaker
+
+    def waiting(self) -> list[Call]:
+        """The calls for which a model stopped and did not go on."""
+        return [call for call in self.open_calls() if call.waits]
+
+    def find(self, id: str) -> Call | None:
+        """The call of that id, whoever made it."""
+        return self._known(id)
+
+    def like(self, name: str, args: JSON) -> Call | None:
+        """The latest open call of that tool with those arguments."""
+        return next(
+            (c for c in reversed(self.open_calls()) if c.name == name and c.args == args), None
+        )
+
+    def _known(self, id: str) -> Call | None:
+        """The call of that id: the speaker's own, or one that nobody else in particular made."""
+        if not self.speaker:
+            return self._calls.get(id)
+        call = self._calls.get(f"{self.speaker}\n{id}") or self._calls.get(id)
+        return call if call is None or call.speaker in ("", self.speaker) else None
+
     def _find(self, id: str, message: str | None, args: JSON = None) -> Call | None:
         """The call of that id, unless another message uses the id of a call that is over again."""
-        call = self._calls.get(id)
+        call = self._known(id)
         if call is None or message is None:
             return call
         known = self._in_message.get((id, message))
@@ -172,16 +233,26 @@ class ToolCalls:
         if not id:
             self._unnamed += 1
             id = f"call-{self._unnamed}"
-        told = id if id not in self._calls else f"{id}-{self._count}"
-        call = Call(told, name or "", source, message)
-        self._calls[id] = call
+        told = id if id not in self._told else f"{id}-{self._count}"
+        self._told.add(told)
+        call = Call(told, name or "", source, message, self.speaker)
+        if self.speaker:
+            self._calls[f"{self.speaker}\n{id}"] = call
+            self._calls.setdefault(id, call)
+        else:
+            self._calls[id] = call
         if message is not None:
             self._in_message[id, message] = call
         self._pending.append(call)
         return call
 
     def _oldest_open(self, name: str | None) -> Call | None:
-        waiting = (call for call in self._calls.values() if not call.ended)
+        mine = ("", self.speaker) if self.speaker else None
+        waiting = (
+            call
+            for call in self._calls.values()
+            if not call.ended and (mine is None or call.speaker in mine)
+        )
         return next((call for call in waiting if not name or call.name == name), None)
 
     def _settle(self, call: Call, *, cut_off: bool) -> None:

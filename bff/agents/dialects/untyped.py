@@ -1,10 +1,10 @@
-"""What agents say without a framework: strings, objects with a text in them, errors, junk."""
+"""What agents say without a framework: where an object has its text, and what else it tells."""
 
 from __future__ import annotations
 
 import re
 
-from bff.agents.frames import EventStream, Frame
+from bff.agents.dialects.fields import words
 from bff.events import JSON
 
 TEXT_KEYS = (
@@ -22,6 +22,24 @@ TEXT_KEYS = (
     "chunk",
     "delta",
 )
+_MORE_TEXT_KEYS = words(
+    "finalanswer finalresponse finaloutput finaltext finalmessage finalresult finalreport final "
+    "airesponse aimessage botresponse botmessage botreply assistantresponse assistantmessage "
+    "assistantreply agentresponse agentoutput agentmessage agentanswer llmresponse llmoutput "
+    "modelresponse modeloutput reply generation generatedtext outputtext answertext "
+    "responsetext textresponse fullresponse fulltext fullanswer chatresponse summary report raw "
+    "body responsemessage completiontext resulttext contentdelta textdelta deltatext"
+)
+"""Further names of a text, in small letters and without what separates their words."""
+_LABELS = words(
+    "status type id sessionid session threadid thread runid requestid messageid userid role "
+    "model modelid modelname timestamp time date createdat created updatedat object version "
+    "event kind finishreason stopreason stop node agent agentname author source state phase "
+    "stage level traceid conversationid actorid mimetype format language lang tool toolname "
+    "next route provider success code error invocationid completionreason unit units "
+    "currency key category tag symbol"
+)
+"""Names of what labels an answer and is none."""
 _BESIDE = frozenset(
     {
         "additional_kwargs",
@@ -33,27 +51,70 @@ _BESIDE = frozenset(
         "delta",
         "stop_reason",
         "stopReason",
+        "headers",
+        "multiValueHeaders",
     }
 )
 """What stands beside a text and says nothing a client needs."""
+_ASSISTANTS = frozenset({"assistant", "ai", "model", "agent", "bot", "chatbot"})
+_USERS = frozenset({"user", "human"})
 
 
 def is_error(frame: dict[str, JSON]) -> str | None:
-    """What kind of error an object reports, in words fit for a log; None if it reports none."""
+    """What kind of error an object reports, in words fit for a log; None if it reports none.
+
+    A step's or a tool's error is none of the run's: the object names the part it is about.
+    """
+    if frame.get("recoverable") is True or frame.get("fatal") is False:
+        return None
     wrong = frame.get("error")
     if wrong and not isinstance(wrong, int | float):
+        if not _PARTS.isdisjoint(frame.keys()):
+            return None
         kind = frame.get("error_type")
         named = isinstance(kind, str) and re.fullmatch(r"[A-Za-z_][\w.]{0,63}", kind)
         return f"an in-band error ({kind})" if named else "an in-band error"
-    if wrong is True or (
-        frame.get("status") in ("error", "failed") and _PARTS.isdisjoint(frame.keys())
-    ):
+    status = frame.get("status")
+    failed = (
+        wrong is True
+        or (isinstance(status, str) and status.lower() in _FAILED)
+        or frame.get("success") is False
+        or frame.get("isError") is True
+        or (isinstance(frame.get("errors"), list) and frame["errors"] and text_key(frame) is None)
+    )
+    if failed and _PARTS.isdisjoint(frame.keys()) and not _is_part(frame.get("type")):
         return "an in-band error (status)"
     return None
 
 
-_PARTS = frozenset({"tool", "tool_name", "toolName", "step", "task", "node", "attempt"})
+_FAILED = frozenset({"error", "failed", "failure"})
+_PARTS = words(
+    "tool tool_name toolName tool_call_id toolCallId tool_use_id toolUseId step step_id stepId "
+    "step_name task task_id taskId node node_id nodeId node_name attempt retry job subtask "
+    "agent_id sub_agent source_id document_id"
+)
 """An object that names one of these reports about that part; the run may well go on."""
+
+
+def _is_part(kind: JSON) -> bool:
+    return isinstance(kind, str) and bool(_PART_KIND.search(kind.lower()))
+
+
+_PART_KIND = re.compile(
+    r"(?:^|[_.-])(?:tool|step|task|node|subagent|retry|retrieval|search)(?:$|[_.-])"
+)
+
+
+def whose(frame: dict[str, JSON]) -> bool:
+    """Whether an object's text is the agent's own, not the user's or somebody else's."""
+    role = frame.get("role")
+    if role is not None:
+        return not isinstance(role, str) or role.lower() in _ASSISTANTS
+    for key in ("sender", "author", "from", "speaker"):
+        who = frame.get(key)
+        if isinstance(who, str) and who.lower() in _USERS:
+            return False
+    return True
 
 
 def text_of(value: JSON) -> str | None:
@@ -70,7 +131,7 @@ def text_of(value: JSON) -> str | None:
             found = [text for text in texts if text is not None]
             return "".join(found) if found and len(found) == len(value) else None
         case dict():
-            if value.get("role", "assistant") not in ("assistant", "ai", "model"):
+            if not whose(value):
                 return None
             for key in TEXT_KEYS:
                 inner = value.get(key)
@@ -79,6 +140,8 @@ def text_of(value: JSON) -> str | None:
                 found_text = text_of(inner)
                 if found_text is not None:
                     return found_text
+            key_found = _other_key(value)
+            return None if key_found is None else str(value[key_found])
     return None
 
 
@@ -95,26 +158,110 @@ def _block_text(block: JSON) -> str | None:
     return None
 
 
-_BLOCK_KEYS = frozenset({"type", "index", "id", "annotations", "citations", "cache_control"})
+_BLOCK_KEYS = frozenset(
+    {
+        "type",
+        "kind",
+        "index",
+        "id",
+        "annotations",
+        "citations",
+        "cache_control",
+        "state",
+        "metadata",
+    }
+)
 
 
 def thought_of(frame: dict[str, JSON]) -> str | None:
     """The reasoning an object carries under a key of its own, beside its text or without one."""
-    for key in ("thinking", "reasoning", "reasoning_content", "thought"):
+    for key in (
+        "thinking",
+        "reasoning",
+        "reasoning_content",
+        "thought",
+        "reasoningContent",
+        "thinking_delta",
+    ):
         if isinstance(frame.get(key), str):
             return str(frame[key])
     return None
 
 
+_THOUGHTS = (
+    "thinking",
+    "reasoning",
+    "reasoning_content",
+    "thought",
+    "reasoningContent",
+    "thinking_delta",
+)
+
+
 def text_key(frame: dict[str, JSON]) -> str | None:
     """The key under which an object carries its text."""
-    kind = frame.get("type")
-    if isinstance(kind, str) and kind.startswith("response.") and "output_text.delta" not in kind:
-        return None  # OpenAI's other deltas are no text
+    for key in TEXT_KEYS:
+        value = frame.get(key)
+        if isinstance(value, str) and value and (key != "message" or _other_key(frame) is None):
+            return _grown(frame, key)
     for key in TEXT_KEYS:
         if key in frame and text_of({key: frame[key]}) is not None:
             return key
+    return _other_key(frame)
+
+
+def _grown(frame: dict[str, JSON], key: str) -> str:
+    """The key of the new text, where an object has that and all of the text so far beside it."""
+    for name in ("delta", "token", "chunk"):
+        piece = frame.get(name)
+        if name != key and isinstance(piece, str) and frame[key].endswith(piece):
+            return name
+    return key
+
+
+def _other_key(frame: dict[str, JSON]) -> str | None:
+    for key, value in frame.items():
+        if isinstance(value, str) and value and plain_name(key) in _MORE_TEXT_KEYS:
+            return key
+    if len(frame) == 1:
+        ((key, value),) = frame.items()
+        if isinstance(value, str) and _TEXT_NAME.search(key) and not _OTHERS_TEXT.match(key):
+            return key
     return None
+
+
+_TEXT_NAME = re.compile(
+    r"(?:_|-|^)(?:chunk|token|delta|text|answer|response|reply|content)$"
+    r"|[a-z](?:Chunk|Token|Delta|Text|Answer|Response|Reply|Content)$"
+)
+_OTHERS_TEXT = re.compile(r"user|human|input|prompt|query|question|page|source|tool", re.IGNORECASE)
+
+
+def plain_name(key: str) -> str:
+    """A key in small letters, without what separates its words."""
+    return key.replace("_", "").replace("-", "").replace(" ", "").lower()
+
+
+def only_text(value: JSON) -> str | None:
+    """The one text in a value of no known shape; None if there is none, or more than one."""
+    if isinstance(value, str):
+        return value if value.strip() else None
+    found: set[str] = set()
+    level: list[tuple[str, JSON]] = [("", value)]
+    while level:
+        inner: list[tuple[str, JSON]] = []
+        for name, item in level:
+            match item:
+                case dict():
+                    inner += [(str(key), member) for key, member in item.items()]
+                case list():
+                    inner += [(name, member) for member in item]
+                case str() if item.strip() and plain_name(name) not in _LABELS:
+                    found.add(item)
+                    if len(found) > 1:
+                        return None
+        level = inner
+    return found.pop() if found else None
 
 
 def beside(frame: dict[str, JSON], key: str) -> dict[str, JSON]:
@@ -126,57 +273,16 @@ def beside(frame: dict[str, JSON], key: str) -> dict[str, JSON]:
     }
 
 
-_FIELDS = ("event:", "data:", "id:", "retry:", ":")
-_COMMENT = re.compile(r"(?:: ?(?:keep-?alive|heartbeat|ping)[^\r\n]*(?:\r?\n){2})+", re.IGNORECASE)
-
-
-def inner_events(text: str) -> list[Frame] | None:
-    """The frames of server-sent events inside a string, or None if it holds none."""
-    if not text.startswith(_FIELDS):
-        return None
-    if not all(not line or line.startswith(_FIELDS) for line in re.split("\r?\n", text)):
-        return None
-    if _COMMENT.fullmatch(text):
-        return []  # some send it to keep the stream alive; a bare colon is a token of an answer
-    reader = EventStream()
-    frames = reader.feed(text.encode("utf-8", "surrogatepass"))
-    if frames:
-        return frames + reader.end()
-    # without the blank line that ends an event it must be more than a word with a colon
-    frames = reader.feed(b"\n\n")
-    return frames if any(f.name or isinstance(f.value, dict) for f in frames) else None
-
-
-_EVENT_KEYS = (
-    "data|event|delta|init_event_loop|start|start_event_loop|message|messages|result|"
-    "current_tool_use|agent|event_loop_cycle_id|type|complete|force_stop|reasoningText|reasoning|"
-    "tool_stream_event|content|callback|model|stop"
+_ENVELOPE = frozenset(
+    {*(plain_name(key) for key in TEXT_KEYS), *_MORE_TEXT_KEYS, *_LABELS}
+    | {"metadata", "usage", "sources", "citations", "toolcalls", "done", "index", "seq", "final"}
 )
-_REPR = re.compile(rf"\{{'(?:{_EVENT_KEYS})': .*\}}\s*", re.DOTALL)
-_OBJECTS = re.compile(
-    r"[\[({<].*(?: object at 0x[0-9a-f]+>|(?:Message|MessageChunk|AgentResult|Event)\([a-z_]+=)"
-    r".*[\])}>]\s*|[\[(]?\(?<[\w.]+ object at 0x[0-9a-f]+>.*",
-    re.DOTALL,
-)
-_PRINTED = re.compile(
-    r"(?:AIMessage|AIMessageChunk|HumanMessage|SystemMessage|ToolMessage|AgentResult|[A-Z]\w+Event)"
-    r"\(\w+=.*\)\s*|content=(?:'|\"|\[).* (?:additional_kwargs|response_metadata|id|name)=.*",
-    re.DOTALL,
-)
-_BYTES = re.compile(r"b'.*'|b\".*\"", re.DOTALL)
 
 
-def is_junk(text: str) -> bool:
-    """Whether a string is Python's print of an event, a message, an object or bytes."""
-    match text[:1]:
-        case "{":
-            return bool(_REPR.fullmatch(text) or _OBJECTS.fullmatch(text))
-        case "<" | "(" | "[":
-            return bool(_OBJECTS.fullmatch(text))
-        case "b":
-            return bool(_BYTES.fullmatch(text))
-        case "c" | "":
-            return bool(_PRINTED.fullmatch(text))
-        case first if first.isupper():
-            return bool(_PRINTED.fullmatch(text))
-    return False
+def is_envelope(value: dict[str, JSON]) -> bool:
+    """Whether an object is nothing but a text and its labels, of which a typed answer has more."""
+    return (
+        bool(value)
+        and all(plain_name(key) in _ENVELOPE for key in value)
+        and text_key(value) is not None
+    )

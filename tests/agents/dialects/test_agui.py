@@ -21,7 +21,7 @@ from ag_ui.core import (
 from ag_ui.core.types import AssistantMessage, UserMessage
 
 from bff.events import Custom, Message, Thinking, ToolStart
-from tests.agents.conftest import customs, tools
+from tests.agents.conftest import tools
 from tests.agents.decoding import ARGS, ENDED, START, agui, failed, said
 
 STARTED = RunStartedEvent(thread_id="th", run_id="r")
@@ -60,8 +60,15 @@ class TestAgUi:
             ENDED,
             Message("It is "),
             Message("345"),
-            Custom({"type": "STATE_SNAPSHOT", "snapshot": {"n": 1}}),
-            Custom({"type": "CUSTOM", "name": "progress", "value": 1}),
+            Custom({"n": 1}, "STATE_SNAPSHOT"),
+            Custom(1, "progress"),
+            Custom(
+                [
+                    {"id": "q", "role": "user", "content": "Hi"},
+                    {"id": "m3", "role": "assistant", "content": "It is 345"},
+                ],
+                "MESSAGES_SNAPSHOT",
+            ),
         ]
 
     def test_chunk_forms__are_read_as_the_long_ones(self) -> None:
@@ -72,7 +79,8 @@ class TestAgUi:
             TextMessageChunkEvent(delta="lo"),
             MessagesSnapshotEvent(messages=[AssistantMessage(id="m", content="Hello")]),
         )
-        assert said(*values) == [START, Message("Hel"), Message("lo")]
+        assert said(*values)[:3] == [START, Message("Hel"), Message("lo")]
+        assert len(said(*values)) == 4
 
     def test_calls_in_parallel__are_kept_apart(self) -> None:
         values = agui(
@@ -114,7 +122,12 @@ class TestAgUi:
             UserMessage(id="q2", content="Hi"),
             AssistantMessage(id="a2", content="Hello"),
         ]
-        assert said(*agui(MessagesSnapshotEvent(messages=messages))) == [Message("Hello")]
+        events = said(*agui(MessagesSnapshotEvent(messages=messages)))
+        assert events[0] == Message("Hello")
+        [kept] = events[1:]
+        assert isinstance(kept, Custom)
+        assert kept.name == "MESSAGES_SNAPSHOT"
+        assert [message["id"] for message in kept.value] == ["q", "a", "q2", "a2"]
 
     def test_run_error__is_an_error(self) -> None:
         assert failed(*agui(STARTED, RunErrorEvent(message="x")))
@@ -128,7 +141,8 @@ class TestAgUi:
 
     def test_result_of_the_run__is_said_or_kept(self) -> None:
         assert said({"type": "RUN_FINISHED", "result": "Hi"}) == [Message("Hi")]
-        assert said({"type": "RUN_FINISHED", "result": {"n": 1}}) == [Custom({"result": {"n": 1}})]
+        kept = Custom({"result": {"n": 1}}, "result")
+        assert said("Hi", {"type": "RUN_FINISHED", "result": {"n": 1}}) == [Message("Hi"), kept]
         assert said(
             *agui(TextMessageContentEvent(message_id="m", delta="Hello")),
             {"type": "RUN_FINISHED", "result": "Hello"},
@@ -138,7 +152,8 @@ class TestAgUi:
         raw = {"type": "RAW", "event": {"kind": "mine"}, "source": "x"}
         graph = {"type": "RAW", "event": {"event": "on_chain_start", "data": {"input": "secret"}}}
         custom = {"type": "CUSTOM", "name": "n", "value": 1, "rawEvent": {"secret": 1}}
-        assert customs(said(raw, graph, custom)) == [
-            raw,
-            {"type": "CUSTOM", "name": "n", "value": 1},
+        assert said(raw, graph, custom, "Hi") == [
+            Custom({"event": {"kind": "mine"}, "source": "x"}, "RAW"),
+            Custom(1, "n"),
+            Message("Hi"),
         ]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from bff.events import Custom, Message, Thinking, ToolEnd, ToolStart
-from tests.agents.conftest import customs, text, thinking, tools
+from bff.events import Custom, Input, Message, Thinking, ToolEnd, ToolStart
+from tests.agents.conftest import text, thinking, tools
 from tests.agents.decoding import (
     ARGS,
     CALL,
@@ -40,8 +40,8 @@ class TestLangChain:
         assert events == [Thinking("Hm"), Message("Hi")]
 
     def test_unknown_block__is_kept(self) -> None:
-        image = {"type": "image", "url": "https://example.com/a.png"}
-        assert said(chunk([image])) == [Custom(image)]
+        block = {"type": "chart", "points": [1, 2]}
+        assert said(chunk([block]), chunk("Hi")) == [Custom(block), Message("Hi")]
 
     @pytest.mark.parametrize("split", [[ARGS], [ARGS[:9], ARGS[9:]], ["", *ARGS, ""], [None, ARGS]])
     def test_call__is_told_once_when_its_arguments_are_complete(self, split: list[str]) -> None:
@@ -89,7 +89,7 @@ class TestLangChain:
 
     def test_call_without_arguments__is_told_at_the_end_of_its_message(self) -> None:
         values = [piece("", "t1", "now"), chunk(chunk_position="last"), result("noon", name="now")]
-        assert said(*values) == [ToolStart("t1", "now", {}), ToolEnd("t1", "now", "noon")]
+        assert tools(said(*values)) == [ToolStart("t1", "now", {}), ToolEnd("t1", "now", "noon")]
 
     @pytest.mark.parametrize("mode", ["live", "values"])
     def test_id_used_again_for_another_call__is_another_call(self, mode: str) -> None:
@@ -129,7 +129,7 @@ class TestLangChain:
         ]
 
     def test_result_of_a_call_nobody_told__gets_its_start(self) -> None:
-        assert said(result()) == [ToolStart("t1", "calculator", {}), ENDED]
+        assert said(result(), ai("Hi")) == [ToolStart("t1", "calculator", {}), ENDED, Message("Hi")]
 
     @pytest.mark.parametrize(
         ("content", "expected"),
@@ -239,9 +239,10 @@ class TestLangChain:
         ]
 
     def test_state_without_messages__is_kept(self) -> None:
-        assert said(["values", {"n": 1}], ["updates", {"count": {"n": 1}}]) == [
+        assert said(["values", {"n": 1}], ["updates", {"count": {"n": 1}}], "Hi") == [
             Custom({"n": 1}),
             Custom({"count": {"n": 1}}),
+            Message("Hi"),
         ]
 
     def test_what_a_node_changed_beside_messages__is_kept(self) -> None:
@@ -268,14 +269,14 @@ class TestLangChain:
         stream = {"event": "on_chat_model_stream", "data": {"chunk": chunk("Hel", "run-1")}}
         assert said(stream, end(["a"]), end([])) == [Message("Hel"), Message("lo")]
 
-    def test_interrupt__is_kept(self) -> None:
+    def test_interrupt__is_a_question(self) -> None:
         interrupt = [{"value": "Approve?", "id": "i1"}]
-        assert customs(said({"__interrupt__": interrupt})) == [{"__interrupt__": interrupt}]
+        question = Input("i1", "input", "Approve?", value="Approve?")
         second = {"type": "values", "ns": [], "data": {"messages": []}, "interrupts": interrupt}
-        assert customs(said(second)) == [{"__interrupt__": interrupt}]
-        assert customs(said({"messages": [human("Hi")], "__interrupt__": interrupt})) == [
-            {"__interrupt__": interrupt}
-        ]
+        state = {"messages": [human("Hi")], "__interrupt__": interrupt}
+        assert said({"__interrupt__": interrupt}, second, state) == [question]
+        assert said(second) == [question]
+        assert said(state) == [question]
 
     def test_usage_beyond_all_measure__is_no_usage(self) -> None:
         endless = {"input_tokens": int("9" * 4300), "output_tokens": int("9" * 4300)}

@@ -91,7 +91,7 @@ class TestNamedEvents:
         ],
     )
     def test_tools_told_by_hand__are_tools(self, call: object, done: object) -> None:
-        assert said(call, done) == [START, ENDED]
+        assert said(call, done, "Hi") == [START, ENDED, Message("Hi")]
 
     @pytest.mark.parametrize(
         "frame",

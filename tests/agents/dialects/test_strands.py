@@ -157,7 +157,7 @@ class TestStrands:
     def test_what_nobody_knows__is_kept(self) -> None:
         event = {"tool_stream_event": {"tool_use": TOOL_USE, "data": "half"}, "type": "tool_stream"}
         citation = bedrock("contentBlockDelta", delta={"citation": {"title": "x"}})
-        assert customs(said(event, citation)) == [event, {"citation": {"title": "x"}}]
+        assert customs(said(event, citation, "Hi")) == [event, {"citation": {"title": "x"}}]
 
     def test_node_of_a_graph_of_agents__is_opened(self) -> None:
         event = {"type": "multiagent_node_stream", "node_id": "a", "event": {"data": "Hi"}}
@@ -187,7 +187,7 @@ class TestStrands:
             {"contentBlockStart": {"contentBlockIndex": 1, "start": {"toolUse": TOOL_USE}}},
             {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"toolUse": {"input": ARGS}}}},
             {"contentBlockStop": {"contentBlockIndex": 1}},
-            {"messageStop": {"stopReason": "tool_use"}},
+            {"messageStop": {"stopReason": "end_turn"}},
             {"metadata": {"usage": {"inputTokens": 8, "outputTokens": 2, "totalTokens": 10}}},
         ]
         assert said(*values) == [Message("Hi"), START]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.agents.dialects.decoder import Decoder
-from bff.events import Custom, Done, Event, Message, ToolEnd
+from bff.events import Custom, Done, Event, Message, Source, ToolEnd, dumps
 from tests.agents.conftest import customs, text, tools
 from tests.agents.decoding import (
     CALL,
@@ -127,7 +127,13 @@ class TestText:
     def test_what_stands_beside_a_text__is_kept(self) -> None:
         sources = [{"url": "https://example.com"}]
         values = {"result": "Hi", "sources": sources, "usage": {}, "n": 1}
-        assert said(values) == [Message("Hi"), Custom({"sources": sources})]
+        assert said(values) == [Message("Hi"), Source("https://example.com")]
+        richer = [{"url": "https://example.com", "page_content": "Hi there"}]
+        assert said({"result": "Hi", "sources": richer, "notes": ["a"]}) == [
+            Message("Hi"),
+            Source("https://example.com"),
+            Custom({"sources": richer, "notes": ["a"]}),
+        ]
 
     def test_raw_text__is_said(self) -> None:
         events, _ = decode(b"data: The\n\ndata:  answer\n\ndata: : null\n\ndata: null\n\n")
@@ -144,25 +150,48 @@ class TestText:
 
 class TestJunk:
     @pytest.mark.parametrize(
-        "junk",
+        "printed",
         [
-            "b'bytes'",
-            'b"it\'s"',
+            "b'Hello'",
+            'b"Hello"',
             "{'data': 'Hello', 'delta': {'text': 'Hello'}, 'agent': <x.Agent object at 0x7f>}",
-            "{'init_event_loop': True}",
             "{'message': {'role': 'assistant', 'content': [{'text': 'Hello'}]}}",
-            "{'result': AgentResult(stop_reason='end_turn', message={'role': 'assistant'})}",
+            "{'role': 'assistant', 'content': [{'text': 'Hello'}]}",
+            "[{'type': 'text', 'text': 'Hello', 'index': 0}]",
             "{'agent': {'messages': [AIMessage(content='Hello', id='1')]}}",
             "(AIMessageChunk(content='Hello', id='run-1'), {'langgraph_step': 1})",
+            "('messages', (AIMessageChunk(content='Hello', id='run-1'), {'langgraph_step': 1}))",
             "content='Hello' additional_kwargs={} response_metadata={} id='run-1'",
             "AIMessageChunk(content='Hello', additional_kwargs={})",
-            "<strands.agent.agent.Agent object at 0x7fbefdce2e50>",
+            "AgentRunResult(output='Hello')",
+            "source='a' models_usage=None content='Hello' type='TextMessage'",
+            "[TextMessage(source='user', content='Hi', type='TextMessage'), "
+            "TextMessage(source='a', content='Hello', type='TextMessage')]",
+            "raw='Hello' pydantic=None json_dict=None",
+            "Person(name='Hello', age=3)",
         ],
     )
-    def test_python_prints__are_never_text(self, junk: str) -> None:
+    def test_python_prints__are_read_and_never_shown(self, printed: str) -> None:
+        assert text(said(printed)) == "Hello"
+        if printed[0] != "b":  # a text that is bytes in Python may be just that
+            assert text(said({"content": printed})) == "Hello"
+
+    @pytest.mark.parametrize(
+        "junk",
+        [
+            "{'init_event_loop': True}",
+            "{'result': AgentResult(stop_reason='end_turn', message={'role': 'assistant'})}",
+            "<strands.agent.agent.Agent object at 0x7fbefdce2e50>",
+            "{'data': <object object at 0x7f>, 'delta': unknown()}",
+        ],
+    )
+    def test_prints_without_a_text__are_never_shown(self, junk: str) -> None:
         assert said("Hi", junk) == [Message("Hi")]
         assert said("Hi", {"content": junk}) == [Message("Hi")]
-        assert "printed as strings" in failed(junk)
+        assert "no content" in failed(junk)
+
+    def test_prints_that_cannot_be_read__are_counted_for_the_log(self) -> None:
+        assert "1 Python objects printed" in failed("<x.Agent object at 0x7fbefdce2e50>")
 
     @pytest.mark.parametrize(
         "words",
@@ -197,12 +226,15 @@ class TestJunk:
     def test_tool_result_alone__is_an_answer(self) -> None:
         assert tools(said(ai(tool_calls=[CALL]), result())) == [START, ENDED]
 
-    def test_call_without_result_alone__is_no_answer(self) -> None:
-        assert "no content" in failed(ai(tool_calls=[CALL]))
+    def test_call_without_result_alone__is_told(self) -> None:
+        assert said(ai(tool_calls=[CALL])) == [START]
 
     @pytest.mark.parametrize("value", [{"foo": 1}, [1, {"a": 2}], True, {"status": "pong"}])
-    def test_unknown_frames__are_kept(self, value: object) -> None:
-        assert said(value) == [Custom(value)]
+    def test_unknown_frames__are_kept_and_are_the_text_where_there_is_no_other(
+        self, value: object
+    ) -> None:
+        assert said(value) == [Custom(value), Message(dumps(value))]
+        assert said(value, {"content": "Hi"}) == [Custom(value), Message("Hi")]
 
 
 class TestErrors:
@@ -272,7 +304,7 @@ class TestBodies:
             ('"Hi"', [Message("Hi")]),
             ("Hi", [Message("Hi")]),
             ('{"answer": "Hi", "n": 1}', [Message("Hi")]),
-            ('{"n": 1}', [Custom({"n": 1})]),
+            ('{"n": 1}', [Custom({"n": 1}), Message('{"n":1}')]),
             ('[{"type": "text", "text": "Hi"}]', [Message("Hi")]),
         ],
     )

@@ -1,0 +1,20 @@
+"""Fields of a frame as what they ought to be, since any agent may put anything there."""
+
+from __future__ import annotations
+
+from bff.events import JSON
+
+
+def items(value: JSON) -> list[JSON]:
+    """The members of a list; none where it is none."""
+    return value if isinstance(value, list) else []
+
+
+def words(text: str) -> frozenset[str]:
+    """A set of names, written as one reads them."""
+    return frozenset(text.split())
+
+
+def word(value: JSON) -> str | None:
+    """A field's text, or None where it has none."""
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,260 @@
+"""Objects of no known shape: their text, or a richer object, under whatever key."""
+
+from __future__ import annotations
+
+import base64
+
+from bff.agents.dialects import langchain, openai, strands, strings, untyped
+from bff.agents.dialects.assembly import Assembly, InBandError
+from bff.agents.dialects.attachments import read_block, read_sources
+from bff.agents.dialects.gemini import read_content
+from bff.agents.dialects.questions import ask_strands, is_strands
+from bff.events import JSON
+
+_SOURCES = ("sources", "citations", "references", "source_documents")
+
+
+def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> None:
+    """An object with its text, or a richer object, under one of the usual keys."""
+    if _read_proxy(answer, frame):
+        return
+    if is_strands(frame.get("interrupts")):
+        ask_strands(answer, frame["interrupts"])
+    if not untyped.whose(frame):
+        return
+    if isinstance(frame.get("content"), list) and "role" in frame:
+        langchain.read_messages(answer, [frame], "update")
+        return
+    if isinstance(frame.get("output"), list) and openai.read_response(answer, frame):
+        return
+    if _read_parts(answer, frame) or _read_inner(answer, name, frame):
+        return
+    thought = untyped.thought_of(frame)
+    if thought:
+        answer.thinking.plain(thought, "thinking")
+    if not any(frame.values()) or read_block(answer, frame):
+        _keep(answer, frame, thought)
+        return
+    key = untyped.text_key(frame)
+    if key is None:
+        _keep(answer, frame, thought)
+        return
+    text = untyped.text_of(frame[key]) or ""
+    speaker = _speaker(frame)
+    if speaker is None:
+        say(answer, key, text)
+    elif isinstance(frame.get("id"), str):
+        answer.enter_message(frame["id"], announced=False)
+        answer.text.delta(text, key, frame["id"])
+    else:
+        answer.speak(speaker, text, lambda said: say(answer, key, said), announced=False)
+    answer.usage.set_total(frame.get("usage") or frame.get("usage_metadata"))
+    rest = untyped.beside(frame, key)
+    for sources in _SOURCES:
+        if sources in rest and read_sources(answer, rest[sources]):
+            del rest[sources]
+    if rest:
+        answer.custom(rest, content=False)
+
+
+def _speaker(frame: dict[str, JSON]) -> str | None:
+    """Who speaks, where an object says so beside its text."""
+    for key in _SPEAKERS:
+        if isinstance(frame.get(key), str) and frame[key]:
+            return str(frame[key])
+    return None
+
+
+_SPEAKERS = (
+    "author",
+    "sender",
+    "agent",
+    "agent_name",
+    "agentName",
+    "node",
+    "node_name",
+    "langgraph_node",
+    "speaker",
+)
+
+
+def say(answer: Assembly, key: str, text: str) -> None:
+    """Say the text under a key, unless it holds a frame itself."""
+    if (text[:1] in strings.ODD or "=" in text) and not answer.deep:
+        inner = strings.frames_of_text(answer, text)
+        if inner is not None:
+            for frame in inner:
+                answer.read(frame.value, frame.name)
+            return
+    if text:
+        answer.text.plain(text, "strands" if key == "data" else key)
+
+
+def _read_proxy(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """What AWS Lambda answers to API Gateway: the answer is its body, often JSON in a string."""
+    code = frame.get("statusCode")
+    if code is None or "body" not in frame:
+        return False
+    answer.dialects.add("lambda proxy")
+    if isinstance(code, int) and code >= 400:
+        raise InBandError(f"a body with the status {code}")
+    body: JSON = frame["body"]
+    if isinstance(body, str):
+        if frame.get("isBase64Encoded") is True:
+            body = _decoded(body)
+        frames = strings.frames_of_text(answer, body, envelope=True)
+        if frames is None:
+            answer.text.plain(body, "body")
+        else:
+            for inner in frames:
+                answer.read(inner.value)
+    else:
+        answer.read(body)
+    return True
+
+
+def _decoded(body: str) -> str:
+    try:
+        return base64.b64decode(body, validate=True).decode()
+    except ValueError:
+        return body
+
+
+def _read_parts(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """Parts of a message: AI SDK's, A2A's, or Gemini's without their content."""
+    parts = frame.get("parts")
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        return False
+    if not any("type" in part or "kind" in part for part in parts):
+        read_content(answer, {"parts": parts, **frame}, whole=False)
+        return True
+    for part in parts:
+        kind = part.get("type", part.get("kind"))
+        match kind, part:
+            case "text", {"text": str(text)}:
+                answer.text.delta(text, "parts")
+            case "reasoning", {"text": str(text)}:
+                answer.thinking.delta(text, "parts")
+            case "step-start", _:
+                answer.pause()
+            case str(), {"toolCallId": str(id), **rest}:
+                name = str(rest.get("toolName") or kind.removeprefix("tool-"))
+                answer.tools.whole("parts", id, name, rest.get("input") or {})
+                if rest.get("state") in ("output-available", "output-error"):
+                    wrong = rest.get("errorText")
+                    found = rest.get("output")
+                    answer.read(
+                        {
+                            "type": "tool-output-error" if wrong else "tool-output-available",
+                            "toolCallId": id,
+                            "output": found,
+                            "errorText": wrong,
+                        }
+                    )
+            case _ if not read_block(answer, part):
+                answer.read(part)
+    return True
+
+
+def _read_inner(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> bool:
+    """A richer object under a usual key: a message, a result, an envelope."""
+    for key in _INNER:
+        value: JSON = frame.get(key)
+        if not value or isinstance(value, str | int | float):
+            continue
+        if strands.is_message(value):
+            strands.read_message(answer, value, key)
+        elif strands.is_result(value):
+            strands.read_result(answer, value)
+        elif isinstance(value, dict) and (
+            langchain.is_message(langchain.unwrapped(value)) or _is_richer(value)
+        ):
+            if untyped.text_key({k: v for k, v in frame.items() if k != key}) in _SURE:
+                continue
+            answer.read(value, name)
+        elif langchain.are_messages(value):
+            langchain.read_messages(answer, value, "update")
+        elif isinstance(value, list) and _are_frames(answer, value):
+            for item in value[_after_question(value) :]:
+                answer.read(item)
+        elif isinstance(value, list) and _are_answers(frame, key, value):
+            for item in value:
+                answer.read(item)
+        else:
+            continue
+        answer.usage.set_total(frame.get("usage"))
+        return True
+    return False
+
+
+_INNER = (
+    "messages",
+    "events",
+    "message",
+    "result",
+    "output",
+    "response",
+    "content",
+    "data",
+    "body",
+    "payload",
+    "answer",
+    "artifacts",
+    "outputs",
+    "results",
+    "predictions",
+    "generations",
+    "answers",
+)
+_SURE = frozenset({"content", "text", "output", "answer", "output_text"})
+
+
+def _are_frames(answer: Assembly, items: list[JSON]) -> bool:
+    """Whether a list holds what would have been a stream."""
+    known = [isinstance(item, dict) and answer.known(item) for item in items]
+    return any(known) and all(
+        is_known or (isinstance(item, dict) and isinstance(item.get("role"), str))
+        for item, is_known in zip(items, known, strict=True)
+    )
+
+
+def _are_answers(frame: dict[str, JSON], key: str, items: list[JSON]) -> bool:
+    """Whether a list holds objects with a text each, and nothing beside it is the text."""
+    rest = {name: value for name, value in frame.items() if name != key}
+    return (
+        key in _LISTS
+        and untyped.text_key(rest) is None
+        and all(
+            isinstance(item, dict)
+            and item.keys().isdisjoint(_FOUND)
+            and (untyped.text_of(item) is not None or isinstance(item.get("parts"), list))
+            for item in items
+        )
+    )
+
+
+_LISTS = ("output", "outputs", "results", "artifacts", "predictions", "generations", "answers")
+_FOUND = ("url", "uri", "score", "page_content", "source")
+"""Keys of what a search found, which is no answer."""
+
+
+def _after_question(items: list[JSON]) -> int:
+    """Where the answer to the last question begins: what stands before is an earlier turn's."""
+    at = len(items)
+    while at and not (items[at - 1].get("role") == "user" and "content" in items[at - 1]):
+        at -= 1
+    return at
+
+
+def _is_richer(value: dict[str, JSON]) -> bool:
+    return untyped.text_of(value) is None or len(value) > 1
+
+
+def _keep(answer: Assembly, frame: dict[str, JSON], thought: str | None) -> None:
+    """An object without a text: its usage is noted, and if it says anything else, it is kept."""
+    usage = frame.get("usage") or frame.get("usage_metadata")
+    answer.usage.set_total(usage)
+    silent = usage or thought is not None
+    rest = untyped.beside(frame, "") if silent else frame
+    if any(value not in ("", None, [], {}) for value in rest.values()):
+        answer.custom(rest, content=not all(isinstance(v, bool | None) for v in rest.values()))

@@ -1,0 +1,210 @@
+"""The decoder's way of deciding as a table: what agents send, and what becomes of it.
+
+`python -m bff.agents.dialects.shapes` prints it for docs/agents.md, made by decoding each row; a
+test holds the page to it, so a row that comes out otherwise than the page says fails.
+"""
+
+from __future__ import annotations
+
+import json
+
+from bff.agents.dialects.decoder import Decoder
+from bff.events import (
+    Custom,
+    Done,
+    Event,
+    File,
+    Input,
+    Message,
+    Source,
+    Thinking,
+    ToolEnd,
+    ToolStart,
+)
+
+SHAPES: tuple[tuple[str, str], ...] = (
+    ("none", '"Hi"'),
+    ("none", '{"content": "Hi"}'),
+    ("none", '{"final_answer": "Hi", "confidence": 0.9}'),
+    ("none", '{"answer": "Hi", "sources": [{"url": "https://example.com", "title": "X"}]}'),
+    ("none", '{"agent": "a", "text": "Hi"}'),
+    ("none", '{"delta": "i", "content": "Hi"}'),
+    ("none", '{"role": "user", "content": "Hi"}'),
+    ("none", '{"celsius": 21, "wind": null}'),
+    ("none", '"{\\"type\\": \\"token\\", \\"content\\": \\"Hi\\"}"'),
+    ("none", '"event: message\\ndata: {\\"content\\": \\"Hi\\"}\\n\\n"'),
+    ("none", '"AIMessageChunk(content=\'Hi\', id=\'run-1\')"'),
+    ("none", "\"source='math' content='Hi' type='TextMessage'\""),
+    ("none", '"<strands.agent.agent.Agent object at 0x7f00>"'),
+    ("none", '{"error": "boom", "error_type": "ValueError"}'),
+    ("none", '{"status": "error", "message": "boom"}'),
+    ("none", '{"type": "tool_status", "tool": "search", "status": "failed"}'),
+    ("AWS Lambda proxy", '{"statusCode": 200, "body": "{\\"response\\": \\"Hi\\"}"}'),
+    ("AWS Lambda proxy", '{"statusCode": 500, "body": "boom"}'),
+    ("named events", '{"type": "token", "content": "Hi"}'),
+    ("named events", '{"type": "tool_call", "id": "1", "name": "calc", "args": {"e": "1+1"}}'),
+    ("named events", '{"type": "tool_result", "id": "1", "name": "calc", "result": "2"}'),
+    ("named events", '{"type": "thinking", "content": "Hm"}'),
+    ("named events", '{"type": "progress", "step": 1}'),
+    ("named events", '{"type": "complete", "final_response": "Hi"}'),
+    ("named events", '{"type": "redact", "content": "Hi"}'),
+    ("LangChain", '{"type": "AIMessageChunk", "id": "run-1", "content": "Hi"}'),
+    (
+        "LangChain",
+        '{"type": "ai", "content": [{"type": "text", "text": "Hi", "annotations": '
+        '[{"type": "citation", "url": "https://example.com"}]}]}',
+    ),
+    (
+        "LangChain",
+        '{"type": "ai", "content": "", "tool_calls": [{"id": "1", "name": "calc", "args": {}}]}',
+    ),
+    ("LangChain", '{"type": "tool", "tool_call_id": "1", "name": "calc", "content": "2"}'),
+    (
+        "LangChain",
+        '{"type": "ai", "content": [{"type": "image", "base64": "aGk=", '
+        '"mime_type": "image/png"}]}',
+    ),
+    (
+        "LangGraph",
+        '[{"type": "AIMessageChunk", "id": "run-1", "content": "Hi"}, {"langgraph_node": "a"}]',
+    ),
+    ("LangGraph", '["updates", {"agent": {"messages": [{"type": "ai", "content": "Hi"}]}}]'),
+    ("LangGraph", '{"agent": {"messages": [{"type": "human", "name": "bob", "content": "Hi"}]}}'),
+    ("LangGraph", '{"__interrupt__": [{"id": "i1", "value": "Which city?"}]}'),
+    (
+        "LangGraph",
+        '{"__interrupt__": [{"id": "i1", "value": {"action_requests": [{"name": "pay", '
+        '"args": {"eur": 10}}], "review_configs": []}}]}',
+    ),
+    ("LangGraph", '{"messages": [{"type": "ai", "content": ""}], "structured_response": {"n": 1}}'),
+    ("Strands", '{"data": "Hi", "delta": {"text": "Hi"}}'),
+    ("Strands", '{"reasoningText": "Hm", "reasoning": true}'),
+    ("Strands", '{"message": {"role": "assistant", "content": [{"text": "Hi"}]}}'),
+    (
+        "Strands",
+        '{"message": {"role": "user", "content": [{"toolResult": {"toolUseId": "1", '
+        '"content": [{"text": "2"}]}}]}}',
+    ),
+    (
+        "Strands",
+        '{"tool_interrupt_event": {"tool_use": {"toolUseId": "1", "name": "pay", "input": {}}, '
+        '"interrupts": [{"id": "v1:1", "name": "approval", "reason": "Pay?"}]}}',
+    ),
+    (
+        "Strands graph",
+        '{"type": "multiagent_node_stream", "node_id": "a", "event": {"data": "Hi"}}',
+    ),
+    ("Bedrock Converse", '{"event": {"contentBlockDelta": {"delta": {"text": "Hi"}}}}'),
+    (
+        "Bedrock Converse",
+        '{"event": {"redactContent": {"redactAssistantContentMessage": "Not allowed."}}}',
+    ),
+    ("AG-UI", '{"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "Hi"}'),
+    ("AG-UI", '{"type": "STATE_SNAPSHOT", "snapshot": {"n": 1}}'),
+    ("AG-UI", '{"type": "CUSTOM", "name": "progress", "value": 1}'),
+    (
+        "AG-UI",
+        '{"type": "RUN_FINISHED", "outcome": {"type": "interrupt", "interrupts": '
+        '[{"id": "i1", "reason": "input_required", "message": "Which city?"}]}}',
+    ),
+    ("AG-UI", '{"type": "RUN_ERROR", "message": "boom"}'),
+    ("AI SDK", '{"type": "text-delta", "id": "t", "delta": "Hi"}'),
+    ("AI SDK", '{"type": "reasoning-delta", "id": "r", "delta": "Hm"}'),
+    (
+        "AI SDK",
+        '{"type": "tool-input-available", "toolCallId": "1", "toolName": "calc", "input": {}}',
+    ),
+    ("AI SDK", '{"type": "source-url", "sourceId": "s", "url": "https://example.com"}'),
+    ("AI SDK", '{"type": "data-weather", "data": {"celsius": 22}}'),
+    ("Mastra", '{"type": "text-delta", "runId": "r", "payload": {"id": "t", "text": "Hi"}}'),
+    ("OpenAI chat", '{"choices": [{"delta": {"content": "Hi"}}]}'),
+    ("OpenAI chat", '{"choices": [{"delta": {"reasoning": "Hm"}}]}'),
+    ("OpenAI Responses", '{"type": "response.output_text.delta", "item_id": "m", "delta": "Hi"}'),
+    (
+        "OpenAI Responses",
+        '{"type": "response.output_item.done", "item": {"type": "mcp_approval_request", '
+        '"id": "a1", "name": "pay", "arguments": "{}", "server_label": "bank"}}',
+    ),
+    (
+        "OpenAI Agents SDK",
+        '{"type": "raw_response_event", "data": {"type": "response.output_text.delta", '
+        '"delta": "Hi"}}',
+    ),
+    (
+        "Google ADK",
+        '{"author": "math", "partial": true, "content": {"role": "model", "parts": '
+        '[{"text": "Hi"}]}}',
+    ),
+    (
+        "Google ADK",
+        '{"author": "math", "content": {"role": "model", "parts": [{"functionCall": '
+        '{"id": "1", "name": "calc", "args": {}}}]}}',
+    ),
+    (
+        "AutoGen",
+        '{"type": "ModelClientStreamingChunkEvent", "source": "math", "content": "Hi"}',
+    ),
+    ("CrewAI", '{"raw": "Hi", "tasks_output": [], "token_usage": {"total_tokens": 13}}'),
+    ("LlamaIndex", '{"delta": "Hi", "response": "Hi", "current_agent_name": "math"}'),
+    ("Agno", '{"event": "RunContent", "run_id": "r", "agent_name": "math", "content": "Hi"}'),
+    (
+        "pydantic-ai",
+        '{"event_kind": "part_delta", "index": 0, "delta": {"part_delta_kind": "text", '
+        '"content_delta": "Hi"}}',
+    ),
+    (
+        "Claude Agent SDK",
+        '{"content": [{"text": "Hi"}], "model": "claude", "parent_tool_use_id": null}',
+    ),
+    ("smolagents", '{"step_number": 1, "observations": "", "is_final_answer": true, '
+     '"action_output": "Hi"}'),
+)  # fmt: skip
+"""By whom, and one frame of it as JSON."""
+
+
+def becomes(frame: str) -> str:
+    """What one frame becomes, in a few words; what the end makes of it if it is all there is."""
+    decoder = Decoder("text/event-stream")
+    told = [_told(event) for event in decoder.feed(f"data: {frame}\n\n".encode())]
+    last = [_told(event) for event in decoder.end()]
+    told += [word if word.startswith("`input`") else f"at the end {word}" for word in last if word]
+    if decoder.failure and "no content" not in decoder.failure:
+        told.append("fails the run")
+    return ", ".join(word for word in told if word) or "nothing"
+
+
+def _told(event: Event) -> str:
+    match event:
+        case Message(text):
+            return f"`message` {text}"
+        case Thinking(text):
+            return f"`thinking` {text}"
+        case ToolStart(tool=tool):
+            return f"`tool_start` {tool}"
+        case ToolEnd(tool=tool, result=result):
+            return f"`tool_end` {tool}: {result}"
+        case Source(url):
+            return f"`source` {url}"
+        case File(kind):
+            return f"`file` {kind}"
+        case Custom(_, name):
+            return f"`custom` {name or ''}".strip()
+        case Input(kind=kind, tool=tool):
+            return f"`input` {kind}" + (f" of {tool.name}" if tool else "")
+        case Done(usage=usage) if usage:
+            return f"`usage` {usage['total_tokens']}"
+    return ""
+
+
+def table() -> str:
+    """All shapes as Markdown."""
+    lines = ["| framework | a frame | becomes |", "| --- | --- | --- |"]
+    for framework, frame in SHAPES:
+        json.loads(frame)
+        shown = frame.replace("|", "\\|")
+        lines.append(f"| {framework} | `{shown}` | {becomes(frame)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,195 @@
+"""Bare strings: text, unless they hold something that was meant to be a frame.
+
+Some agents yield server-sent events or JSON as strings, and the SDK prints what it cannot dump.
+What a token looks like proves nothing, so an answer's first string decides: once one was text, all
+of them are, to the letter, whatever they look like.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable
+
+from bff.agents.dialects import printed, untyped
+from bff.agents.dialects.assembly import Assembly
+from bff.agents.dialects.fields import words
+from bff.agents.dialects.named_events import role
+from bff.agents.frames import EventStream
+from bff.agents.json_values import parse, values_in
+from bff.agents.lines import Frame
+from bff.events import JSON
+
+_MODES = frozenset({"messages", "updates", "values", "custom", "tasks", "debug"})
+ODD = frozenset("{[(<:\"' \n\tbBdeirR")
+"""How a text begins that may be more than one, but for prints of fields, which have a `=`."""
+_FIELDS = ("event:", "data:", "id:", "retry:", ":")
+_KEEP_ALIVE = re.compile(
+    r"(?:: ?(?:keep-?alive|heartbeat|ping)[^\r\n]*(?:\r?\n){2})+", re.IGNORECASE
+)
+_TWIN = re.compile(
+    r"\{(?:'type': 'multiagent_node_stream', 'node_id': '[^']*', 'event': \{)?"
+    r"'(?:data': |init_event_loop': |reasoningText': |type': 'tool_use_stream')"
+)
+"""How Strands' own event of a token or a piece of a call is printed."""
+_NAMED = re.compile(r"event: ?[A-Za-z_.-]+\r?\ndata: ?[\[{\"]")
+_COMMENT = re.compile(r"(?::[^\r\n]*(?:\r?\n)+)*")
+
+Known = Callable[[dict[str, JSON]], bool]
+
+
+def frames_of_text(answer: Assembly, text: str, *, envelope: bool = False) -> list[Frame] | None:
+    """The frames that a text under some key holds; None where it is just text.
+
+    A text may be JSON because that was asked for: it is a frame only if a dialect knows it, or if
+    it is the body of an `envelope`.
+    """
+    envelope = envelope or not answer.streamed
+    if text[:1] in ("{", "[") and not answer.speakers.heard:
+        values = json_in(text)
+        if values is not None and all(
+            isinstance(value, dict)
+            and (envelope or len(value) > 1)
+            and (answer.known(value) or (envelope and untyped.is_envelope(value)))
+            for value in values
+        ):
+            return [Frame(None, value) for value in values]
+    if text.startswith(("data: {", "event: ")) and answer.strings != "text":
+        frames = _events(answer, text) or []
+        return frames if frames and _are_known([f.value for f in frames], answer.known) else None
+    if printed.might_be(text) and not text.lstrip().startswith(("b", "B")):
+        return _printed(answer, text, answer.known)
+    return None
+
+
+def frames_in(answer: Assembly, text: str) -> list[Frame] | None:
+    """The frames that a string holds; None where it is text."""
+    first = text[:1]
+    if first in ("d", "e", "i", "r", ":") and text.startswith(_FIELDS):
+        found = _events(answer, text)
+        if found is not None:
+            return found
+    elif answer.strings != "text" and first in ("{", "["):
+        values = json_in(text)
+        if values is not None and (answer.strings == "json" or _are_known(values, answer.known)):
+            answer.strings = "json"
+            return [Frame(None, value) for value in values]
+    if printed.might_be(text):
+        return _printed(answer, text, answer.known)
+    result = _RUN_RESULT.match(text) if first == "R" else None
+    if result is not None:
+        return [Frame(None, {"final_output": textwrap.dedent(result[1]).strip("\n")})]
+    return None
+
+
+_RUN_RESULT = re.compile(
+    r"RunResult(?:Streaming)?:\n(?:- .*\n)*?- Final output \(.*\):\n((?:    .*\n|\n)*)"
+)
+"""How OpenAI's Agents SDK prints the result of a run."""
+
+
+def json_in(text: str) -> list[JSON] | None:
+    """The objects that a text is made of, one or several in a row."""
+    value = parse(text.strip())
+    if isinstance(value, dict | list):
+        return [value]
+    return values_in(text) if text[:1] == "{" else None
+
+
+def _are_known(values: list[JSON], known: Known) -> bool:
+    return all(
+        (isinstance(value, dict) and (known(value) or untyped.is_envelope(value)))
+        or (
+            isinstance(value, list)
+            and any(isinstance(item, dict) and known(item) for item in value)
+        )
+        for value in values
+    )
+
+
+def _events(answer: Assembly, text: str) -> list[Frame] | None:
+    """The frames of server-sent events inside a string, or None if it holds none."""
+    if answer.strings == "text" and not _NAMED.match(text):
+        return None
+    if _KEEP_ALIVE.fullmatch(text):
+        return []  # some send it to keep the stream alive; a bare colon is a token of an answer
+    if answer.strings == "sse" and _COMMENT.fullmatch(text):
+        return []
+    if not all(not line or line.startswith(_FIELDS) for line in re.split("\r?\n", text)):
+        return None
+    reader = EventStream()
+    frames = reader.feed(text.encode("utf-8", "surrogatepass"))
+    if answer.strings == "text" and not all(role(frame.name, {}) is not None for frame in frames):
+        return None
+    if frames:
+        answer.strings = "sse"
+        return frames + reader.end()
+    # without the blank line that ends an event it must be more than a word with a colon
+    frames = reader.feed(b"\n\n")
+    if any(f.name or isinstance(f.value, dict) for f in frames):
+        answer.strings = "sse"
+        return frames
+    return None
+
+
+def _printed(answer: Assembly, text: str, known: Known) -> list[Frame] | None:
+    """What a print of an object says; an empty list where that is nothing."""
+    if "converse" in answer.dialects and _TWIN.match(text):
+        return []  # Bedrock's event of the same came just before
+    try:
+        value = printed.read(text)
+    except printed.NotPrinted:
+        if _JUNK.fullmatch(text):
+            answer.junk += 1
+            return []
+        return None
+    match value:
+        case str() if text[:1] in "bB" and answer.strings != "text":
+            answer.strings = "printed"
+            return [Frame(None, value)]
+        case dict() if _is_object(text, value, known):
+            return [Frame(None, value)]
+        case list() if value and all(
+            isinstance(v, dict) and (_is_object(text, v, known) or _is_block(v)) for v in value
+        ):
+            return [Frame(None, value)]
+        case [dict(message), dict()] if known(message):
+            return [Frame(None, value)]
+        case [str(mode), list() | dict()] if mode in _MODES and text[:1] == "(":
+            return [Frame(None, value)]
+        case None if text[:1] == "<":
+            answer.junk += 1
+            return []
+    if _JUNK.fullmatch(text):
+        answer.junk += 1
+        return []
+    return None
+
+
+def _is_object(text: str, value: dict[str, JSON], known: Known) -> bool:
+    """Whether a print is certainly an object's, not a text that looks a little like one."""
+    if text[:1] in "{[(":
+        return known(value) or not _EVENT_KEYS.isdisjoint(value.keys())
+    fields = len(value) - ("type" in value)
+    return fields > 1 or known(value) or untyped.text_key(value) is not None
+
+
+def _is_block(value: dict[str, JSON]) -> bool:
+    return isinstance(value.get("text"), str) or {"id", "name", "reason"} <= value.keys()
+
+
+_EVENT_KEYS = words(
+    "data event delta init_event_loop start start_event_loop message messages result "
+    "current_tool_use event_loop_cycle_id complete force_stop reasoningText tool_stream_event "
+    "content callback model"
+)
+_JUNK = re.compile(
+    r"\s*(?:\{'(?:data|event|delta|init_event_loop|start|start_event_loop|message|messages|result|"
+    r"current_tool_use|agent|event_loop_cycle_id|type|complete|force_stop|reasoningText|reasoning|"
+    r"tool_stream_event|content|callback|model|stop)': .*\}"
+    r"|[\[({<].* object at 0x[0-9a-f]+>.*"
+    r"|[\[(]*(?:AIMessage|AIMessageChunk|HumanMessage|SystemMessage|ToolMessage|AgentResult"
+    r"|[A-Z]\w+Event)\(\w+=.*\)[\])]*"
+    r"|content=(?:'|\"|\[).* (?:additional_kwargs|response_metadata|id|name)=.*)\s*",
+    re.DOTALL,
+)

@@ -1,0 +1,86 @@
+"""The tokens of a run, in whatever words its models and frameworks count them."""
+
+from __future__ import annotations
+
+from bff.events import JSON
+
+_MOST_USAGES = 1000
+"""Model calls whose tokens are kept apart; beyond that they are one sum."""
+_MOST_TOKENS = 10**12
+"""More in one call is no count: their sum must be a number that every client can read."""
+
+_NAMES = {
+    "input_tokens": "input_tokens",
+    "inputTokens": "input_tokens",
+    "prompt_tokens": "input_tokens",
+    "promptTokens": "input_tokens",
+    "prompt_token_count": "input_tokens",
+    "promptTokenCount": "input_tokens",
+    "output_tokens": "output_tokens",
+    "outputTokens": "output_tokens",
+    "completion_tokens": "output_tokens",
+    "completionTokens": "output_tokens",
+    "candidates_token_count": "output_tokens",
+    "candidatesTokenCount": "output_tokens",
+    "total_tokens": "total_tokens",
+    "totalTokens": "total_tokens",
+    "total_token_count": "total_tokens",
+    "totalTokenCount": "total_tokens",
+}
+
+
+class Usage:
+    """What the run used, added up over its model calls."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, dict[str, int]] = {}
+        self._unnamed = 0
+
+    def add(self, usage: JSON, key: str | None = None, *, more: bool = False) -> None:
+        """Note the tokens one model call used; `key` names the call, told again it is replaced.
+
+        `more` adds to what was told of that call before.
+        """
+        counts = _counts(usage)
+        if not counts:
+            return
+        if key is None:
+            self._unnamed += 1
+            key = f"call {self._unnamed}"
+        if more and key in self._calls:
+            old = self._calls[key]
+            counts = {name: old.get(name, 0) + counts.get(name, 0) for name in {**old, **counts}}
+        if len(self._calls) >= _MOST_USAGES:
+            self._calls = {"": self.total() or {}}
+        self._calls[key] = counts
+
+    def set_total(self, usage: JSON) -> None:
+        """Note the tokens of the whole run, whatever was noted before."""
+        counts = _counts(usage)
+        if counts:
+            self._calls = {"": counts}
+
+    def total(self) -> dict[str, int] | None:
+        """The tokens of the whole run, if anything said so."""
+        if not self._calls:
+            return None
+        total: dict[str, int] = {}
+        for counts in self._calls.values():
+            for name, count in counts.items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+
+def _counts(usage: JSON) -> dict[str, int]:
+    if not isinstance(usage, dict):
+        return {}
+    counts: dict[str, int] = {}
+    for theirs, count in usage.items():
+        ours = _NAMES.get(theirs)
+        if ours is not None and type(count) is int and 0 <= count <= _MOST_TOKENS:
+            counts[ours] = count
+    if not counts:
+        return counts
+    used, made = counts.get("input_tokens", 0), counts.get("output_tokens", 0)
+    total = counts.get("total_tokens", used + made)
+    return {"input_tokens": used, "output_tokens": made, "total_tokens": total}

@@ -1,0 +1,107 @@
+"""JSON in what an agent sent: a value, several in a row, or text that only looks like it.
+
+Everything is bounded: size, and nesting, since what comes after us recurses over it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from bff.json_text import JSON, loads
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""The service's own chunks go up to 10 MB."""
+MAX_DEPTH = 100
+"""Nesting of one frame's JSON; what comes after us recurses over it."""
+
+
+class FrameError(Exception):
+    """The bytes cannot be an answer; the text is for the operator and quotes none of them."""
+
+
+def parse(text: str) -> JSON:
+    """The JSON value, or the text itself where it is not JSON.
+
+    A bare number stays text as it was spelled: it is a token of an answer. Raises `FrameError` for
+    JSON nested too deep.
+    """
+    if text[:1] not in _JSON_STARTS:
+        return text
+    try:
+        value = loads(text)
+    except ValueError:
+        return text
+    except RecursionError:
+        raise FrameError(f"JSON nested deeper than {MAX_DEPTH}") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def object_in(data: bytes) -> JSON:
+    """What `parse` gives for these bytes, where it is an object and nothing is odd about it."""
+    if not data.startswith(b"{") or data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        return None
+    try:
+        return loads(data)
+    except ValueError:
+        return None
+
+
+def values_in(text: str) -> list[JSON] | None:
+    """The JSON objects and lists that stand in a row in a text; None where it has anything else."""
+    found: list[JSON] = []
+    at, end = 0, len(text)
+    while at < end:
+        if text[at] in " \t\r\n,":
+            at += 1
+            continue
+        if text[at] not in "{[":
+            return None
+        try:
+            value, at = _DECODER.raw_decode(text, at)
+        except ValueError:
+            return None
+        except RecursionError:
+            raise FrameError(f"JSON nested deeper than {MAX_DEPTH}") from None
+        found.append(value)
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(found)
+    return found or None
+
+
+_DECODER = json.JSONDecoder()
+
+
+def is_whole(text: str) -> bool:
+    return text[:1] in '{["' and parse(text) is not text
+
+
+_JSON_STARTS = frozenset('{["ntf')
+
+
+def check_size(size: int) -> None:
+    if size > MAX_FRAME_BYTES:
+        raise FrameError(f"a frame over {MAX_FRAME_BYTES:,} bytes")
+
+
+def _check_depth(value: JSON) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[JSON] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+        if not inner:
+            return
+        level = inner
+    raise FrameError(f"JSON nested deeper than {MAX_DEPTH}")
+
+
+def is_cut_off(data: bytes) -> bool:
+    """Whether these last bytes are the beginning of JSON whose rest never came."""
+    start = data.lstrip()[:1]
+    text = data.decode("utf-8", "replace").strip()
+    return start in (b"{", b"[", b'"') and parse(text) is text
