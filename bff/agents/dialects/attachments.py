@@ -158,6 +158,9 @@ def source_of(item: JSON) -> Source | None:
         ):
             inner = {"title": item.get("title"), **inner}
             return source_of(inner)
+        case {"location": dict(places)} if "url" not in item:
+            found = [source_of(place) for place in places.values()]
+            return next((source for source in found if source is not None), None)
         case {"retrievedContext": dict(inner)} | {"retrieved_context": dict(inner)}:
             return source_of(inner)
         case dict():
@@ -175,6 +178,8 @@ def read_sources(answer: Assembly, items: JSON) -> bool:
         return False
     whole = True
     for item in items:
+        if isinstance(item, dict) and isinstance(item.get("retrievedReferences"), list):
+            read_sources(answer, item["retrievedReferences"])
         source = source_of(item)
         if source is not None:
             answer.attach(source)

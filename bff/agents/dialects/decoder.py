@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from itertools import chain
 
 from bff.agents.dialects import (
+    a2a,
+    agent_framework,
     agno,
     agui,
     ai_sdk,
@@ -58,6 +60,7 @@ BY_TYPE = _merged(
     autogen.BY_TYPE,
     crewai.BY_TYPE,
     llamaindex.BY_TYPE,
+    agent_framework.BY_TYPE,
     pydantic_ai.BY_TYPE,
     smolagents.BY_TYPE,
 )
@@ -75,6 +78,8 @@ BY_KEY = _merged(
     smolagents.BY_KEY,
     agno.BY_KEY,
     ai_sdk.BY_KEY,
+    a2a.BY_KEY,
+    agent_framework.BY_KEY,
 )
 """Who reads a frame by a key that only his have."""
 
@@ -244,7 +249,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     if len(frame) == 1 and name is None:  # most frames of most agents: one text, one key
         ((key, value),) = frame.items()
         if type(value) is str and key in untyped.TEXT_KEYS:
-            say(answer, key, value)
+            say(answer, key, value, alone=True)
             return
         if key == "event" and type(value) is dict and strands.is_converse(value):
             strands.read_converse(answer, value)

@@ -18,6 +18,10 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
     """An object with its text, or a richer object, under one of the usual keys."""
     if _read_proxy(answer, frame):
         return
+    match frame:
+        case {"chunk": {"bytes": str(data)}}:  # Bedrock's agents
+            answer.text.delta(_decoded(data), "chunk")
+            return
     if is_strands(frame.get("interrupts")):
         ask_strands(answer, frame["interrupts"])
     if not untyped.whose(frame):
@@ -78,10 +82,10 @@ _SPEAKERS = (
 )
 
 
-def say(answer: Assembly, key: str, text: str) -> None:
-    """Say the text under a key, unless it holds a frame itself."""
+def say(answer: Assembly, key: str, text: str, *, alone: bool = False) -> None:
+    """Say the text under a key, which may be an object's only one, unless it is a frame itself."""
     if (text[:1] in strings.ODD or "=" in text) and not answer.deep:
-        inner = strings.frames_of_text(answer, text)
+        inner = strings.frames_of_text(answer, text, envelope=alone and answer.strings == "json")
         if inner is not None:
             for frame in inner:
                 answer.read(frame.value, frame.name)

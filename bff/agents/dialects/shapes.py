@@ -156,6 +156,15 @@ SHAPES: tuple[tuple[str, str], ...] = (
         "Claude Agent SDK",
         '{"content": [{"text": "Hi"}], "model": "claude", "parent_tool_use_id": null}',
     ),
+    (
+        "A2A",
+        '{"kind": "artifact-update", "append": true, "artifact": {"parts": [{"kind": "text", '
+        '"text": "Hi"}]}}',
+    ),
+    (
+        "Agent Framework",
+        '{"type": "agent_run_response_update", "contents": [{"type": "text", "text": "Hi"}]}',
+    ),
     ("smolagents", '{"step_number": 1, "observations": "", "is_final_answer": true, '
      '"action_output": "Hi"}'),
 )  # fmt: skip

@@ -44,8 +44,9 @@ def frames_of_text(answer: Assembly, text: str, *, envelope: bool = False) -> li
     A text may be JSON because that was asked for: it is a frame only if a dialect knows it, or if
     it is the body of an `envelope`.
     """
+    twice = envelope and answer.streamed
     envelope = envelope or not answer.streamed
-    if text[:1] in ("{", "[") and not answer.speakers.heard:
+    if text[:1] in ("{", "[") and (twice or not answer.speakers.heard):
         values = json_in(text)
         if values is not None and all(
             isinstance(value, dict)

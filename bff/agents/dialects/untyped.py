@@ -32,8 +32,8 @@ _MORE_TEXT_KEYS = words(
 )
 """Further names of a text, in small letters and without what separates their words."""
 _LABELS = words(
-    "status type id sessionid session threadid thread runid requestid messageid userid role "
-    "model modelid modelname timestamp time date createdat created updatedat object version "
+    "status type $type label id sessionid session threadid thread runid requestid messageid userid "
+    "role model modelid modelname timestamp time date createdat created updatedat object version "
     "event kind finishreason stopreason stop node agent agentname author source state phase "
     "stage level traceid conversationid actorid mimetype format language lang tool toolname "
     "next route provider success code error invocationid completionreason unit units "
@@ -67,6 +67,8 @@ def is_error(frame: dict[str, JSON]) -> str | None:
     """
     if frame.get("recoverable") is True or frame.get("fatal") is False:
         return None
+    if {"errorMessage", "errorType"} <= frame.keys():
+        return "an error of AWS Lambda"
     wrong = frame.get("error")
     if wrong and not isinstance(wrong, int | float):
         if not _PARTS.isdisjoint(frame.keys()):
