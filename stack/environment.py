@@ -47,6 +47,7 @@ OWNED: Mapping[str, str] = {
 }
 """What the stack sets itself, and the key that says it; none where there is nothing to choose."""
 
+LONGEST_DRAIN_SECONDS = 110
 OPENTELEMETRY = re.compile(r"OTEL_[A-Z_]+")
 """Read by OpenTelemetry's own SDK, which the service leaves to it."""
 
@@ -124,7 +125,12 @@ def judge(config: StackConfig, read: Reader) -> Settings:
     if not environ.keys() & {"AGENT_RUNTIME_ARN", "AGENTS"}:
         environ["AGENT_URL"] = "embedded:"  # refused already, by a better name
     try:
-        return Settings.load(environ)
+        settings = Settings.load(environ)
+        if settings.drain_timeout_seconds > LONGEST_DRAIN_SECONDS:
+            got = f"DRAIN_TIMEOUT {settings.drain_timeout_seconds:g}"
+            takes = f"at most {LONGEST_DRAIN_SECONDS}, since Fargate kills a task after 120 s"
+            read.refuse("environment", f"got {got}, takes {takes}")
+        return settings
     except SettingsError as error:
         if error.variable in config.task.environment:
             read.refuse("environment", f"{error.variable}: got {error.got}, takes {error.takes}")

@@ -343,7 +343,7 @@ def make_plan(
             monitor=engine,
         )
         set_root_resource(cast(pulumi.Resource, None))  # set_mocks made one that is already over
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):  # a busy machine takes its time
             await run_in_stack(run_program)
 
     with warnings.catch_warnings():

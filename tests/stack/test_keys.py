@@ -73,6 +73,7 @@ def test_what_the_stack_sets__is_refused_by_name(name: str) -> None:
     ("config", "key", "why"),
     [
         ({"environment": {"RATE_LIMIT_REQUESTS": 0}}, "environment", "takes a whole number"),
+        ({"environment": {"DRAIN_TIMEOUT": 200}}, "environment", "takes at most 110"),
         ({"environment": {"RATE_LIMITS": 5}}, "environment", "RATE_LIMITS"),
         ({"environment": {"JWT_SECRET": "x" * 40}}, "environment", "takes it in `secrets`"),
         ({"environment": ["A=b"]}, "environment", "takes a map"),

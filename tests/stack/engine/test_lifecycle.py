@@ -16,7 +16,7 @@ def live(deploy: Deploy) -> dict[str, LiveStack]:
 
 @BOTH
 def test_first_preview__needs_nothing_but_the_configuration(engine: Engine, kind: str) -> None:
-    stack = engine.stack(f"{kind}-new", {"aws:region": "us-west-2", **REQUIRED[kind]})
+    stack = engine.stack(f"{kind}-unseen", {"aws:region": "us-west-2", **REQUIRED[kind]})
 
     outcome = stack.preview()
 
