@@ -28,11 +28,11 @@ from pulumi.runtime.proto import (
 )
 
 from tests.stack.engine.cloud import Cloud
+from tests.stack.engine.program import RUN_SECONDS
 from tests.stack.engine.provider import StandIn
 from tests.stack.engine.shapes import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[3]
-RUN_SECONDS = 100
 
 PLUGIN = """#!{python} -IS
 import signal, socket, sys

@@ -24,6 +24,7 @@ from typing import Any
 
 WARM = ("pulumi_aws", "pulumi_awsx", "pulumi_docker_build", "pulumi_random", "yaml")
 """What the program imports and what nothing here changes."""
+RUN_SECONDS = 100
 
 
 def serve(path: str) -> None:
@@ -37,6 +38,7 @@ def serve(path: str) -> None:
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
+            signal.alarm(RUN_SECONDS)  # one that hangs must not outlive the tests
             with connection:
                 answer = _run(json.loads(connection.makefile("rb").readline()))
                 connection.sendall(json.dumps(answer).encode() + b"\n")
