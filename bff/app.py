@@ -19,13 +19,13 @@ from bff.api import (
     SETTINGS,
     TELEMETRY,
     agui,
-    ai_sdk,
     native,
     playground,
     runs,
     session_actions,
     sessions,
 )
+from bff.api.ai_sdk import chat
 from bff.api.health import READINESS, health, metrics, open_readiness, ready
 from bff.api.middleware import (
     authenticate,
@@ -70,9 +70,10 @@ ROUTES = [
     web.post("/v1/chat/completions", chat_completions.create_completion),
     get("/v1/models", models.list_models),
     get("/v1/models/{id:.+}", models.show_model),
-    web.post("/v1/ui/chat", ai_sdk.send_ui_message),
-    get("/v1/ui/chat/{id}/stream", ai_sdk.resume_ui_chat),
-    web.post("/v1/ui/chat/{id}/cancel", ai_sdk.cancel_ui_chat),
+    web.post("/v1/ui/chat", chat.send_ui_message),
+    get("/v1/ui/chat/{id}", chat.show_ui_chat),
+    get("/v1/ui/chat/{id}/stream", chat.resume_ui_chat),
+    web.post("/v1/ui/chat/{id}/cancel", chat.cancel_ui_chat),
     web.post("/v1/agui", agui.run_agent),
     web.get("/health", health),
     web.get("/ready", ready),

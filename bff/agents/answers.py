@@ -20,6 +20,18 @@ def payload_of(question: Input, answer: Answer) -> JSON:
     return None
 
 
+def is_refusal(question: Input, answer: Answer) -> bool:
+    """Whether an answer declines, as far as it tells."""
+    match payload_of(question, answer):
+        case False | "n" | "no" | {"approved": False} | {"approve": False} | {"cancelled": True}:
+            return True
+        case {"type": "reject"}:
+            return True
+        case {"decisions": [*decisions]}:
+            return all(isinstance(d, dict) and d.get("type") == "reject" for d in decisions)
+    return answer.status == "cancelled"
+
+
 def decision(question: Input, *, approved: bool, reason: str | None = None) -> JSON:
     """Approval or refusal in the agent's words.
 

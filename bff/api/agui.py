@@ -15,7 +15,7 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field
 
-from bff.api.ai_sdk import camel_usage
+from bff.api.ai_sdk.parts import camel_usage
 from bff.api.body import read_model
 from bff.api.foreign_messages import MAX_FOREIGN_ID_CHARACTERS, FirstError
 from bff.api.last_message import ConversationMessage, Tolerant, last_user_message

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
+from bff.agents.answers import is_refusal
 from bff.agents.payload import places
 from bff.api import HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
 from bff.api.streaming import run_headers
@@ -166,7 +167,12 @@ async def _run_request(
         request_id=request[REQUEST_ID],
         on_disconnect=asked.on_disconnect,
         questions=tuple(questions),
-        continues=(asked.continues or _asked_by(place)) if questions else None,
+        declined=tuple(
+            question.id
+            for question, answer in zip(questions, conversation.answers, strict=False)
+            if is_refusal(question, answer)
+        ),
+        continues=(asked.continues or _asked_by(place)) if place.conversation.answers else None,
         listed=place.listed,
         call=await _call(request, asked, place, conversation, settings),
     )

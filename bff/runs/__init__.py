@@ -72,7 +72,7 @@ class Follower:
 
     async def fold(self) -> Transcript:
         """The whole answer, once the run has ended."""
-        transcript = Transcript()
+        transcript = Transcript(self.run.request.questions)
         async with aclosing(self.batches()) as batches:
             async for batch in batches:
                 for item in batch:

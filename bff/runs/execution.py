@@ -64,8 +64,8 @@ class RunExecution:
         self.run = run
         self._parts = parts
         self._call = call
-        self._transcript = Transcript()
-        self._client_tools = ClientTools([tool.name for tool in call.conversation.tools])
+        self._transcript = Transcript(run.request.questions)
+        self._client_tools = ClientTools(call.conversation.tools, run.request.questions)
         self._next_id = 2
         self._ending: Done | Problem | None = None
         self._finishing = False

@@ -50,9 +50,10 @@ class RunRequest:
     `owner` is the principal's digest and what the agent knows the caller by; `agent_session_id` is
     what it knows the session by. `message` is what was said as text, `parts` all of it where there
     is more than text. `point` is where the transcript stands before it
-    (`bff/conversations/transcript.py`). `questions` are those that are answered and `continues` the
-    run that asked. A session that is not `listed` is in no history. `call` is there until the run
-    has ended, and only on the instance that makes it.
+    (`bff/conversations/transcript.py`). `questions` are those that are answered and `declined` the
+    ids of those that are refused; `continues` is the run that asked, where the answer was no
+    message of its own. A session that is not `listed` is in no history. `call` is there until the
+    run has ended, and only on the instance that makes it.
     """
 
     owner: str
@@ -65,6 +66,7 @@ class RunRequest:
     request_id: str
     on_disconnect: OnDisconnect = "continue"
     questions: tuple[Input, ...] = field(default=(), repr=False)
+    declined: tuple[str, ...] = ()
     continues: str | None = None
     listed: bool = True
     idempotency: Idempotency | None = None
@@ -88,6 +90,7 @@ def kept_fields(run_id: str, request: RunRequest) -> str:
             "request_id": request.request_id,
             "on_disconnect": request.on_disconnect,
             "questions": [input_fields(question) for question in request.questions],
+            "declined": list(request.declined),
             "continues": request.continues,
             "listed": request.listed,
         }
@@ -117,6 +120,7 @@ def request_of(kept: str, said: str) -> tuple[str, RunRequest]:
         request_id=fields["request_id"],
         on_disconnect=fields["on_disconnect"],
         questions=tuple(input_of(question) for question in fields.get("questions", ())),
+        declined=tuple(fields.get("declined", ())),
         continues=fields.get("continues"),
         listed=fields.get("listed", True),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bff.events import (
     JSON,
@@ -24,10 +24,13 @@ from bff.events import (
 class Transcript:
     """A run's answer so far: the events folded into text, tool calls, questions and usage.
 
+    A run that answers questions may bring results of calls that an earlier run has told.
+
     `size` counts what is held, in characters; past `limit` the text is cut and `whole` is false.
     """
 
-    def __init__(self, limit: int = 8 * 1024 * 1024) -> None:
+    def __init__(self, answered: Iterable[Input] = (), limit: int = 8 * 1024 * 1024) -> None:
+        self._asked = {question.tool.id: question.tool for question in answered if question.tool}
         self._text: list[str] = []
         self._tools: dict[str, dict[str, JSON]] = {}
         self._limit = limit
@@ -51,7 +54,8 @@ class Transcript:
                     self._tools[id] = {"id": id, "tool": tool, "args": args}
             case ToolEnd(id, tool, result, error):
                 if self._fits(len(result or error or "")):
-                    call = self._tools.setdefault(id, {"id": id, "tool": tool, "args": {}})
+                    args = self._asked[id].args if id in self._asked else {}
+                    call = self._tools.setdefault(id, {"id": id, "tool": tool, "args": args})
                     call.update({"result": result} if error is None else {"error": error})
             case Input(id):
                 self._inputs[id] = event

@@ -1,14 +1,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from yarl import URL
 
-from bff.api.ai_sdk import UIEncoder
-from bff.events import Done, Event, Message, Record, ToolEnd, ToolStart
+from bff.agents.embedded import EmbeddedAgent
+from bff.api.ai_sdk.parts import UIEncoder
+from bff.events import (
+    Custom,
+    Done,
+    Event,
+    File,
+    Input,
+    Message,
+    Record,
+    Source,
+    ToolEnd,
+    ToolStart,
+    ToolUse,
+)
+from bff.messages import ClientTool, FilePart
 from tests.api.conftest import KEYS, Start
 from tests.api.example_run import (
     BODY,
@@ -66,8 +82,10 @@ def test_a_run__opens_and_closes_a_block_wherever_the_kind_changes() -> None:
     assert [part["id"] for part in parts[2:10]] == ["1"] * 4 + ["2"] * 4
     assert parts[-2] == {
         "type": "finish",
-        "finishReason": "stop",
-        "messageMetadata": {"usage": {"inputTokens": 5, "outputTokens": 8, "totalTokens": 13}},
+        "messageMetadata": {
+            "status": "complete",
+            "usage": {"inputTokens": 5, "outputTokens": 8, "totalTokens": 13},
+        },
     }
 
 
@@ -83,8 +101,11 @@ def test_tools__are_dynamic_and_never_the_pages_to_run() -> None:
         "dynamic": True,
         "providerExecuted": True,
     }
-    assert result["output"] == "345"
-    assert (result["dynamic"], result["providerExecuted"]) == (True, True)
+    assert result == {
+        "type": "tool-output-available",
+        "toolCallId": "call-1",
+        "output": "345",
+    }
 
 
 def test_a_tool_that_failed__is_an_output_error() -> None:
@@ -128,7 +149,7 @@ def test_a_failed_run__closes_what_is_open_and_then_says_the_error() -> None:
 
     assert types(parts)[4:] == ["text-end", "error", "finish-step", "finish", "[DONE]"]
     assert parts[5]["errorText"] == PROBLEM["detail"]
-    assert parts[7]["finishReason"] == "error"
+    assert parts[7] == {"type": "finish", "messageMetadata": {"status": "failed"}}
 
 
 def test_a_cancelled_run__is_aborted() -> None:
@@ -185,9 +206,12 @@ async def test_regenerating__sends_the_last_user_message_again(start: Start) -> 
         ),
         (
             {"messages": [{"role": "user", "parts": [{"type": "file", "url": "data:,"}]}]},
-            "messages.0.parts.0",
+            "messages.0.parts.0.url",
         ),
         ({"trigger": "resume"}, "trigger"),
+        ({"messages": [{"role": "robot", "parts": []}]}, "messages.0.role"),
+        ({"messages": None}, "messages"),
+        ({"messages": [{"role": "user", "parts": "Hi"}]}, "messages.0.parts"),
     ],
 )
 async def test_what_cannot_go_to_the_agent__is_a_short_422(
@@ -251,7 +275,7 @@ async def test_cancelling__stops_the_chats_run_whatever_it_is_called(
 
     assert body["status"] == "cancelled"
     assert body["run_id"] == reply.headers["X-Run-Id"]
-    assert rest.endswith('data: {"type":"abort","reason":"cancelled"}\n\ndata: [DONE]\n\n')
+    assert rest.endswith('data: {"type":"abort"}\n\ndata: [DONE]\n\n')
     assert service.agent.closed == 1
 
 
@@ -271,3 +295,193 @@ async def test_somebody_elses_chat__is_one_that_does_not_exist(start: Start) -> 
         async with service.client.post("/v1/ui/chat/chat-1/cancel") as mine:
             assert mine.status == 200
     assert await ended(service, reply.headers["X-Run-Id"]) == "cancelled"
+
+
+def test_what_the_agent_cites_and_makes__are_parts_of_their_own_kind() -> None:
+    parts = encoded(
+        records(
+            Source("https://a/b", "A"),
+            File("image/png", data="iVBORw=="),
+            Custom({"x": 1}, "data-weather"),
+            Custom([1], "STATE_DELTA"),
+            Done(),
+        )
+    )
+
+    assert parts[2:6] == [
+        {"type": "source-url", "sourceId": f"{RUN.run_id}-2", "url": "https://a/b", "title": "A"},
+        {"type": "file", "url": "data:image/png;base64,iVBORw==", "mediaType": "image/png"},
+        {"type": "data-weather", "data": {"x": 1}},
+        {"type": "data-STATE_DELTA", "data": [1]},
+    ]
+
+
+def test_a_question__is_a_call_that_the_page_has_to_settle() -> None:
+    pay = ToolUse("c-1", "pay", {"amount": 10})
+    asked = (
+        Input("i-1", "approval", "May I?", pay),
+        Input("i-2", "input", "Which city?"),
+        Input("c-2", "tool", tool=ToolUse("c-2", "locate", {})),
+    )
+    parts = encoded(
+        records(
+            ToolStart("c-1", "pay", {"amount": 10}), *asked, Done("input_required", inputs=asked)
+        )
+    )
+
+    assert types(parts)[2:] == [
+        "tool-input-available",
+        "tool-input-available",
+        "tool-approval-request",
+        "tool-input-available",
+        "tool-input-available",
+        "finish-step",
+        "finish",
+        "[DONE]",
+    ]
+    assert parts[3]["providerExecuted"] is False
+    assert parts[4] == {
+        "type": "tool-approval-request",
+        "approvalId": "i-1",
+        "toolCallId": "c-1",
+    }
+    assert parts[5]["input"] == {"message": "Which city?"}
+    assert (parts[6]["toolName"], "dynamic" in parts[6]) == ("locate", False)
+
+
+def test_a_run_that_answers__goes_on_with_the_message_that_asked() -> None:
+    pay = ToolUse("c-1", "pay", {"amount": 10})
+    question = Input("i-1", "approval", "May I?", pay)
+    request = replace(RUN.request, questions=(question,), continues="run_first", declined=("i-1",))
+    run = replace(RUN, request=request)
+    paid = frames(UIEncoder(run)(records(ToolEnd("c-1", "pay", "paid"), Done())))
+    silent = frames(UIEncoder(run)(records(Message("No."), Done())))
+    replayed = frames(
+        UIEncoder(
+            run,
+            before=[
+                {"type": "step-start"},
+                {"type": "text", "text": "Wait."},
+                {"type": "dynamic-tool", "toolName": "pay", "toolCallId": "c-1", "input": {},
+                 "state": "approval-requested"},
+            ],
+        )(records(ToolEnd("c-1", "pay", "paid"), Done()))
+    )  # fmt: skip
+
+    assert paid[0]["messageId"] == silent[0]["messageId"] == "run_first"
+    assert types(paid)[1:4] == ["start-step", "tool-output-available", "finish-step"]
+    assert types(silent)[-5:-3] == ["text-end", "tool-output-denied"]
+    assert types(replayed)[1:9] == [
+        "start-step",
+        "text-start",
+        "text-delta",
+        "text-end",
+        "tool-input-available",
+        "finish-step",
+        "start-step",
+        "tool-output-available",
+    ]
+
+
+async def test_only_the_new_message__may_be_sent(start: Start) -> None:
+    service = await start(EmbeddedAgent())
+    shown = ""
+    for text in ("I am Jo", "/turns"):
+        body = {"id": "chat-1", "message": chat(text)["messages"][0]}
+        async with service.client.post("/v1/ui/chat", json=body) as reply:
+            parts = frames(await reply.text())
+            shown = "".join(part.get("delta", "") for part in parts[:-1])
+
+    assert shown == "I have seen 2 turns of this conversation."
+
+
+async def test_what_a_page_adds__reaches_the_agent(start: Start) -> None:
+    service = await start()
+    body = chat(
+        system="Be short.",
+        tools={"locate": {"description": "Where", "parameters": {"type": "object"}}},
+        metadata={"plan": "pro"},
+        webSearch=True,
+    )
+    body["messages"][0]["parts"].append(
+        {"type": "file", "mediaType": "image/png", "filename": "a.png",
+         "url": "data:image/png;base64,iVBORw=="}
+    )  # fmt: skip
+
+    async with service.client.post("/v1/ui/chat", json=body) as reply:
+        assert reply.status == 200
+
+    said = service.agent.calls[0].conversation
+    assert said.system == "Be short."
+    assert said.tools == (ClientTool("locate", "Where", {"type": "object"}),)
+    assert (said.metadata, said.options) == ({"plan": "pro"}, {"webSearch": True})
+    assert said.files == (FilePart("image", "image/png", data="iVBORw==", filename="a.png"),)
+
+
+async def test_an_answer_that_nobody_waits_for__is_refused_and_not_run(start: Start) -> None:
+    service = await start()
+    part = {
+        "type": "dynamic-tool", "toolName": "pay", "toolCallId": "c", "input": {},
+        "state": "approval-responded", "approval": {"id": "i", "approved": True},
+    }  # fmt: skip
+    body = chat("pay 10")
+    body["messages"].append({"id": "run_x", "role": "assistant", "parts": [part]})
+
+    async with service.client.post("/v1/ui/chat", json=body) as reply:
+        problem = await reply.json()
+
+    assert (reply.status, problem["errors"][0]["field"]) == (422, "messages")
+    assert service.agent.calls == []
+
+
+async def test_a_chat__is_shown_as_messages_with_its_open_question(start: Start) -> None:
+    service = await start(EmbeddedAgent())
+    for text in ("What is 15 * 23?", "/approve 7"):
+        async with service.client.post("/v1/ui/chat", json=chat(text)) as reply:
+            await reply.read()
+    async with service.client.get("/v1/ui/chat/chat-1") as reply:
+        first, second, third, fourth = await reply.json()
+    other = await service.client.get("/v1/ui/chat/other")
+    bobs = await service.client.get("/v1/ui/chat/chat-1", headers={"X-API-Key": KEYS["bob"]})
+
+    assert [message["role"] for message in (first, second, third, fourth)] == [
+        "user", "assistant", "user", "assistant",
+    ]  # fmt: skip
+    assert first["parts"] == [{"type": "text", "text": "What is 15 * 23?"}]
+    assert [part["type"] for part in second["parts"]] == ["step-start", "dynamic-tool", "text"]
+    assert second["parts"][1]["output"] == "345"
+    [_, text, asked] = fourth["parts"]
+    assert text["text"] == "I would like to pay."
+    assert (asked["state"], asked["toolName"]) == ("approval-requested", "pay")
+    assert third["id"] != first["id"]
+    assert (other.status, bobs.status) == (404, 404)
+
+
+async def test_a_chat_whose_run_is_open__is_shown_up_to_what_its_stream_tells(
+    start: Start,
+) -> None:
+    go_on = asyncio.Event()
+    service = await start(ScriptedAgent([[Message("Hel")], go_on, [Done()]]))
+    async with service.client.post("/v1/ui/chat", json=chat()) as reply:
+        await reply.content.readuntil(b'"Hel"')
+        async with service.client.get("/v1/ui/chat/chat-1") as shown:
+            messages = await shown.json()
+        go_on.set()
+        await reply.read()
+
+    assert [(m["role"], m["parts"]) for m in messages] == [
+        ("user", [{"type": "text", "text": "Hi"}])
+    ]
+
+
+async def test_the_address__names_the_agent(start: Start) -> None:
+    agents = {"a": {"url": "embedded:"}, "b": {"url": "embedded:"}}
+    service = await start(AGENTS=json.dumps(agents))
+    for address, headers in (("/v1/ui/chat?agent=b", {}), ("/v1/ui/chat", {"X-Agent": "b"})):
+        body = chat(id=f"chat-{len(headers)}")
+        async with service.client.post(address, json=body, headers=headers) as reply:
+            assert reply.status == 200
+    async with service.client.post("/v1/ui/chat?agent=c", json=chat()) as reply:
+        assert reply.status == 422
+
+    assert [call.agent for call in service.agent.calls] == ["b", "b"]

@@ -102,6 +102,7 @@ CASES: dict[tuple[str, str], Case] = {
             ],
         },
     ),
+    ("GET", "/v1/ui/chat/{id}"): Case(200, "/v1/ui/chat/{session}"),
     ("GET", "/v1/ui/chat/{id}/stream"): Case(200, "/v1/ui/chat/{open}/stream"),
     ("POST", "/v1/ui/chat/{id}/cancel"): Case(200, "/v1/ui/chat/{open}/cancel"),
     ("POST", "/v1/agui"): Case(

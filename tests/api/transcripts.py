@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bff.api.agui import AgUiEncoder
-from bff.api.ai_sdk import UIEncoder
+from bff.api.ai_sdk.parts import UIEncoder
 from bff.api.openai.chunks import ChunkEncoder
 from bff.api.streaming import Encoder, NativeEncoder
 from bff.events import Event, Message, Record

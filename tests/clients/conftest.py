@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bff.agents import Prompt
+from bff.agents import Agent, Prompt
 from bff.app import create_app
 from bff.errors import AgentFailed, AgentThrottled
 from bff.events import Custom, Done, Event, Message, Thinking, ToolEnd, ToolStart
@@ -124,7 +124,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Start]:
     """Open the stage: `await stage(MAX_STREAMS_PER_USER="1")`."""
     async with AsyncExitStack() as stack:
 
-        async def open_stage(**environ: str) -> Stage:
+        async def open_stage(agent: Agent | None = None, **environ: str) -> Stage:
             settings = Settings.load(
                 {
                     "HISTORY": f"sqlite:///{tmp_path / 'bff.db'}",
@@ -134,7 +134,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Start]:
                 }
             )
             actor, replies = Actor(), list[tuple[str, str, int]]()
-            app = create_app(settings, agent=actor)
+            app = create_app(settings, agent=agent or actor)
 
             async def note(request: web.Request, response: web.StreamResponse) -> None:
                 replies.append((request.method, request.path, response.status))

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from bff.agents.embedded import EmbeddedAgent
 from tests.clients.conftest import Play, Start
 
 pytestmark = pytest.mark.npm
 
 both = pytest.mark.parametrize("alias", ["ai6", "ai7"])
+every = pytest.mark.parametrize("alias", ["ai500", "ai560", "ai5120", "ai6", "ai7"])
 both_openai = pytest.mark.parametrize("alias", ["openai6", "openai7"])
 
 
@@ -78,6 +80,7 @@ async def test_the_ai_sdk__shows_tools_and_errors_resumes_from_the_start_and_sto
     assert hello["metadata"] == {
         "runId": hello["id"],
         "sessionId": "1",
+        "status": "complete",
         "usage": {"inputTokens": 1, "outputTokens": 2},
     }
     assert tools_shown(shown["tools"]) == [
@@ -104,6 +107,52 @@ async def test_the_ai_sdk__shows_tools_and_errors_resumes_from_the_start_and_sto
     assert service.actor.calls.pop("fail chat") == 2
     assert set(service.actor.calls.values()) == {1}
     assert service.actor.closed["wait stop"] == service.actor.closed["wait watched"] == 1
+
+
+@every
+async def test_the_ai_sdk__holds_conversations_edits_and_answers(
+    stage: Start, play: Play, node: Path, alias: str
+) -> None:
+    service = await stage(EmbeddedAgent())
+
+    shown = await play(service, node, "chats.mjs", alias)
+
+    assert shown["version"].startswith(alias[2])
+    one, two = (f"I have seen {turns} of this conversation." for turns in ("1 turn", "2 turns"))
+    assert shown["memory"] == {
+        "turns": [two], "regenerated": [two], "edited": [one], "then": [two], "errors": [],
+    }  # fmt: skip
+    city = {"city": "Rome"}
+    assert shown["tool"] == {
+        "asked": [["tool-locate", "input-available", None]],
+        "said": ['You answered: {"city":"Rome"}'],
+        "tools": [["tool-locate", "output-available", city]],
+        "messages": 2,  # the answer goes on with the message that asked
+        "errors": [],
+    }
+    assert (shown["input"]["said"], shown["input"]["errors"]) == (["You answered: Rome"], [])
+    if alias.startswith("ai5"):
+        return  # which knows no approvals
+    asked = [["dynamic-tool", "approval-requested", None]]
+    wish = "I would like to pay."
+    assert shown["approved"] == {
+        "asked": asked,
+        "said": [wish, "Paid 7 to Jo."],
+        "tools": [["dynamic-tool", "output-available", "paid"]],
+        "turns": [two],
+        "messages": 4,
+        "errors": [],
+    }
+    assert shown["declined"]["said"] == [wish, "Not paid: it was declined."]
+    assert shown["declined"]["tools"] == [["dynamic-tool", "output-error", "declined"]]
+    assert shown["reloaded"] == {
+        "asked": asked,
+        "said": [wish, "Paid 7 to Jo."],
+        "messages": 2,
+        "again": [["text"], ["step-start", "dynamic-tool", "text", "step-start", "text"]],
+        "tools": [["dynamic-tool", "output-available", "paid"]],
+        "errors": [],
+    }
 
 
 def tools_shown(read: dict[str, Any]) -> list[tuple[str, Any]]:

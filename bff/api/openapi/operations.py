@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from bff import errors
 from bff.api.agui import RunAgentInput
-from bff.api.ai_sdk import UIChatRequest
+from bff.api.ai_sdk.chat import UIChatRequest
 from bff.api.chat_request import ChatRequest
 from bff.api.openai.chat_completions import ChatCompletionRequest
 from bff.api.openapi import replies
@@ -245,6 +245,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         },
         replies={200: _UI},
         problems=STARTS_RUN,
+    ),
+    ("GET", "/v1/ui/chat/{id}"): Operation(
+        tag="AI SDK",
+        parameters=("ChatId",),
+        replies={200: Reply(description="The chat as `UIMessage[]`.", json=replies.UIChat)},
+        problems=(errors.NotFound, *HISTORY),
     ),
     ("GET", "/v1/ui/chat/{id}/stream"): Operation(
         tag="AI SDK",

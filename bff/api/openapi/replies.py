@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from bff.events import InputKind, Message, RunEnd, Start, Thinking, ToolStart
 from bff.history import TITLE_CHARACTERS
@@ -280,6 +280,19 @@ class CompletionError(Shape):
     error: OpenAIError
 
 
+class UIChatMessage(BaseModel):
+    """One message of a chat, as the AI SDK's `UIMessage`."""
+
+    id: str
+    role: Literal["user", "assistant"]
+    parts: list[dict[str, Any]]
+    metadata: dict[str, Any] = {}
+
+
+class UIChat(RootModel[list[UIChatMessage]]):
+    """A chat from its beginning, ready to be a page's first messages."""
+
+
 class UIMessagePart(BaseModel):
     """A part of the AI SDK's UI message stream v1."""
 
@@ -288,7 +301,8 @@ class UIMessagePart(BaseModel):
         Field(
             description="`start`, `start-step`, `text-start`, `text-delta`, `text-end`, "
             "`reasoning-…`, `tool-input-available`, `tool-output-available`, `tool-output-error`, "
-            "`data-custom`, `data-gap`, `error`, `abort`, `finish-step` or `finish`"
+            "`tool-approval-request`, `tool-output-denied`, `source-url`, `file`, `data-…`, "
+            "`error`, `abort`, `finish-step` or `finish`"
         ),
     ]
 

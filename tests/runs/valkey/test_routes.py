@@ -167,6 +167,7 @@ ACTS: dict[str, Act] = {
         "/v1/ui/chat",
         {"id": "ui", "messages": [{"role": "user", "parts": [{"type": "text", "text": "hi"}]}]},
     ),
+    "GET /v1/ui/chat/{id}": about_a_run("GET", "/v1/ui/chat/one"),
     "GET /v1/ui/chat/{id}/stream": about_a_run("GET", "/v1/ui/chat/one/stream"),
     "GET /v1/ui/chat/{id}/stream of one that ends with its followers": about_a_run(
         "GET", "/v1/ui/chat/one/stream", on_disconnect="cancel"

@@ -7,8 +7,11 @@ type Answered = Send['responses'][200]['content']['application/json']
 type Refused = Send['responses'][429]['content']['application/problem+json']
 
 const asked: Asked = { message: 'What is 15 * 23?', session_id: 'demo' }
-// @ts-expect-error a message is required
-const empty: Asked = {}
+// A message may be left out where a run's questions are answered instead.
+const answers: Asked = {
+  session_id: 'demo',
+  resume: [{ input_id: 'refund-1', status: 'resolved', payload: { approved: true } }],
+}
 // @ts-expect-error unknown fields are refused
 const unknown: Asked = { message: 'a', mesage: 'b' }
 
@@ -33,4 +36,4 @@ export function shown(event: components['schemas']['ChatEvent']): string {
 
 export const status: operations['show_run']['responses'][200]['content']['application/json']['status'] =
   'interrupted'
-export { asked, empty, unknown }
+export { answers, asked, unknown }
