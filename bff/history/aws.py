@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Hashable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import aioboto3
 import aiohttp
@@ -16,6 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bff.errors import Overloaded, Problem
 
 T = TypeVar("T")
+U = TypeVar("U")
+V = TypeVar("V")
+W = TypeVar("W")
 
 CHECK_SECONDS = 1.5
 """How long a start waits to look at what it is to use."""
@@ -61,6 +64,23 @@ def translating_aws(what: str) -> Iterator[None]:
 
 def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@overload
+async def together(one: Awaitable[T], two: Awaitable[U], /) -> tuple[T, U]: ...
+@overload
+async def together(
+    one: Awaitable[T], two: Awaitable[U], three: Awaitable[V], four: Awaitable[W], /
+) -> tuple[T, U, V, W]: ...
+@overload
+async def together(*work: Awaitable[T]) -> Sequence[T]: ...
+async def together(*work: Awaitable[Any]) -> Sequence[Any]:
+    """Await all of it, and only then raise what went wrong: nothing is left running."""
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
 
 
 class Work:

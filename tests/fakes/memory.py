@@ -1,6 +1,6 @@
 """AgentCore Memory's events on the real wire, with what moto lacks.
 
-RunRequest (newest first, as seen in the field, or oldest first), pages with tokens, pages that are
+Order (newest first, as seen in the field, or oldest first), pages with tokens, pages that are
 empty and not the last, `includePayloads`, ListSessions, client tokens, id and size rules,
 ResourceNotFound and throttling: all as the service model and its documentation have it.
 """
@@ -45,6 +45,13 @@ class FakeMemory:
     sessions: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     before_delete: Callable[[], Any] | None = None
     """Awaited before each DeleteEvent is answered."""
+    before_create: Callable[[web.Request], Any] | None = None
+    """Answers CreateEvent in its place."""
+    refuses_tokens: bool = False
+    """Whether a token that comes again with another body is refused, not ignored."""
+    lag: int = 0
+    """So many times an event that is new is left out of a list."""
+    _unlisted: dict[str, int] = field(default_factory=dict)
     _tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
     _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -79,6 +86,13 @@ class FakeMemory:
         return sum(map(len, self.sessions.values()))
 
     async def create(self, request: web.Request) -> web.Response:
+        if self.before_create is not None:
+            answer, self.before_create = self.before_create, None
+            try:
+                response: web.Response = await answer(request)
+            finally:
+                self.before_create = answer
+            return response
         body = await request.json()
         actor, session, payload = body["actorId"], body["sessionId"], body["payload"]
         self._check(request, actor, session)
@@ -100,6 +114,9 @@ class FakeMemory:
             self._tokens[token] = self.put(
                 actor, session, payload, at=body["eventTimestamp"], metadata=metadata
             )
+            self._unlisted[self._tokens[token]["eventId"]] = self.lag
+        elif self.refuses_tokens and payload != self._tokens[token]["payload"]:
+            raise Refused(400, "ValidationException")
         return web.json_response({"event": self._tokens[token]}, status=201)
 
     async def list_events(self, request: web.Request) -> web.Response:
@@ -107,7 +124,7 @@ class FakeMemory:
         actor, session = request.match_info["actor"], request.match_info["session"]
         self._check(request, actor, session)
         events = sorted(
-            self.sessions.get((actor, session), []),
+            filter(self._is_listed, self.sessions.get((actor, session), [])),
             key=lambda event: (event["eventTimestamp"], event["eventId"]),
             reverse=self.order == "newest",
         )
@@ -164,6 +181,11 @@ class FakeMemory:
                 events.remove(event)
                 return web.json_response({"eventId": event_id})
         raise Refused(404, "ResourceNotFoundException")
+
+    def _is_listed(self, event: dict[str, Any]) -> bool:
+        left = self._unlisted.get(event["eventId"], 0)
+        self._unlisted[event["eventId"]] = max(0, left - 1)
+        return left == 0
 
     def _check(self, request: web.Request, actor: str, session: str) -> None:
         if not request.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256 Credential="):

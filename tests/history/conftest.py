@@ -45,10 +45,16 @@ def sqlite_store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture(
-    params=["list", "sqlite", "dynamodb", "newest_first", "oldest_first", "moto_memory"]
+    params=["list", "sqlite", "dynamodb", "newest_memory", "oldest_memory", "moto_memory"]
 )
-def store(request: pytest.FixtureRequest) -> Store:
-    found: Store = request.getfixturevalue(f"{request.param}_store")
+def store_name(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, store_name: str) -> Store:
+    found: Store = request.getfixturevalue(f"{store_name}_store")
     return found
 
 
@@ -148,12 +154,12 @@ async def memory(aws_environ: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 
 @pytest.fixture
-def newest_first_store(memory: FakeMemory) -> Store:
+def newest_memory_store(memory: FakeMemory) -> Store:
     return memory_history
 
 
 @pytest.fixture
-def oldest_first_store(memory: FakeMemory) -> Store:
+def oldest_memory_store(memory: FakeMemory) -> Store:
     memory.order, memory.page, memory.empty_pages = "oldest", 3, True
     return memory_history
 

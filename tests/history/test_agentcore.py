@@ -12,7 +12,7 @@ import pytest
 from bff.errors import Overloaded
 from bff.history import Page, Session, open_history
 from bff.history.agentcore import AgentCoreHistory, open_memory
-from bff.history.agentcore.notes import LocalNotes, Note, fold
+from bff.history.agentcore.client import session_log
 from bff.settings import MemoryHistory, Settings, SettingsError
 from tests.fakes.memory import FakeMemory, Refused
 from tests.history.conftest import VirtualTime, memory_history
@@ -20,6 +20,7 @@ from tests.history.test_agentcore_events import CHECKPOINT, dump, said
 from tests.history.turns import ALICE, BOB, TURN, derive, turn
 
 CHAT = derive(ALICE, "chat")
+CHAT_LOG = session_log(CHAT)
 THROTTLED = Refused(429, "ThrottledException")
 
 
@@ -61,7 +62,7 @@ async def test_a_turn__lies_where_the_agent_would_put_it(
 
     (event,) = memory.sessions[(ALICE, CHAT)]
     assert event["payload"][:2] == [said("USER", TURN.message), said("ASSISTANT", TURN.answer)]
-    assert set(memory.sessions) == {(ALICE, CHAT), (ALICE, "bff-notes")}
+    assert set(memory.sessions) == {(ALICE, CHAT), (ALICE, "bff-notes"), (ALICE, CHAT_LOG)}
 
 
 async def test_open_history__takes_the_setting(memory: FakeMemory) -> None:
@@ -70,7 +71,7 @@ async def test_open_history__takes_the_setting(memory: FakeMemory) -> None:
     async with open_history(settings, derive=derive) as history:
         await history.ping()
 
-    assert repr(history).startswith("<AgentCoreHistory memory-0123456789 read only ")
+    assert repr(history).startswith("<AgentCoreHistory memory-0123456789 (the agent writes) ")
 
 
 async def test_a_memory_that_is_not_there__is_refused(memory: FakeMemory) -> None:
@@ -129,39 +130,6 @@ async def test_many_pages__of_which_some_are_empty_are_read_to_their_end(
     assert await contents(history) == [text for n in range(25) for text in (f"q{n}", f"a{n}")]
 
 
-async def test_without_writing__no_event_is_ever_written(memory: FakeMemory) -> None:
-    async with memory_history(write=False) as history:
-        agent_says(memory, TURN.message, "the agent's words")
-        await history.add(ALICE, TURN)
-
-        (session,) = (await history.sessions(ALICE, limit=10)).items
-        assert session == Session(
-            session_id="chat",
-            title=TURN.message,
-            created_at=TURN.asked_at,
-            updated_at=TURN.answered_at,
-        )
-        assert await contents(history) == [TURN.message, "the agent's words"]
-        assert await history.rename(ALICE, "chat", "Mine") is not None
-        (session,) = (await history.sessions(ALICE, limit=10)).items
-        assert session.title == "Mine"
-        assert await history.delete(ALICE, "chat") is True
-        assert await contents(history) is None
-        assert await history.sessions(ALICE, limit=10) == Page([])
-
-    assert memory.count("CreateEvent") == 0
-    assert memory.size == 0
-
-
-async def test_without_writing__a_new_process_still_reads_by_name(memory: FakeMemory) -> None:
-    agent_says(memory, "hello", "hi")
-    async with memory_history(write=False) as history:
-        await history.add(ALICE, turn(1))
-    async with memory_history(write=False) as history:
-        assert await contents(history) == ["hello", "hi"]
-        assert await history.sessions(ALICE, limit=10) == Page([])
-
-
 async def test_clearing__keeps_to_the_services_rate_and_leaves_nothing(
     memory: FakeMemory,
 ) -> None:
@@ -178,7 +146,7 @@ async def test_clearing__keeps_to_the_services_rate_and_leaves_nothing(
         await until_swept(history, clock)
 
     assert memory.size == 0
-    assert len(memory.deleted) == memory.count("DeleteEvent") == 63, "none was throttled"
+    assert len(memory.deleted) == memory.count("DeleteEvent") == 65, "none was throttled"
     took = memory.deleted[60][0] - memory.deleted[0][0]
     assert took >= 60 / 5
 
@@ -195,7 +163,7 @@ async def test_clearing_several__keeps_to_the_accounts_rate(memory: FakeMemory) 
         await until_swept(history, clock)
 
     times = [when for when, _ in memory.deleted]
-    assert len(times) == 8 * 5
+    assert len(times) == 8 * (4 + 2), "the events, and what hid them in both logs"
     assert max(sum(1 for t in times if start <= t < start + 1) for start in times) <= 20
     assert memory.size == 0
 
@@ -213,7 +181,7 @@ async def test_clearing__tolerates_what_another_task_has_deleted_and_throttling(
         await until_swept(history, clock)
 
     # the two that were "gone" are in fact still there: the next one to clear finds them
-    assert memory.count("DeleteEvent") == 6 + 11
+    assert memory.count("DeleteEvent") == 6 + 12
     assert memory.size == 2
 
 
@@ -224,7 +192,7 @@ async def test_clearing__is_taken_up_again_after_the_process_died(memory: FakeMe
         memory.failing["DeleteEvent"] = deque([Refused(403, "AccessDeniedException")])
         await history.delete(ALICE, "chat")
         await until_swept(history)
-    assert memory.size == 4, "the events, and the note that hides them"
+    assert memory.size == 5, "the events, and what hides them in both logs"
 
     async with memory_history(time=clock) as history:
         assert await contents(history) is None
@@ -313,7 +281,7 @@ async def test_throttling__is_waited_out_and_then_overloaded(
 ) -> None:
     memory.failing["CreateEvent"] = deque([THROTTLED])
     await history.add(ALICE, TURN)
-    assert memory.count("CreateEvent") == 3
+    assert memory.count("CreateEvent") == 4
 
     memory.failing["ListEvents"] = deque([THROTTLED] * 10)
     with pytest.raises(Overloaded):
@@ -384,41 +352,3 @@ async def test_a_memory_out_of_reach__is_overloaded_and_no_reason_not_to_start(
             for call in (history.ping(), history.add(ALICE, TURN), history.delete(ALICE, "chat")):
                 with pytest.raises(Overloaded):
                     await call
-
-
-def test_notes__folded_in_any_order_give_the_same() -> None:
-    notes = {
-        "1": Note("turn", "a", 1, "first", 10.0, 11.0),
-        "2": Note("title", "a", 2, "mine", 10.0, 11.0),
-        "3": Note("turn", "a", 3, "second", 20.0, 21.0),
-        "4": Note("turn", "b", 4, "other", 30.0, 31.0),
-        "5": Note("clear", "b", 5),
-    }
-
-    forward, backward = fold(notes), fold(dict(reversed(notes.items())))
-
-    assert (
-        forward["a"].session
-        == backward["a"].session
-        == Session(session_id="a", title="mine", created_at=10.0, updated_at=21.0)
-    )
-    assert forward["b"].session is None
-    assert forward["b"].cleared_at == 5
-    assert forward["b"].superseded == {"4"}
-
-
-async def test_local_notes__are_bounded() -> None:
-    notes = LocalNotes(max_owners=3, max_notes=4)
-    for n in range(10):
-        await notes.write(ALICE, Note("turn", f"s{n}", n, "t", float(n), float(n)))
-    assert sorted(n.session_id for n in (await notes.read(ALICE)).values()) == [
-        "s6",
-        "s7",
-        "s8",
-        "s9",
-    ]
-
-    for owner in ("b", "c", "d"):
-        await notes.write(owner, Note("turn", "s", 1, "t", 1.0, 1.0))
-    assert await notes.read(ALICE) == {}
-    assert len(await notes.read("d")) == 1

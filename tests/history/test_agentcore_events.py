@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.history import StoredMessage, Turn
+from bff.history.agentcore.conversation import conversation
 from bff.history.agentcore.events import (
     EVENT_BYTES,
     EVENT_ITEMS,
     TEXT_CHARACTERS,
     Event,
-    conversation,
     lean,
     turn_events,
 )

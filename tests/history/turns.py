@@ -1,7 +1,6 @@
 """Conversations to put into a history; light, since processes that a test starts import it."""
 
 import hashlib
-from dataclasses import replace
 
 from bff.history import Session, Turn
 from bff.history.paging import first_title
@@ -53,8 +52,3 @@ def session_after(turn: Turn) -> Session:
         last_run_id=turn.run_id,
         point=turn.points[0] if turn.points else None,
     )
-
-
-def plain(session: Session) -> Session:
-    """What every history knows of a session today."""
-    return replace(session, last_run_id=None)

@@ -1,17 +1,16 @@
 """Conversations in an AgentCore Memory, where the agent may keep its own.
 
 Each conversation lies where the agent would put it: actor is the owner, session is the id that was
-derived for the agent. So what agents write themselves is read too (`agentcore_events`), and
-clearing a session makes its agent forget. Names, titles and the list are notes (`agentcore_notes`).
-The service has no call that clears a session: it is hidden by a note and its events are deleted one
-by one, within the service's rate, behind the request; whoever finds such a note goes on with it.
+derived for the agent. So what agents write themselves is read too (`agent_messages`), and clearing
+a session makes its agent forget (`clearing`). What the memory has no place for is notes (`notes`),
+and points lead to the turns that stand there (`points`), in sessions that no agent has.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,23 +20,35 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bff.events import well_formed
 from bff.history import CALL_TIMEOUT_SECONDS, Derive, Page, Session, StoredMessage, Turn
-from bff.history.agentcore.client import Memory, MemoryNotes, Sleep
-from bff.history.agentcore.events import Event, Group, conversation, lean, stamp, turn_events
-from bff.history.agentcore.notes import Entry, LocalNotes, Note, NoteKind, Notes, fold
-from bff.history.aws import CHECK_SECONDS, Work, code_of, open_client
-from bff.history.paging import MessagePage, first_title, position, read_position
-from bff.settings import SettingsError
+from bff.history.agentcore.agent_messages import Group
+from bff.history.agentcore.clearing import Clearing
+from bff.history.agentcore.client import Logs, Memory, Sleep, place_of, turns_of
+from bff.history.agentcore.conversation import conversation, turns_up_to
+from bff.history.agentcore.events import (
+    MAX_PLACES,
+    Event,
+    begin_events,
+    lean,
+    stamp,
+    turn_events,
+)
+from bff.history.agentcore.notes import Entry, Note, begin_note, turn_note
+from bff.history.agentcore.points import Points, Stand
+from bff.history.agentcore.session_notes import SessionNotes, token
+from bff.history.aws import CHECK_SECONDS, Work, code_of, open_client, together
+from bff.history.paging import (
+    MessagePage,
+    first_title,
+    newest_that_fit,
+    position,
+    read_position,
+)
+from bff.settings import DEFAULT_AGENT, SettingsError
 
-NOTES_TO_TIDY = 20
-"""Notes that no longer matter are removed when there are so many."""
-MAX_SWEPT = 10_000
-"""Finished sweeps that are remembered; one that is forgotten is looked at again."""
-LINGER_SECONDS = 15.0
-"""How long a cleared session's note outlives the sweep: longer than a read may take, so that no
-read sees what was cleared and misses the note."""
 CLOCK_SKEW_MILLISECONDS = 1000
 """How far ahead of ours a clock may be whose events are still cleared."""
-
+CANDIDATES = 5
+"""Sessions that stand at one point and are looked at."""
 _log = logging.getLogger(__name__)
 
 
@@ -80,29 +91,33 @@ async def _check(memory: Memory, timeout: float) -> None:
 
 
 class AgentCoreHistory:
-    """A `History` in a memory; with `write` false it writes nothing, and keeps notes in process."""
+    """A `History` in a memory; with `write` false the conversation itself is the agent's to write.
+
+    A turn costs one event of the conversation, a note in each of two logs and an event a point.
+    """
 
     def __init__(self, memory: Memory, work: Work, *, write: bool, derive: Derive) -> None:
         self._memory = memory
         self._work = work
         self._write = write
         self._derive = derive
-        self._swept: dict[tuple[str, str, int], float] = {}
-        """When a sweep was done, by owner, session and the moment it was cleared at."""
-        self._notes: Notes = MemoryNotes(memory) if write else LocalNotes()
+        logs = Logs(memory)
+        self._points = Points(memory, work)
+        self._clearing = Clearing(memory, logs, self._points, work, derive)
+        self._notes = SessionNotes(memory, logs, self._clearing, work, derive)
 
     def __repr__(self) -> str:
-        mode = "" if self._write else " read only"
+        mode = "" if self._write else " (the agent writes)"
         return f"<AgentCoreHistory {self._memory.id}{mode} {self._work}>"
 
     async def add(self, owner: str, turn: Turn) -> None:
         await self._work.call(self._add(owner, turn))
 
     async def session(self, owner: str, session_id: str) -> Session | None:
-        raise NotImplementedError
+        return (await self._work.call(self._notes.entry(owner, session_id))).session
 
     async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
-        raise NotImplementedError
+        return await self._work.call(self._find(owner, points))
 
     async def begin(
         self,
@@ -112,27 +127,25 @@ class AgentCoreHistory:
         *,
         branch_of: str | None = None,
     ) -> None:
-        raise NotImplementedError
+        await self._work.call(self._begin(owner, session, turns, branch_of))
 
     async def fork_turns(
         self, owner: str, session_id: str, run_id: str | None
     ) -> Sequence[Turn] | None:
-        raise NotImplementedError
+        session, groups = await self._work.call(self._read(owner, session_id))
+        if session is None or run_id is None:
+            return None if session is None else ()
+        turns = turns_up_to(groups, run_id, agent=session.agent)
+        return None if turns is None else newest_that_fit(reversed(turns))
 
     async def claim(
         self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
     ) -> bool:
-        raise NotImplementedError
+        return await self._work.call(self._notes.claim(owner, session_id, run_id, input_ids))
 
     async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
         before = (float("inf"), "") if after is None else read_position(after, float, str)
-        entries = await self._work.call(self._entries(owner))
-        found = sorted(
-            (entry.session for entry in entries.values() if entry.session), key=_use, reverse=True
-        )
-        found = [session for session in found if _use(session) < before]
-        page = found[:limit]
-        return Page(page, position(*_use(page[-1])) if len(found) > limit else None)
+        return await self._work.call(self._sessions(owner, limit, before))
 
     async def messages(
         self, owner: str, session_id: str, *, limit: int, after: str | None = None
@@ -156,116 +169,180 @@ class AgentCoreHistory:
         await self._work.call(self._memory.ping())
 
     async def _add(self, owner: str, turn: Turn) -> None:
-        if self._write:
-            session = self._derive(owner, turn.session_id)
-            events = await asyncio.to_thread(turn_events, turn)
-            for part, (payload, marks) in enumerate(events):
-                await self._memory.create(
-                    *(owner, session, payload), marks=marks, token=_token(owner, turn, part)
-                )
-        title = first_title(turn.message)
-        await self._notes.write(
-            owner, self._note("turn", turn.session_id, title, turn.asked_at, turn.answered_at)
+        places = list(dict.fromkeys(map(place_of, turn.points)))
+        written = await asyncio.to_thread(turn_events, turn, places, conversational=self._write)
+        session = self._derive(owner, turn.session_id)
+        where = session if self._write else turns_of(session)
+        for part, (payload, marks) in enumerate(written):
+            once = token(owner, turn.session_id, turn.run_id, str(part))
+            await self._memory.create(owner, where, payload, marks=marks, token=once)
+        note = turn_note(turn, self._memory.stamp(), places)
+        await together(
+            self._notes.write(owner, note),
+            *(self._points.write(owner, place, note) for place in places[:MAX_PLACES]),
         )
 
-    async def _entries(self, owner: str) -> dict[str, Entry]:
-        """What the notes say; whatever they leave to be done is begun."""
-        notes = await self._notes.read(owner)
-        entries = fold(notes)
-        for session_id, entry in entries.items():
-            if entry.cleared_at is not None:
-                self._start_sweep(owner, session_id, entry.cleared_at, entry.needed["clear"])
-        superseded = [id for entry in entries.values() for id in entry.superseded]
-        if len(superseded) > NOTES_TO_TIDY:
-            self._work.sweep((owner, "notes"), self._notes.remove(owner, superseded))
-        return entries
+    async def _find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+        async for stands in self._points.look_up(owner, points):
+            names = list(dict.fromkeys(stand.session_id for stand in stands))[:CANDIDATES]
+            entries = dict(
+                zip(
+                    names,
+                    await together(*(self._notes.entry(owner, name) for name in names)),
+                    strict=True,
+                )
+            )
+            standing = [
+                stand
+                for stand in stands
+                if stand.session_id in entries and _is_of(stand, entries[stand.session_id])
+            ]
+            if standing:  # the newest first, of those where nothing came after if there are any
+                newest = [s for s in standing if _is_last(s, entries[s.session_id])]
+                best = (newest or standing)[0]
+                return best.session_id, best.run_id
+        return None
+
+    async def _begin(
+        self, owner: str, session: Session, turns: Sequence[Turn], branch_of: str | None
+    ) -> None:
+        entry, entries = await together(
+            self._notes.entry(owner, session.session_id),
+            self._notes.in_list(owner, session.session_id),
+        )
+        if entry.session or entries.session:
+            return
+        cleared_at = max(entry.cleared_at or 0, entries.cleared_at or 0)
+        batch = secrets.token_hex(8)
+        turns = [replace(turn, session_id=session.session_id) for turn in turns]
+        if turns:
+            written = await asyncio.to_thread(begin_events, session.session_id, turns, batch)
+            where = turns_of(self._derive(owner, session.session_id))
+            for payload, marks in written:
+                at = self._memory.stamp(cleared_at + 1)
+                await self._memory.create(owner, where, payload, marks=marks, at=at)
+        at = self._memory.stamp(cleared_at + 1)
+        session = replace(session, title=well_formed(session.title))
+        await self._notes.write(owner, begin_note(session, at, batch=batch, branch_of=branch_of))
+        if branch_of is not None and (await self._notes.entry(owner, branch_of)).session:
+            named = Note(
+                kind="branch",
+                session_id=branch_of,
+                at=self._memory.stamp(),
+                branch=session.session_id,
+            )
+            await self._notes.write(owner, named)
+
+    async def _sessions(self, owner: str, limit: int, before: tuple[float, str]) -> Page[Session]:
+        entries = await self._notes.entries(owner)
+        found = {_use(session): entry for entry in entries.values() if (session := entry.session)}
+        uses = sorted((use for use in found if use < before), reverse=True)
+        page = await together(*(self._listed(owner, found[use]) for use in uses[:limit]))
+        return Page(page, position(*uses[limit - 1]) if len(uses) > limit else None)
+
+    async def _listed(self, owner: str, entry: Entry) -> Session:
+        """The session of an entry in the list, with what only its own log has."""
+        session = entry.session
+        assert session is not None
+        if entry.asks_elsewhere:
+            own = (await self._notes.entry(owner, session.session_id)).session
+            session = replace(session, inputs=own.inputs if own else ())
+        return session
 
     async def _read(self, owner: str, session_id: str) -> tuple[Session | None, Sequence[Group]]:
         """A session and all its messages: the service can neither sort nor start in between."""
-        entries, events = await asyncio.gather(
-            self._entries(owner), self._events(owner, session_id, payloads=True)
-        )
-        entry = entries.get(session_id, Entry())
-        groups = await asyncio.to_thread(conversation, _since(entry.cleared_at, events))
-        return entry.session or _unnoted(session_id, groups), groups
-
-    async def _events(self, owner: str, session_id: str, *, payloads: bool) -> list[Event]:
         session = self._derive(owner, session_id)
+        ours = turns_of(session)
+        entry, events = await together(
+            self._notes.entry(owner, session_id), self._events(owner, session, payloads=True)
+        )
+        records: list[Event] = []
+        if entry.begun or not self._write:
+            records = await self._events(owner, ours, payloads=True)
+        listed = Entry()
+        if entry.session is None:  # 0.1.0 wrote into the list only
+            listed = await self._notes.in_list(owner, session_id)
+        cleared_at = max(entry.cleared_at or 0, listed.cleared_at or 0)
+        known = entry.session or (listed.session if listed.at > cleared_at else None)
+        groups = await asyncio.to_thread(
+            conversation,
+            _since(cleared_at, events),
+            _since(cleared_at, records),
+            batch=entry.begun.note.batch if entry.begun else None,
+            agent=known.agent if known else DEFAULT_AGENT,
+        )
+        if entry.session and not entry.begun and groups and groups[0].at < entry.session.created_at:
+            listed = await self._notes.in_list(owner, session_id)  # begun by 0.1.0, too
+            if listed.session and known:
+                first = listed.session
+                known = replace(known, title=first.title, created_at=first.created_at)
+        return known or _unnoted(session_id, groups), groups
+
+    async def _events(self, owner: str, session: str, *, payloads: bool) -> list[Event]:
         events = self._memory.events(owner, session, payloads=payloads)
         return [lean(event) async for event in events]
 
     async def _rename(self, owner: str, session_id: str, title: str) -> Session | None:
-        entries = await self._entries(owner)
-        session = entries.get(session_id, Entry()).session
+        session = (await self._notes.entry(owner, session_id)).session
         if session is None:
             session, _ = await self._read(owner, session_id)
         if session is None:
             return None
-        await self._notes.write(
-            owner, self._note("title", session_id, title, session.created_at, session.updated_at)
+        note = Note(
+            kind="title",
+            session_id=session_id,
+            at=self._memory.stamp(),
+            title=title,
+            created_at=session.created_at,
+            updated_at=session.updated_at,
+            agent=session.agent,
         )
+        await self._notes.write(owner, note)
         return replace(session, title=title)
 
     async def _delete(self, owner: str, session_id: str) -> bool:
-        entries, events = await asyncio.gather(
-            self._entries(owner), self._events(owner, session_id, payloads=False)
+        session = self._derive(owner, session_id)
+        entry, listed, events, records = await together(
+            self._notes.entry(owner, session_id),
+            self._notes.in_list(owner, session_id),
+            self._events(owner, session, payloads=False),
+            self._events(owner, turns_of(session), payloads=False),
         )
-        entry = entries.get(session_id, Entry())
-        left = _since(entry.cleared_at, events)
-        if entry.session is None and not left:
+        cleared_at = max(entry.cleared_at or 0, listed.cleared_at or 0)
+        left = _since(cleared_at, [*events, *records])
+        if entry.session is None and listed.session is None and not left:
             return False
         horizon = self._memory.stamp() + CLOCK_SKEW_MILLISECONDS
-        latest = max((at for at in map(stamp, left) if at <= horizon), default=0)
-        note = Note("clear", session_id, self._memory.stamp(latest))
+        stamps = (*map(stamp, left), entry.at, listed.at)
+        latest = max((at for at in stamps if at <= horizon), default=0)
+        if entry.branch_of is not None:
+            await self._forget_branch(owner, entry.branch_of, session_id)
+        note = Note(kind="clear", session_id=session_id, at=self._memory.stamp(latest + 1))
         await self._notes.write(owner, note)
-        self._work.sweep((owner, session_id, note.at), self._sweep(owner, session_id, note.at))
+        self._clearing.go_on(owner, session_id, note.at)
         return True
 
-    def _start_sweep(self, owner: str, session_id: str, cleared_at: int, note_id: str) -> None:
-        """Sweep, unless that is done; then the note that hides what was swept may go, in time."""
-        key = (owner, session_id, cleared_at)
-        done_at = self._swept.get(key)
-        if done_at is None:
-            self._work.sweep(key, self._sweep(owner, session_id, cleared_at))
-        elif self._memory.clock() > done_at + LINGER_SECONDS:
-            self._work.sweep(key, self._notes.remove(owner, [note_id]))
+    async def _forget_branch(self, owner: str, name: str, branch: str) -> None:
+        named = (await self._notes.entry(owner, name)).session
+        if named is not None and named.branch == branch:
+            at = self._memory.stamp()
+            await self._notes.write(owner, Note(kind="branch", session_id=name, at=at, of=branch))
 
-    async def _sweep(self, owner: str, session_id: str, cleared_at: int) -> None:
-        """Delete what was written up to then, and the notes of it."""
-        session = self._derive(owner, session_id)
-        gone: set[str] = set()  # a list may lag behind
-        while old := [
-            event["eventId"]
-            for event in await self._events(owner, session_id, payloads=False)
-            if stamp(event) <= cleared_at and event["eventId"] not in gone
-        ]:
-            for event_id in old:
-                await self._memory.delete(owner, session, event_id)
-                gone.add(event_id)
-        notes = await self._notes.read(owner)
-        old = [
-            id
-            for id, note in notes.items()
-            if note.session_id == session_id and note.at < cleared_at
-        ]
-        await self._notes.remove(owner, old)
-        self._swept[(owner, session_id, cleared_at)] = self._memory.clock()
-        while len(self._swept) > MAX_SWEPT:
-            del self._swept[next(iter(self._swept))]
 
-    def _note(
-        self, kind: NoteKind, session_id: str, title: str, created_at: float, updated_at: float
-    ) -> Note:
-        return Note(kind, session_id, self._memory.stamp(), title, created_at, updated_at)
+def _is_of(stand: Stand, entry: Entry) -> bool:
+    """Whether the session that lives under that name has the run, at that point."""
+    return entry.has(stand.run_id, stand.place, stand.at, CLOCK_SKEW_MILLISECONDS)
+
+
+def _is_last(stand: Stand, entry: Entry) -> bool:
+    return entry.newest is not None and entry.newest.note.run_id == stand.run_id
 
 
 def _use(session: Session) -> tuple[float, str]:
     return float(session.updated_at), session.session_id
 
 
-def _since(cleared_at: int | None, events: Sequence[Event]) -> Sequence[Event]:
-    if cleared_at is None:
-        return events
+def _since(cleared_at: int, events: Sequence[Event]) -> Sequence[Event]:
     return [event for event in events if stamp(event) > cleared_at]
 
 
@@ -281,7 +358,3 @@ def _unnoted(session_id: str, groups: Sequence[Group]) -> Session | None:
         created_at=messages[0].created_at,
         updated_at=messages[-1].created_at,
     )
-
-
-def _token(owner: str, turn: Turn, part: int) -> str:
-    return hashlib.sha256(f"{owner}/{turn.session_id}/{turn.run_id}/{part}".encode()).hexdigest()

@@ -7,24 +7,25 @@ neighbours. botocore sends ids that the service refuses, so they are checked her
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from bff.history.agentcore.events import Event, metadata
-from bff.history.agentcore.notes import Note, note_of
+from bff.history.agentcore.notes import Note, note_items, note_of
 from bff.history.aws import code_of
 
 SESSION_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,99}")
 ACTOR_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_/-]{0,254}")
 """Narrower than the service's, which allows colons in some places."""
 
-NOTES_SESSION = "bff-notes"
-"""Where an owner's notes lie; no derived id is that short."""
+OWNERS_LOG = "bff-notes"
+"""The log of all of an owner's sessions; no derived id is that short, nor like the names below."""
 PAGE = 100
 """The most that ListEvents gives at once."""
 DELETES_PER_SECOND = 4.0
@@ -105,7 +106,9 @@ class Memory:
             **options,
         )
 
-    async def events(self, owner: str, session: str, *, payloads: bool) -> AsyncIterator[Event]:
+    async def events(
+        self, owner: str, session: str, *, payloads: bool
+    ) -> AsyncGenerator[Event, None]:
         """All of a session's events in the service's order; an empty page may not be the last."""
         token: dict[str, str] = {}
         while True:
@@ -153,19 +156,41 @@ class Memory:
         return {"memoryId": self.id, "actorId": owner, "sessionId": session}
 
 
-class MemoryNotes:
-    """`Notes` in the memory itself, in a session of the owner's own."""
+class Logs:
+    """Where notes lie: in sessions of the memory that no agent has, under names of our own."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def read(self, owner: str) -> Mapping[str, Note]:
-        events = self._memory.events(owner, NOTES_SESSION, payloads=True)
+    async def read(self, owner: str, log: str) -> dict[str, Note]:
+        """All notes of a log, by id."""
+        events = self._memory.events(owner, log, payloads=True)
         return {event["eventId"]: note async for event in events if (note := note_of(event))}
 
-    async def write(self, owner: str, note: Note) -> None:
-        await self._memory.create(owner, NOTES_SESSION, [{"blob": note.encode()}], at=note.at)
+    async def write(self, owner: str, log: str, note: Note, *, token: str | None = None) -> None:
+        """With a token, only the first note that comes with it is written."""
+        await self._memory.create(owner, log, note_items(note), at=note.at, token=token)
 
-    async def remove(self, owner: str, ids: Iterable[str]) -> None:
+    async def remove(self, owner: str, log: str, ids: Iterable[str]) -> None:
+        """Forget some; one that is gone already is no error."""
         for id in ids:
-            await self._memory.delete(owner, NOTES_SESSION, id)
+            await self._memory.delete(owner, log, id)
+
+
+def session_log(session: str) -> str:
+    """The log of a session, by the id that its agent knows it by."""
+    return f"bff-s-{_short(session)}"
+
+
+def turns_of(session: str) -> str:
+    """Where turns lie that are no conversation of the agent's."""
+    return f"bff-t-{_short(session)}"
+
+
+def place_of(point: str) -> str:
+    """Where it is said which turns stand at a point."""
+    return f"bff-p-{_short(point)}"
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:40]

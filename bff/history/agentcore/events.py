@@ -1,23 +1,24 @@
-"""What the sessions of an AgentCore Memory hold, read as a conversation; pure.
+"""The events that we write into an AgentCore Memory, made and read; pure.
 
-A turn of ours is one event (several if it is large): the question and the answer as conversational
-payloads, which the memory's own strategies understand, tool calls as a blob, the rest as metadata.
-Agents write to the same sessions in their own ways: plain conversational text, Strands' session
-manager with a JSON dump of each message, LangGraph's checkpointer with blobs that are no message.
-RunRequest is made here, since the service promises none.
+A turn is one event (several if it is large): the question and the answer as conversational
+payloads, which the memory's own strategies understand, what else it has as a blob, the rest as
+metadata. Where the agent writes the conversation itself, it is a blob without the answer, in a
+session of ours. What a session was begun with is one compressed text in such a session as well: the
+agent is given it and must not find it a second time.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from bff.events import dumps, well_formed
-from bff.history import StoredMessage, Turn
-from bff.history.paging import messages_of
+from bff.events import JSON, dumps, well_formed
+from bff.history import Turn
 
 Event = Mapping[str, Any]
 """An event as ListEvents answers it."""
@@ -28,26 +29,67 @@ EVENT_ITEMS = 100
 EVENT_BYTES = 700_000
 """Less than the 10 MB the service takes: aiohttp warns of a blocked loop over 1 MiB."""
 
+BLOB_CHARACTERS = 90_000
+"""Of ASCII, in one blob."""
+PLACES_PER_MARK = 5
+MAX_PLACES = 20
+"""Points of one turn; it has about one a protocol. A value of metadata takes 256 characters, and an
+event takes 15 values."""
+
 _METADATA = re.compile(r"[a-zA-Z0-9\s._:/=+@-]{0,256}")
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Messages that belong together, with what orders them among others."""
-
-    at: float
-    id: str
-    messages: Sequence[StoredMessage]
+Written = tuple[list[Any], dict[str, Any]]
+"""An event's payload and metadata."""
 
 
-def turn_events(turn: Turn) -> list[tuple[list[Any], dict[str, Any]]]:
-    """Payload and metadata of the events that hold a turn. Raises `ValueError` for ids it can't."""
-    calls = dumps(list(turn.tool_calls)) if turn.tool_calls else ""
-    items = [
-        *(_conversational("USER", piece) for piece in _pieces(turn.message)),
-        *(_conversational("ASSISTANT", piece) for piece in _pieces(turn.answer)),
-        *({"blob": piece} for piece in _pieces(calls)),
-    ]
+def turn_events(
+    turn: Turn, places: Sequence[str] = (), *, conversational: bool = True
+) -> list[Written]:
+    """The events that hold a turn. Raises `ValueError` for ids that metadata cannot hold.
+
+    `places` are the memory sessions that lead to it by its points: who sweeps has to know them.
+    """
+    more = {
+        name: list(value)
+        for name in ("parts", "answer_parts", "inputs")
+        if (value := getattr(turn, name))
+    }
+    calls = list(turn.tool_calls)
+    if conversational:
+        said = [
+            *(_conversational("USER", piece) for piece in _pieces(turn.message)),
+            *(_conversational("ASSISTANT", piece) for piece in _pieces(turn.answer)),
+        ]
+        # as 0.1.0 wrote it, where there is nothing that it did not know
+        rest: JSON = {"tool_calls": calls, **more} if more else calls
+    else:
+        said, rest = [], {"message": turn.message, "tool_calls": calls, **more}
+    blobs = [{"blob": piece} for piece in _pieces(dumps(rest))] if rest else []
+    marks = {
+        "run": turn.run_id,
+        "session": turn.session_id,
+        "status": turn.status,
+        "asked": repr(float(turn.asked_at)),
+        "answered": repr(float(turn.answered_at)),
+    }
+    if turn.continues is not None:
+        marks["continues"] = turn.continues
+    for n, at in enumerate(range(0, min(len(places), MAX_PLACES), PLACES_PER_MARK)):
+        marks[f"places{n}"] = " ".join(places[at : at + PLACES_PER_MARK])
+    return _numbered([*said, *blobs], marks)
+
+
+def begin_events(session_id: str, turns: Iterable[Turn], batch: str) -> list[Written]:
+    """The events that hold what a session begins with."""
+    text = dumps([{**asdict(turn), "points": []} for turn in turns])
+    packed = base64.b85encode(zlib.compress(text.encode())).decode()
+    pieces = (packed[at : at + BLOB_CHARACTERS] for at in range(0, len(packed), BLOB_CHARACTERS))
+    return _numbered([{"blob": piece} for piece in pieces], {"batch": batch, "session": session_id})
+
+
+def _numbered(items: Sequence[Any], marks: Mapping[str, str]) -> list[Written]:
+    """The items in as few events as hold them, each with the marks and its number."""
     payloads: list[list[Any]] = [[]]
     room = EVENT_BYTES
     for item in items:
@@ -58,17 +100,7 @@ def turn_events(turn: Turn) -> list[tuple[list[Any], dict[str, Any]]]:
         payloads[-1].append(item)
         room -= size
     return [
-        (
-            payload,
-            metadata(
-                run=turn.run_id,
-                session=turn.session_id,
-                status=turn.status,
-                asked=repr(float(turn.asked_at)),
-                answered=repr(float(turn.answered_at)),
-                part=f"{number} of {len(payloads)}",
-            ),
-        )
+        (payload, metadata(**marks, part=f"{number} of {len(payloads)}"))
         for number, payload in enumerate(payloads)
     ]
 
@@ -91,7 +123,7 @@ def lean(event: Event) -> Event:
 
     A blob of Strands' is a JSON list, one of LangGraph's an object.
     """
-    if mark(event, "run"):
+    if mark(event, "run") or mark(event, "batch"):
         return event
     kept = [
         item
@@ -107,9 +139,76 @@ def stamp(event: Event) -> int:
     return int(own) if own else round(event["eventTimestamp"].timestamp() * 1000)
 
 
-def _order(event: Event) -> tuple[int, int, str]:
+def order(event: Event) -> tuple[int, int, str]:
     number, _, rest = event["eventId"].partition("#")
     return stamp(event), int(number) if number.isdecimal() else 0, rest
+
+
+def places_in(event: Event) -> list[str]:
+    """The memory sessions that lead to the turn in an event of ours."""
+    found = (mark(event, f"places{n}") for n in range(-(-MAX_PLACES // PLACES_PER_MARK)))
+    return [place for places in found if places for place in places.split(" ")]
+
+
+def turns_in(events: Iterable[Event], *, agent: str) -> Iterator[Turn]:
+    """Our turns in events that come in their order; one that is not there whole is left out."""
+    runs: dict[str, list[Event]] = {}
+    for event in events:
+        if run_id := mark(event, "run"):
+            runs.setdefault(run_id, []).append(event)
+    for run_id, parts in runs.items():
+        if (items := _whole(parts)) is not None:
+            yield _turn(run_id, agent, parts[0], items)
+
+
+def begun_with(events: Iterable[Event], batch: str) -> list[Turn]:
+    """The turns that a session was begun with, by the mark of their events."""
+    items = _whole([event for event in events if mark(event, "batch") == batch])
+    if not items:
+        return []
+    packed = "".join(item["blob"] for item in items)
+    turns: list[dict[str, Any]] = json.loads(zlib.decompress(base64.b85decode(packed)))
+    return [Turn(**fields) for fields in turns]
+
+
+def _whole(events: Sequence[Event]) -> list[Any] | None:
+    """The items of all parts, in order, if all are there; the same part twice counts once."""
+    parts: dict[str, Event] = {}
+    for event in events:
+        parts.setdefault(mark(event, "part") or "", event)
+    count = int(next(iter(parts), "").rpartition(" ")[2] or 1)
+    names = [f"{n} of {count}" for n in range(count)]
+    if any(name not in parts for name in names):
+        return None
+    return [item for name in names for item in parts[name].get("payload", ())]
+
+
+def _turn(run_id: str, agent: str, first: Event, items: Sequence[Any]) -> Turn:
+    texts: dict[str, list[str]] = {"USER": [], "ASSISTANT": []}
+    blobs: list[str] = []
+    for item in items:
+        match item:
+            case {"conversational": {"role": "USER" | "ASSISTANT" as role, "content": content}}:
+                texts[role].append(content.get("text", ""))
+            case {"blob": str(piece)}:
+                blobs.append(piece)
+    rest = json.loads("".join(blobs)) if blobs else []
+    more: dict[str, Any] = {"tool_calls": rest} if isinstance(rest, list) else rest
+    return Turn(
+        run_id=run_id,
+        session_id=mark(first, "session") or "",
+        agent=agent,
+        message=more.get("message") or "".join(texts["USER"]),
+        parts=tuple(more.get("parts", ())),
+        answer="".join(texts["ASSISTANT"]),
+        answer_parts=tuple(more.get("answer_parts", ())),
+        status=mark(first, "status") or "complete",
+        asked_at=float(mark(first, "asked") or 0),
+        answered_at=float(mark(first, "answered") or 0),
+        tool_calls=more["tool_calls"],
+        inputs=tuple(more.get("inputs", ())),
+        continues=mark(first, "continues"),
+    )
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -119,144 +218,3 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _conversational(role: str, text: str) -> dict[str, Any]:
     return {"conversational": {"role": role, "content": {"text": text}}}
-
-
-def conversation(events: Sequence[Event]) -> list[Group]:
-    """The messages in a session's events, in order, whatever order the events came in."""
-    ours: dict[str, dict[str, Event]] = {}
-    agents = _AgentMessages()
-    for event in sorted(events, key=_order):
-        if run_id := mark(event, "run"):
-            # the same part twice is the same call repeated: the first one counts
-            ours.setdefault(run_id, {}).setdefault(mark(event, "part") or "", event)
-        else:
-            agents.add(event)
-    groups = agents.groups()
-    for run_id, parts in ours.items():
-        if turn := _turn(run_id, parts):
-            groups.append(Group(turn.asked_at, run_id, messages_of(turn)))
-    return sorted(groups, key=lambda group: (group.at, group.id))
-
-
-def _turn(run_id: str, parts: Mapping[str, Event]) -> Turn | None:
-    """The turn, if all of its parts have been written."""
-    first = next(iter(parts.values()))
-    count = int((mark(first, "part") or "").rpartition(" ")[2] or 1)
-    whole = [parts[name] for n in range(count) if (name := f"{n} of {count}") in parts]
-    if len(whole) < count:
-        return None
-    texts: dict[str, list[str]] = {"USER": [], "ASSISTANT": []}
-    calls: list[str] = []
-    for event in whole:
-        for item in event.get("payload", ()):
-            match item:
-                case {"conversational": {"role": "USER" | "ASSISTANT" as role, "content": content}}:
-                    texts[role].append(content.get("text", ""))
-                case {"blob": str(piece)}:
-                    calls.append(piece)
-    return Turn(
-        run_id=run_id,
-        session_id=mark(first, "session") or "",
-        message="".join(texts["USER"]),
-        answer="".join(texts["ASSISTANT"]),
-        status=mark(first, "status") or "complete",
-        asked_at=float(mark(first, "asked") or 0),
-        answered_at=float(mark(first, "answered") or 0),
-        tool_calls=json.loads("".join(calls)) if calls else [],
-    )
-
-
-@dataclass(slots=True)
-class _AgentMessages:
-    """What agents wrote themselves. Strands splits an answer at its tool calls: it is joined."""
-
-    _groups: list[Group] = field(default_factory=list)
-    _calls: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _open: bool = False
-    """Whether the last message is an answer that Strands may go on with."""
-
-    def groups(self) -> list[Group]:
-        return self._groups
-
-    def add(self, event: Event) -> None:
-        for index, item in enumerate(event.get("payload", ())):
-            match item:
-                case {"conversational": {"role": role, "content": {"text": str(text)}}}:
-                    if dumped := _strands(text):
-                        self._add_dump(event, index, dumped)
-                    elif role in ("USER", "ASSISTANT"):
-                        self._append(event, index, role.lower(), text)
-                        self._open = False
-                case {"blob": str(text)}:
-                    # a message too long for a conversational payload: [dump, role]
-                    match _json(text):
-                        case [str(dump), str()] if dumped := _strands(dump):
-                            self._add_dump(event, index, dumped)
-
-    def _add_dump(self, event: Event, index: int, message: Mapping[str, Any]) -> None:
-        text: list[str] = []
-        calls: list[dict[str, Any]] = []
-        for block in message["content"]:
-            match block:
-                case {"text": str(words)}:
-                    text.append(words)
-                case {"toolUse": {"toolUseId": str(id), "name": str(name), **rest}}:
-                    calls.append({"id": id, "tool": name, "args": rest.get("input", {})})
-                case {"toolResult": {"toolUseId": str(id), **rest}} if id in self._calls:
-                    outcome = "error" if rest.get("status") == "error" else "result"
-                    self._calls[id][outcome] = _result(rest.get("content"))
-        self._calls.update((call["id"], call) for call in calls)
-        if message["role"] == "assistant":
-            if self._open:
-                self._extend("".join(text), calls)
-            elif text or calls:
-                self._append(event, index, "assistant", "".join(text), calls)
-                self._open = True
-        elif text:
-            self._append(event, index, "user", "".join(text))
-            self._open = False
-
-    def _append(
-        self, event: Event, index: int, role: Any, text: str, calls: Sequence[Any] = ()
-    ) -> None:
-        at = stamp(event) / 1000
-        message = StoredMessage(role, text, event["eventId"], at, None, list(calls))
-        # an event's items stay in their order, and the position stays a plain id
-        self._groups.append(Group(at, f"{event['eventId']}.{index:03}", [message]))
-
-    def _extend(self, text: str, calls: Sequence[Any]) -> None:
-        group = self._groups[-1]
-        (message,) = group.messages
-        more = replace(
-            message, content=message.content + text, tool_calls=[*message.tool_calls, *calls]
-        )
-        self._groups[-1] = replace(group, messages=[more])
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _strands(text: str) -> Mapping[str, Any] | None:
-    """The message in a dump of Strands' SessionMessage, None for any other text."""
-    if not text.startswith("{"):
-        return None
-    match _json(text):
-        case {"message_id": _, "redact_message": {"content": list()} as message}:
-            pass  # what was redacted is not shown
-        case {"message_id": _, "message": {"content": list()} as message}:
-            pass
-        case _:
-            return None
-    return message if message.get("role") in ("user", "assistant") else None
-
-
-def _result(content: Any) -> str:
-    blocks = content if isinstance(content, list) else [content]
-    return "\n".join(
-        block["text"] if isinstance(block, dict) and "text" in block else dumps(block)
-        for block in blocks
-    )

@@ -8,11 +8,10 @@ or deletes the owner's sessions goes on with it.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
-from bff.history.aws import Work
+from bff.history.aws import Work, together
 from bff.history.dynamodb.calls import BATCH, Table
 from bff.history.dynamodb.items import Item, item_key, number, partition, put
 from bff.history.dynamodb.points import forgetting
@@ -68,13 +67,9 @@ class Sweeper:
         points = [point["S"] for item in items for point in item.get("points", {}).get("L", ())]
         for at in range(0, len(points), POINTS_AT_ONCE):
             some = points[at : at + POINTS_AT_ONCE]
-            outcomes = await asyncio.gather(
-                *(self._forget_point(owner, point, session_id, generation) for point in some),
-                return_exceptions=True,  # none is left running when this returns
+            await together(
+                *(self._forget_point(owner, point, session_id, generation) for point in some)
             )
-            for outcome in outcomes:
-                if outcome is not None:
-                    raise outcome
         await self._table.delete_all([item_key(i["pk"]["S"], i["sk"]["S"]) for i in items])
 
     async def _forget_point(self, owner: str, point: str, session_id: str, generation: str) -> None:
