@@ -237,6 +237,10 @@ class Runs:
         """The run that an idempotency key began; raises what `RunLog.find_known` raises."""
         return await self._log.find_known(owner, idempotency)
 
+    async def forget(self, run: Run) -> bool:
+        """Make a run that has ended unknown, whatever task it was on; false if it is still open."""
+        return await self._log.forget(run)
+
     # Following
 
     async def follow(self, run: Run) -> Follower:

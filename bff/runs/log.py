@@ -144,6 +144,13 @@ class RunLog(Protocol):
         """Count one follower less; true if that was the last."""
         ...
 
+    async def forget(self, run: Run) -> bool:
+        """Make a run that has ended as unknown as one that never was: its events and its key too.
+
+        False if it is still open, which it stays. Raises `Overloaded` if that cannot be seen to.
+        """
+        ...
+
     async def ping(self) -> None:
         """Return if runs are shared as they should be; raise a `Problem` while degraded."""
         ...

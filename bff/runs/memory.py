@@ -258,6 +258,15 @@ class MemoryRunLog:
         kept.followers -= 1
         return kept.followers <= 0
 
+    async def forget(self, run: Run) -> bool:
+        place = (run.owner, run.run_id)
+        kept = self._runs.get(place)
+        if kept and kept.run.status == "running":
+            return False
+        if kept:
+            self._forget(place, kept)
+        return True
+
     async def ping(self) -> None:
         """Memory is always there."""
 

@@ -93,6 +93,7 @@ def kept_fields(run_id: str, request: RunRequest) -> str:
             "declined": list(request.declined),
             "continues": request.continues,
             "listed": request.listed,
+            "idempotency": _key_fields(request.idempotency),
         }
     )
 
@@ -123,4 +124,9 @@ def request_of(kept: str, said: str) -> tuple[str, RunRequest]:
         declined=tuple(fields.get("declined", ())),
         continues=fields.get("continues"),
         listed=fields.get("listed", True),
+        idempotency=Idempotency(*key) if (key := fields.get("idempotency")) else None,
     )
+
+
+def _key_fields(idempotency: Idempotency | None) -> JSON:
+    return [idempotency.key, idempotency.fingerprint] if idempotency else None

@@ -65,6 +65,20 @@ async def test_an_ended_run__is_kept_for_its_retention_and_then_unknown() -> Non
     assert again.run_id == "next"
 
 
+async def test_a_forgotten_run__is_unknown_together_with_its_key() -> None:
+    log = MemoryRunLog(retention_seconds=60)
+    run = await open_run(log, key="key")
+    assert not await log.forget(run)
+    await log.close(run, record(2, Done()), "complete")
+
+    assert await log.forget(run)
+
+    assert await log.find(run.owner, run.run_id) is None
+    assert await log.find_known(run.owner, Idempotency("key", "body")) is None
+    assert log.bytes == 0
+    assert await log.forget(run)
+
+
 async def test_too_many_events__show_as_one_gap_with_both_ends_inclusive() -> None:
     log = MemoryRunLog(retention_seconds=900, max_events_per_run=100)
     run = await open_run(log)

@@ -133,7 +133,7 @@ class Opener:
     def _withdrawal(self, owned: Owned) -> Call:
         keys = owned.keys
         return Call(
-            scripts.FORGET,
+            scripts.WITHDRAW,
             (keys.leases, keys.open, keys.run, keys.log, keys.followers, owned.idempotency_key),
             (keys.member, self._task, owned.session),
         )

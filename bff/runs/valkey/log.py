@@ -49,7 +49,7 @@ class ValkeyRunLog:
         retention_seconds: float,
         epochs: Epochs,
     ) -> None:
-        ttl = ttl_ms(retention_seconds)
+        ttl = self._ttl_ms = ttl_ms(retention_seconds)
         self.local = MemoryRunLog(retention_seconds=retention_seconds, max_bytes=COPY_BYTES)
         self.owned: dict[str, Owned] = {}
         """By member. Ended ones stay for the retention: they can be restored too."""
@@ -155,6 +155,7 @@ class ValkeyRunLog:
         """Another task has ended a run of ours: say so here, and leave the run to the server."""
         del self.owned[owned.keys.member]
         if owned.ended:
+            await self.local.forget(owned.run)
             return
         last = interruption(owned.run, owned.copied + 1)
         await self.local.close(owned.run, last, "interrupted")
@@ -180,6 +181,8 @@ class ValkeyRunLog:
                 await self._epochs.ask(self._lane, keys.partition)
                 if self._epochs.fresh(keys.partition):
                     raise Overloaded(retry_after_seconds=RETRY_SECONDS)  # its owner may bring it
+                return None
+            if reply[0] == "forgotten":
                 return None
             run = read_run(reply)
             lapsed = run.status == "running" and lease_left(reply) <= 0
@@ -267,6 +270,26 @@ class ValkeyRunLog:
 
     async def leave(self, run: Run) -> bool:
         return await self.followers.leave(run, self._mine(run))
+
+    async def forget(self, run: Run) -> bool:
+        keys = run_keys(run.owner, run.run_id)
+        key = run.request.idempotency
+        try:
+            [word] = await self._lane.run(
+                Call(
+                    scripts.FORGET,
+                    (keys.run, keys.log, idempotency_key(run.owner, key.key) if key else keys.run),
+                    (keys.member, self._ttl_ms),
+                )
+            )
+        except Unreachable:
+            raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
+        if word == "running":
+            if (owned := self._mine(run)) and owned.ended:  # the server has yet to hear of its end
+                raise Overloaded(retry_after_seconds=RETRY_SECONDS)
+            return False
+        await self.lost(keys.member)
+        return True
 
     async def ping(self) -> None:
         try:

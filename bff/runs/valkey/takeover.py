@@ -56,7 +56,7 @@ class Judge:
         if self._server.steady_seconds < self._timing.grace_seconds:
             return False
         reply = await self._lane.run(finding(keys))
-        run = None if reply[0] == "missing" else read_run(reply)
+        run = read_run(reply) if len(reply) > 1 else None
         ended = time.time()
         outcome = await self._lane.run(
             Call(

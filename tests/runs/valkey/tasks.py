@@ -70,6 +70,7 @@ class Task:
         max_open: int = 100,
         on_disconnect: OnDisconnect = "continue",
     ) -> Run:
+        idempotency = Idempotency(key, body) if key else None
         run = Run(
             run_id=run_id,
             request=run_request_of(
@@ -77,6 +78,7 @@ class Task:
                 owner=owner,
                 session_id=session_id or f"session-{run_id}",
                 on_disconnect=on_disconnect,
+                idempotency=idempotency,
             ),
             created_at=time.time(),
             last_event_id=1,
@@ -84,7 +86,7 @@ class Task:
         return await self.log.open(
             run,
             record(1, Start(run.run_id, run.session_id)),
-            idempotency=Idempotency(key, body) if key else None,
+            idempotency=idempotency,
             max_open=max_open,
         )
 

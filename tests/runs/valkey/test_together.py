@@ -11,6 +11,8 @@ import pytest
 from bff.errors import Invalid, SessionBusy, TooManyStreams
 from bff.events import Failed, Message, record
 from bff.runs.log import Superseded
+from bff.runs.request import Idempotency
+from bff.runs.valkey.keys import epoch_key, partition
 from bff.runs.valkey.timing import Timing
 from tests.runs.valkey.conftest import StartTask
 from tests.runs.valkey.tasks import FAST, ids, until
@@ -252,6 +254,45 @@ async def test_an_ended_run__is_unknown_once_its_retention_is_over(
             await asyncio.sleep(0.05)
 
     assert (await b.begin("again", key="key")).run_id == "again"
+
+
+async def test_a_forgotten_run__is_as_unknown_as_one_that_never_was_on_every_task(
+    valkey: Valkey, start_task: StartTask
+) -> None:
+    a, b, c = [await start_task(valkey.url) for _ in range(3)]
+    for name, task in (("by its owner", a), ("by another", b)):
+        run = await a.begin(name, session_id="session", key="key")
+        assert run.run_id == name
+        assert not await task.log.forget(await task.find(run))
+        await a.end(run, 2)
+
+        assert await task.log.forget(await task.find(run))
+
+        for other in (b, c):
+            assert await other.log.find(run.owner, run.run_id) is None
+        async with asyncio.timeout(8):
+            while await a.log.find(run.owner, run.run_id):
+                await asyncio.sleep(0.01)
+        assert await task.log.find_known(run.owner, Idempotency("key", "body")) is None
+        assert await task.log.forget(run)
+
+
+async def test_a_forgotten_run__is_not_brought_back_by_an_owner_that_does_not_hear_of_it(
+    own: Valkey, start_task: StartTask
+) -> None:
+    a, b = [await start_task(own.url) for _ in range(2)]
+    run = await a.begin("run", key="key")
+    await a.end(run, 2)
+    own.tell("CLIENT KILL TYPE pubsub")
+    assert await b.log.forget(await b.find(run))
+
+    own.tell(f"DEL {epoch_key(partition(run.owner))}")
+    await a.begin("next")  # sees that the server has lost something, and restores what there is
+
+    async with asyncio.timeout(8):
+        while await a.log.find(run.owner, run.run_id):
+            await asyncio.sleep(0.01)
+    assert await b.log.find(run.owner, run.run_id) is None
 
 
 async def test_every_key__expires_some_day(valkey: Valkey, start_task: StartTask) -> None:

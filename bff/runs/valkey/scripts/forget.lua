@@ -1,10 +1,13 @@
--- KEYS leases, open, run, log, followers, idempotency key (or run); ARGV member, task, session
-if redis.call('HGET', KEYS[3], 'task') ~= ARGV[2] then return {'kept'} end
-if redis.call('HGET', KEYS[2], ARGV[3]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[3]) end
-redis.call('ZREM', KEYS[1], ARGV[1])
-if KEYS[6] ~= KEYS[3] then
-  local value = redis.call('GET', KEYS[6])
-  if value and string.match(value, '%S+$') == ARGV[1] then redis.call('DEL', KEYS[6]) end
-end
-redis.call('DEL', KEYS[3], KEYS[4], KEYS[5])
-return {'ok'}
+-- KEYS run, log, idempotency key (or run); ARGV member, how long it is known that it is forgotten
+-- -> the run's status before (`running`: it stays), or `missing`
+local h = redis.call('HMGET', KEYS[1], 'status', 'task')
+if not h[1] or h[1] == 'forgotten' then return {h[1] or 'missing'} end
+if h[1] == 'running' then return {h[1]} end
+local value = KEYS[3] ~= KEYS[1] and redis.call('GET', KEYS[3])
+if value and string.match(value, '%S+$') == ARGV[1] then redis.call('DEL', KEYS[3]) end
+redis.call('DEL', KEYS[1], KEYS[2])
+-- nobody owns it: a task that still has it cannot bring it back
+redis.call('HSET', KEYS[1], 'status', 'forgotten', 'task', '')
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if h[2] ~= '' then redis.call('PUBLISH', 'bff:task:' .. h[2], 'lost ' .. ARGV[1]) end
+return {h[1]}

@@ -1,7 +1,7 @@
 -- KEYS leases, run, log; ARGV member, after, most events, task, watch for (0: do not), most bytes
 -- -> status, last, lease left, id of the first event, events...
 local h = redis.call('HMGET', KEYS[2], 'status', 'last', 'watch', 'end')
-if not h[1] then return {'missing'} end
+if not h[1] or h[1] == 'forgotten' then return {'missing'} end
 local last = tonumber(h[2])
 local left = 0
 if h[1] == 'running' then
