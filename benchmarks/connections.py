@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -98,22 +99,30 @@ async def sockets(front: Front, agent: Running, size: Size) -> Figures:
     """Turns over WebSockets: a message, five events, the end."""
     if not front.dialect.sockets:
         return {}
+    async with turns(front) as turn:
+        done, took, cpu = await repeated(
+            front, turn, at_once=SOCKETS_AT_ONCE, seconds=size.seconds, least=size.least
+        )
+    return {"turns": done / took, "turn_cpu": cpu / done * 1e6}
+
+
+@asynccontextmanager
+async def turns(front: Front) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """What takes one turn on whichever of `SOCKETS_AT_ONCE` open sockets is free."""
     async with socket_client() as client:
-        opened: list[aiohttp.ClientWebSocketResponse] = []
-        free: list[aiohttp.ClientWebSocketResponse] = []
+        opened = [
+            await client.ws_connect(f"{front.process.url}{SOCKET}") for _ in range(SOCKETS_AT_ONCE)
+        ]
+        free = list(opened)
 
         async def turn() -> None:
             socket = free.pop()
             await _turn(socket)
             free.append(socket)
 
-        for _ in range(SOCKETS_AT_ONCE):
-            opened.append(await client.ws_connect(f"{front.process.url}{SOCKET}"))
-        free += opened
-        done, took, cpu = await repeated(front, turn, at_once=SOCKETS_AT_ONCE, seconds=size.seconds)
+        yield turn
         for socket in opened:
             await socket.close()
-    return {"turns": done / took, "turn_cpu": cpu / done * 1e6}
 
 
 def socket_client() -> aiohttp.ClientSession:

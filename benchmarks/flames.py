@@ -2,6 +2,8 @@
 
     make bench ARGS="flames OUT.svg"                  32 callers of whole answers
     make bench ARGS="flames OUT.svg --of streams"     16 streams of 50 events, written one by one
+    make bench ARGS="flames OUT.svg --of burst"       the same, all events in one write
+    make bench ARGS="flames OUT.svg --of sockets"     50 WebSockets, turn by turn
     make bench ARGS="flames OUT.svg --checkout DIR"   another checkout of ours
 
 py-spy (`pip install py-spy`) reads the process from outside, all threads, only while they run. A
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -22,6 +25,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.client import Client
+from benchmarks.connections import SOCKETS_AT_ONCE, turns
 from benchmarks.processes import ROOT, allow_many_connections
 from benchmarks.scenarios import BLOCKING, BURST, ONE_BY_ONE, Front, repeated, warm_up
 from benchmarks.targets import Targets
@@ -29,11 +33,22 @@ from benchmarks.targets import Targets
 SECONDS = 12
 RATE = 250
 """Samples a second."""
-LOADS: dict[str, tuple[int, Callable[[Client], Awaitable[None]]]] = {
+CALLS: dict[str, tuple[int, Callable[[Client], Awaitable[None]]]] = {
     "blocking": (32, lambda client: client.call(BLOCKING)),
     "streams": (16, lambda client: client.call(ONE_BY_ONE, stream=True)),
     "burst": (16, lambda client: client.call(BURST, stream=True)),
 }
+
+
+async def load(front: Front, of: str) -> None:
+    """Keep it busy for a little longer than it is looked at."""
+    if of == "sockets":
+        async with turns(front) as turn:
+            await repeated(front, turn, at_once=SOCKETS_AT_ONCE, seconds=SECONDS + 1)
+        return
+    at_once, call = CALLS[of]
+    with front.client() as client:
+        await repeated(front, lambda: call(client), at_once=at_once, seconds=SECONDS + 1)
 
 
 async def record(program: str, out: Path, of: str, checkout: Path) -> int:
@@ -49,19 +64,18 @@ async def record(program: str, out: Path, of: str, checkout: Path) -> int:
                 *("--duration", str(SECONDS), "--rate", str(RATE), "--pid", str(front.process.pid)),
                 stdout=asyncio.subprocess.DEVNULL,
             )
-            at_once, call = LOADS[of]
-            with front.client() as client:
-                await repeated(front, lambda: call(client), at_once=at_once, seconds=SECONDS + 1)
+            await load(front, of)
             return await spy.wait()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="flames", description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--of", choices=LOADS, default="blocking")
+    parser.add_argument("--of", choices=[*CALLS, "sockets"], default="blocking")
     parser.add_argument("--checkout", type=Path, default=ROOT)
     options = parser.parse_args()
-    program = shutil.which("py-spy", path=f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin")
+    beside = Path(sys.executable).parent
+    program = shutil.which("py-spy", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
     if program is None:
         sys.exit("py-spy is not there: pip install py-spy")
     allow_many_connections()

@@ -24,8 +24,9 @@ ALLOWED = 0.8
 """Of a committed ratio: more than a fifth below it fails."""
 GATED = ("answer_cpu_32", "single_cpu", "burst_cpu", "turn_cpu")
 PLAN = Plan(
-    size=Size(seconds=0.35, calls=0, at_once=(32,), crowds={}, spread_seconds=0, idle=0),
+    size=Size(seconds=0.2, least=400, calls=0, at_once=(32,), crowds={}, spread_seconds=0, idle=0),
     rounds=9,
+    most_seconds=38,
     fronts=(REFERENCE, "ours"),
     scenarios=("blocking", "streams", "sockets"),
 )

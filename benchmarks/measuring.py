@@ -38,6 +38,8 @@ class Plan:
     fronts: Sequence[str]
     scenarios: Sequence[str]
     before: Path | None = None
+    most_seconds: float = 3600.0
+    """After this time no other round is begun, once there are three."""
 
 
 async def measure(plan: Plan, folder: Path) -> Table:
@@ -49,7 +51,10 @@ async def measure(plan: Plan, folder: Path) -> Table:
         for name in plan.fronts:
             fronts[name] = await stack.enter_async_context(targets.front(name))
             await warm_up(fronts[name])
+        started = time.monotonic()
         for number in range(plan.rounds):
+            if number >= 3 and time.monotonic() - started > plan.most_seconds:
+                break
             for scenario in plan.scenarios:
                 began, first = time.monotonic(), number % len(fronts)
                 found = {

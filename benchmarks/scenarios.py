@@ -33,7 +33,9 @@ class Size:
     """How much of each is done."""
 
     seconds: float
-    """For what counts how much is done in a time."""
+    """For what counts how much is done in a time, …"""
+    least: int
+    """… and how many answers or turns it has to be at least; a stream counts as ten."""
     calls: int
     """For what is timed one by one."""
     at_once: tuple[int, ...]
@@ -47,6 +49,7 @@ class Size:
 
 SHORT = Size(
     seconds=1.2,
+    least=0,
     calls=100,
     at_once=(1, 32),
     crowds={500: Answer(events=16, pause_ms=250, stamped=True)},
@@ -55,6 +58,7 @@ SHORT = Size(
 )
 FULL = Size(
     seconds=2.5,
+    least=0,
     calls=300,
     at_once=(1, 32, 128),
     crowds={
@@ -94,14 +98,20 @@ def quantile(values: list[float], part: float) -> float:
 
 
 async def repeated(
-    front: Front, work: Callable[[], Awaitable[None]], *, at_once: int, seconds: float
+    front: Front,
+    work: Callable[[], Awaitable[None]],
+    *,
+    at_once: int,
+    seconds: float,
+    least: int = 0,
 ) -> tuple[int, float, float]:
     """Do it again and again, so many at once: how often, in how long, for how much CPU."""
-    done = 0
+    begun = done = 0
 
     async def one() -> None:
-        nonlocal done
-        while time.perf_counter() < until:
+        nonlocal begun, done
+        while time.perf_counter() < until or begun < least:
+            begun += 1
             await work()
             done += 1
 
@@ -127,7 +137,11 @@ async def blocking(front: Front, agent: Running, size: Size) -> Figures:
     with front.client() as client:
         for at_once in size.at_once:
             done, took, cpu = await repeated(
-                front, lambda: client.call(BLOCKING), at_once=at_once, seconds=size.seconds
+                front,
+                lambda: client.call(BLOCKING),
+                at_once=at_once,
+                seconds=size.seconds,
+                least=size.least,
             )
             found[f"answers_{at_once}"] = done / took
             found[f"answer_cpu_{at_once}"] = cpu / done * 1e6
@@ -210,7 +224,11 @@ async def streams(front: Front, agent: Running, size: Size) -> Figures:
                     raise RuntimeError("a stream without an event")
 
             done, took, cpu = await repeated(
-                front, one, at_once=STREAMS_AT_ONCE, seconds=size.seconds
+                front,
+                one,
+                at_once=STREAMS_AT_ONCE,
+                seconds=size.seconds,
+                least=size.least // 10,
             )
             found[f"{name}_events"] = done * STREAM_EVENTS / took
             found[f"{name}_cpu"] = cpu / (done * STREAM_EVENTS) * 1e4

@@ -15,6 +15,7 @@ from benchmarks.scenarios import Marks, Size
 
 TINY = Size(
     seconds=0.05,
+    least=3,
     calls=2,
     at_once=(2,),
     crowds={4: Answer(events=2, pause_ms=1, stamped=True)},
