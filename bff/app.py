@@ -13,12 +13,14 @@ from bff.agents import Agent, open_agents
 from bff.api import (
     AGENTS,
     AUTHENTICATOR,
+    FILES,
     HISTORY,
     LIMITER,
     RUNS,
     SETTINGS,
     TELEMETRY,
     agui,
+    files,
     native,
     playground,
     runs,
@@ -40,6 +42,7 @@ from bff.api.openai import chat_completions, models
 from bff.api.openapi import document
 from bff.api.websocket import handshake
 from bff.api.websocket.handshake import SOCKETS, close_sockets, open_sockets
+from bff.files import open_files
 from bff.history import History, open_history
 from bff.identity import open_authenticator
 from bff.identity.principals import agent_session_id
@@ -70,6 +73,13 @@ ROUTES = [
     web.post("/v1/chat/completions", chat_completions.create_completion),
     get("/v1/models", models.list_models),
     get("/v1/models/{id:.+}", models.show_model),
+    web.post("/v1/files", files.create_file),
+    get("/v1/files", files.list_files),
+    web.post("/v1/files/uploads", files.create_upload),
+    get("/v1/files/{file_id}", files.show_file),
+    web.delete("/v1/files/{file_id}", files.delete_file),
+    get("/v1/files/{file_id}/content", files.download_file),
+    web.post("/uploads", files.receive_upload),
     web.post("/v1/ui/chat", chat.send_ui_message),
     get("/v1/ui/chat/{id}", chat.show_ui_chat),
     get("/v1/ui/chat/{id}/stream", chat.resume_ui_chat),
@@ -110,6 +120,7 @@ def create_app(
                 if history is None
                 else history
             )
+            app[FILES] = await start(open_files(settings))
             agents = (
                 await start(open_agents(settings))
                 if agent is None
@@ -122,6 +133,7 @@ def create_app(
                 Runs(
                     agents=app[AGENTS],
                     history=app[HISTORY],
+                    files=app[FILES],
                     log=log,
                     observer=observer,
                     max_open_per_owner=settings.max_streams_per_user,

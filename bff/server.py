@@ -42,6 +42,9 @@ LAST_SECONDS = 0.5
 """Between the time limit of an orderly stop and that of any."""
 MAX_HEADER_BYTES = 32 * 1024
 """For one header: more than the longest token, so that a longer one is a 401 and not a 400."""
+READ_AHEAD_BYTES = 16 * 1024
+"""From twice as much on, a connection is not read before its body is: what a system call brings at
+once is 256 KiB, and of two that wait an upload would hold half a megabyte."""
 
 
 def run(settings: Settings) -> int:
@@ -317,6 +320,7 @@ class Runner(web.AppRunner):
             shutdown_timeout=STOP_GRACE_SECONDS / 4,  # which aiohttp takes twice
             lingering_time=2,
             max_field_size=MAX_HEADER_BYTES,
+            read_bufsize=READ_AHEAD_BYTES,
         )
 
     async def _make_server(self) -> web.Server:

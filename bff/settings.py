@@ -20,7 +20,10 @@ from bff.agent_settings import DEFAULT_AGENT, AgentSetting, FilesFor, PayloadSet
 from bff.setting_parsers import (
     EMBEDDED,
     ApiKey,
+    BucketFiles,
     DynamoHistory,
+    FilesSetting,
+    FolderFiles,
     HistorySetting,
     MemoryHistory,
     Network,
@@ -32,7 +35,10 @@ __all__ = [
     "EMBEDDED",
     "AgentSetting",
     "ApiKey",
+    "BucketFiles",
     "DynamoHistory",
+    "FilesSetting",
+    "FolderFiles",
     "HistorySetting",
     "MemoryHistory",
     "Network",
@@ -50,7 +56,9 @@ never further apart than twice as long, however events and silences take turns."
 HEADERS_TIMEOUT_SECONDS = 15.0
 """From the connection, or the last reply on it, to a request's complete headers."""
 BODY_TIMEOUT_SECONDS = 10.0
-"""For a request's whole body."""
+"""For a request's whole body, …"""
+BODY_BYTES_PER_SECOND = 256 * 1024
+"""… and beyond that, the least that must arrive of one that may be long."""
 WRITE_TIMEOUT_SECONDS = 25.0
 """For one write to a client; a slower reader is cut and can resume."""
 MAX_BODY_BYTES = 256 * 1024
@@ -63,6 +71,7 @@ STOP_GRACE_SECONDS = 4.0
 DEFAULT_PORT = 8000
 
 LOCAL_HISTORY = SqliteHistory("data/bff.db")
+LOCAL_FILES = FolderFiles("data/files")
 SESSION_HEADERS = ("X-Session-Id", "X-Conversation-ID", "X-OpenWebUI-Chat-Id")
 """Name the conversation for clients whose body cannot."""
 
@@ -119,6 +128,9 @@ class Settings:
     debug: bool = False
     redis_url: str | None = field(default=None, repr=False)
     history: HistorySetting = LOCAL_HISTORY
+    files: FilesSetting | None = LOCAL_FILES
+    files_max_mb: int = 25
+    files_retention_seconds: float = 30 * 86400.0
     run_retention_seconds: float = 900.0
     drain_timeout_seconds: float = 100.0
     playground: bool = True
@@ -211,6 +223,11 @@ class Settings:
             debug=debug,
             redis_url=read("REDIS_URL", parsers.redis_url, None),
             history=read("HISTORY", parsers.history, LOCAL_HISTORY),
+            files=read("FILES", parsers.files, LOCAL_FILES if local else None),
+            files_max_mb=read("FILES_MAX_MB", parsers.whole(1, 5000), 25),
+            files_retention_seconds=read(
+                "FILES_RETENTION", parsers.duration(1, 3650 * 86400), 30 * 86400.0
+            ),
             run_retention_seconds=read("RUN_RETENTION", parsers.seconds(1, 604_800), 900.0),
             drain_timeout_seconds=read("DRAIN_TIMEOUT", parsers.seconds(0, 3600), 100.0),
             playground=read("PLAYGROUND", parsers.boolean, local),
@@ -246,6 +263,11 @@ class Settings:
             raise SettingsError(
                 "AGENT_URL", "a value beside AGENT_RUNTIME_ARN", "one of the two, not both"
             )
+        addressed = [agent.files for agent in self.agents if agent.files != "inline"]
+        if addressed and not isinstance(self.files, BucketFiles):
+            variable, name = ("AGENTS", "files ") if self.named_agents else ("AGENT_FILES", "")
+            takes = f"{name}inline, or FILES=s3://BUCKET/PREFIX beside it"
+            raise SettingsError(variable, f"{name}{addressed[0]!r}", takes)
         if self.local:
             return
         here = f"nothing in ENVIRONMENT={self.environment}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from bff.agents import Agent
+from bff.files import Files
 from bff.history import History
 from bff.identity import Authenticator
 from bff.identity.principals import Principal
@@ -18,6 +19,8 @@ from bff.telemetry import Telemetry
 SETTINGS = web.AppKey("settings", Settings)
 AGENTS = web.AppKey[Mapping[str, Agent]]("agents")
 HISTORY = web.AppKey("history", History)
+FILES = web.AppKey[Files | None]("files")
+"""None where `FILES` is unset: no file is kept."""
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 LIMITER = web.AppKey("limiter", Limiter)
 RUNS = web.AppKey("runs", Runs)

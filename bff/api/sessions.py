@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from bff.api import AGENTS, HISTORY, PRINCIPAL, RUNS
+from bff.api import AGENTS, FILES, HISTORY, PRINCIPAL, RUNS
 from bff.api.body import read_model
 from bff.api.runs import rfc3339
 from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
@@ -100,12 +100,15 @@ async def rename_session(request: web.Request) -> web.StreamResponse:
 
 
 async def delete_session(request: web.Request) -> web.StreamResponse:
-    """Cancel what is open in a session and forget it."""
+    """Cancel what is open in a session and forget it, and the files that only it used."""
     owner, session_id, runs = request[PRINCIPAL].id, session_id_of(request), request.app[RUNS]
     # to its end: a turn that is written later would come after the deletion
     was_open = await runs.cancel_session(owner, session_id)
     session = await request.app[HISTORY].session(owner, session_id)
     was_kept = await request.app[HISTORY].delete(owner, session_id)
+    # of a session that is gone too: where this failed before, a repeated request does it now
+    if (files := request.app[FILES]) and await files.forget_session(owner, session_id):
+        was_kept = True
     if not (was_open or was_kept):
         raise NotFound
     agents = request.app[AGENTS]

@@ -20,6 +20,7 @@ from typing import Any, Self
 from bff.agents import Agent
 from bff.errors import Draining, NotFound, NotWaiting, Overloaded, Problem, SessionBusy
 from bff.events import Done, Failed, Record, Start, record
+from bff.files import Files
 from bff.history import History
 from bff.runs.execution import (
     RunDependencies,
@@ -88,6 +89,7 @@ class Runs:
         *,
         agents: Mapping[str, Agent],
         history: History,
+        files: Files | None = None,
         log: RunLog,
         observer: RunObserver,
         max_open_per_owner: int,
@@ -100,6 +102,7 @@ class Runs:
         self._parts = RunDependencies(
             agents=agents,
             history=history,
+            files=files,
             log=log,
             observer=observer,
             idle_timeout_seconds=idle_timeout_seconds,
