@@ -13,6 +13,7 @@ from bff.agents import Agent, open_agents
 from bff.api import (
     AGENTS,
     AUTHENTICATOR,
+    BODIES,
     FILES,
     HISTORY,
     LIMITER,
@@ -28,6 +29,7 @@ from bff.api import (
     sessions,
 )
 from bff.api.ai_sdk import chat
+from bff.api.bodies import Bodies, memory_bytes, total_bytes
 from bff.api.health import READINESS, health, metrics, open_readiness, ready
 from bff.api.middleware import (
     authenticate,
@@ -51,7 +53,7 @@ from bff.limits.memory import MemoryLimiter
 from bff.runs import Runs
 from bff.runs.log import RunLog
 from bff.runs.memory import MemoryRunLog
-from bff.settings import MAX_BODY_BYTES, Settings, needing
+from bff.settings import Settings, needing
 from bff.telemetry import open_telemetry
 
 get = partial(web.get, allow_head=False)
@@ -101,12 +103,13 @@ def create_app(
     app = web.Application(
         # outermost first: a request has its id before anything can go wrong with it
         middlewares=[observe, problems, own_host, cross_origin, authenticate, guard],
-        client_max_size=MAX_BODY_BYTES,
+        client_max_size=settings.max_request_bytes,
     )
     app.add_routes(ROUTES)
     if settings.playground:
         app.add_routes(playground.ROUTES)
     app[SETTINGS] = settings
+    app[BODIES] = Bodies(total_bytes(memory_bytes()))
     app.on_response_prepare.append(finish_headers)
     app.on_shutdown.append(close_sockets)
 

@@ -164,7 +164,7 @@ class NotWaiting(Problem):
 
 class TooLarge(Problem):
     status, code, title = 413, "too_large", "Body too large"
-    detail = "A request's body may have at most 262,144 bytes."
+    detail = "The body is larger than this address takes."
 
 
 class FileTooLarge(TooLarge):

@@ -177,7 +177,14 @@ class Connection(RequestHandler):
     """aiohttp's connection, but for three things: a head that does not arrive is answered with
     408, what cannot be parsed with a problem document, and a reply that is not read is cut."""
 
-    __slots__ = ("_head_seconds", "_head_timer", "_reply_timer", "_trailing", "_write_seconds")
+    __slots__ = (
+        "_head_seconds",
+        "_head_timer",
+        "_reply_timer",
+        "_trailing",
+        "_write_seconds",
+        "arriving",
+    )
 
     def __init__(
         self, *args: Any, head_seconds: float, write_seconds: float, **options: Any
@@ -187,6 +194,8 @@ class Connection(RequestHandler):
         self._write_seconds = write_seconds
         self._head_timer: asyncio.TimerHandle | None = None
         self._reply_timer: asyncio.TimerHandle | None = None
+        self.arriving: Callable[[int], bool] | None = None
+        """Told how much has come for a WebSocket; false if that is to be passed over."""
         self._trailing = False
         """What came last may have ended in the middle of a head."""
 
@@ -195,6 +204,8 @@ class Connection(RequestHandler):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
+        if self.arriving is not None and not self.arriving(len(data)):
+            return
         super().data_received(data)
         if data:
             self._trailing = not data.endswith(b"\r\n\r\n")

@@ -62,7 +62,8 @@ BODY_BYTES_PER_SECOND = 256 * 1024
 WRITE_TIMEOUT_SECONDS = 25.0
 """For one write to a client; a slower reader is cut and can resume."""
 MAX_BODY_BYTES = 256 * 1024
-MAX_MESSAGE_CHARACTERS = 32_000
+"""Of a request without a message in it; `MAX_REQUEST_MB` is for those with one."""
+MAX_MESSAGE_CHARACTERS = 100_000
 IDLE_CONNECTION_SECONDS = 930.0
 """A kept connection must outlive the load balancer's idle time-out, or a request meets its end and
 gets 502; that one must outlive a blocking answer, which is silent until it is whole."""
@@ -106,7 +107,7 @@ class Settings:
     agent_history: Literal["fork", "always", "off"] = "fork"
     session_headers: tuple[str, ...] = SESSION_HEADERS
     agent_cancel: Literal["close", "stop-session"] = "close"
-    agent_idle_timeout_seconds: float = 120.0
+    agent_idle_timeout_seconds: float = 900.0
     agent_blocking_timeout_seconds: float = 900.0
     agent_streaming_timeout_seconds: float = 3600.0
     jwt_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -117,6 +118,7 @@ class Settings:
     rate_limit_requests: int = 100
     rate_limit_window_seconds: int = 60
     max_streams_per_user: int = 10
+    max_request_bytes: int = 8 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
@@ -204,7 +206,7 @@ class Settings:
             agent_headers=read("AGENT_HEADERS", agent_settings.passed_headers, ()),
             agent_history=read("AGENT_HISTORY", parsers.one_of("fork", "always", "off"), "fork"),
             session_headers=read("SESSION_HEADERS", agent_settings.header_names, SESSION_HEADERS),
-            agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", parsers.timeout, 120.0),
+            agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", parsers.timeout, 900.0),
             agent_blocking_timeout_seconds=blocking,
             agent_streaming_timeout_seconds=streaming,
             jwt_secrets=read("JWT_SECRET", parsers.secrets, ()),
@@ -215,6 +217,7 @@ class Settings:
             rate_limit_requests=read("RATE_LIMIT_REQUESTS", parsers.whole(1, 10_000_000), 100),
             rate_limit_window_seconds=read("RATE_LIMIT_WINDOW", parsers.whole(1, 86400), 60),
             max_streams_per_user=read("MAX_STREAMS_PER_USER", parsers.whole(1, 100_000), 10),
+            max_request_bytes=read("MAX_REQUEST_MB", parsers.whole(1, 64), 8) * 1024 * 1024,
             cors_origins=read("CORS_ORIGINS", parsers.origins, ()),
             trusted_proxies=read("TRUSTED_PROXIES", parsers.networks, ()),
             allowed_hosts=read("ALLOWED_HOSTS", parsers.hosts, ()),

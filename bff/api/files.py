@@ -20,7 +20,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from bff.api import FILES, LIMITER, PRINCIPAL, SETTINGS, TELEMETRY
 from bff.api.addresses import parse_address
-from bff.api.body import read_model
+from bff.api.body import read_small
 from bff.api.forms import read_form
 from bff.api.middleware import client
 from bff.errors import (
@@ -166,7 +166,7 @@ async def create_upload(request: web.Request) -> web.StreamResponse:
     Send a form of `fields`, and `file` behind them, to `url` within 15 minutes; no credentials. The
     file is there, under `id`, once that is answered.
     """
-    files, asked = _files(request), await read_model(request, UploadRequest)
+    files, asked = _files(request), await read_small(request, UploadRequest)
     if asked.size > (limit := _max_bytes(request)):
         raise too_large(limit, "size")
     mime_type = normal_type(asked.mime_type)

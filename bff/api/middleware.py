@@ -14,6 +14,7 @@ from aiohttp import web
 from bff.api import (
     ALLOWANCE,
     AUTHENTICATOR,
+    BODY,
     IGNORED,
     LIMITER,
     PRINCIPAL,
@@ -88,7 +89,11 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         client=str(client(request).counted),
         headers=request.headers,
     ) as exchange:
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        finally:
+            if body := request.get(BODY):
+                body.close()
         exchange.status = response.status
         exchange.streamed = (
             isinstance(response, EventStream | web.WebSocketResponse)

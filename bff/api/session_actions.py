@@ -7,10 +7,10 @@ from typing import Annotated
 from uuid import uuid4
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bff.api import HISTORY, PRINCIPAL, RUNS
-from bff.api.body import read_model
+from bff.api.body import Strict, read_small
 from bff.api.chat_request import SESSION_PATTERN
 from bff.api.runs import run_state
 from bff.api.sessions import MAX_TITLE_CHARACTERS, session_id_of, session_state
@@ -22,10 +22,8 @@ from bff.history import ForkedFrom, History, Session, Turn
 from bff.messages import Answer, Conversation
 
 
-class ForkRequest(BaseModel):
+class ForkRequest(Strict):
     """Where a new session branches off, and what it is called."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     run_id: Annotated[
         str | None, Field(description="The last run to be shared; all of them without one.")
@@ -37,7 +35,7 @@ class ForkRequest(BaseModel):
 async def fork_session(request: web.Request) -> web.StreamResponse:
     """A new session that begins with this one's messages up to a run."""
     owner, history = request[PRINCIPAL].id, request.app[HISTORY]
-    asked = await read_model(request, ForkRequest)
+    asked = await read_small(request, ForkRequest)
     session = await history.session(owner, session_id_of(request))
     if session is None:
         raise NotFound

@@ -76,6 +76,8 @@ class RunExecution:
         self._history_seconds = HISTORY_SECONDS
         self._writing: asyncio.Timeout | None = None
         self._task = asyncio.create_task(self._call_agent(), name=f"agent {run.run_id}")
+        if call.memory:
+            call.memory.hold()
         parts.observer.run_started()
 
     def end(self, ending: Done | Problem) -> None:
@@ -118,6 +120,9 @@ class RunExecution:
         except Superseded:
             logger.warning("run %s was taken over by another task; aborted here", run.run_id)
             status = "interrupted"
+        finally:
+            if self._call.memory:
+                self._call.memory.close()
         parts.observer.run_ended(status, code, parts.clock() - run.created_at)
         return status
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from bff.conversations.transcript import Spoken
 from bff.events import JSON, Input, dumps, input_fields, input_of
@@ -21,6 +21,14 @@ class Idempotency:
 
     key: str
     fingerprint: str
+
+
+class Memory(Protocol):
+    """What a request takes of the memory for requests, while somebody has it."""
+
+    def hold(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     user_id: str | None = None
     bearer: str | None = field(default=None, repr=False)
+    memory: Memory | None = field(default=None, repr=False, compare=False)
     continued: Spoken | None = field(default=None, repr=False)
 
 

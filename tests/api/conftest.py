@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from bff.api import RUNS
 from bff.app import create_app
@@ -35,10 +36,16 @@ class Service:
     client: aiohttp.ClientSession = field(repr=False)
     files: Path
     """The folder its files are kept in, unless a test says another place."""
+    runner: Runner = field(repr=False)
 
     @property
     def runs(self) -> Runs:
         return self.app[RUNS]
+
+    @property
+    def connections(self) -> list[RequestHandler]:
+        assert self.runner.server
+        return self.runner.server.connections
 
     async def read(self, reply: aiohttp.ClientResponse) -> list[dict[str, str]]:
         """The events of a stream, to its end, as fields of SSE."""
@@ -88,6 +95,6 @@ async def start(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Start
             client = await stack.enter_async_context(
                 aiohttp.ClientSession(url, headers={"X-API-Key": KEYS["alice"]})
             )
-            return Service(app, url, port, agent, client, path / "files")
+            return Service(app, url, port, agent, client, path / "files", runner)
 
         yield start_one

@@ -95,7 +95,7 @@ def scenes() -> dict[str, Any]:
             "fail": stream(client, "fail stream"),
             "fail_blocking": blocking(client, "fail blocking"),
             "throttled": blocking(client, "throttled"),
-            "too_long": blocking(client, "hello " + "x" * 32_000),
+            "too_long": blocking(client, "hello " + "x" * 100_000),
             "stop": stop(client),
             "models": [model.id for model in client.models.list()],
         }
