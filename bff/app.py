@@ -168,7 +168,10 @@ async def _open_log(settings: Settings, stack: AsyncExitStack) -> tuple[RunLog, 
 
         shared = await stack.enter_async_context(open_valkey(settings))
         return shared.log, ValkeyLimiter(
-            lane=shared.limits, limit=limit, window_seconds=window_seconds, tasks=shared.tasks
+            lane=shared.limits,
+            limit=limit,
+            window_seconds=window_seconds,
+            instances=shared.instances,
         )
     log = MemoryRunLog(retention_seconds=settings.run_retention_seconds)
     return log, MemoryLimiter(limit, window_seconds)

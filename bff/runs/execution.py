@@ -87,7 +87,7 @@ class RunExecution:
             self._task.cancel()
 
     def abandon(self) -> None:
-        """Stop without another word: the run is another task's now."""
+        """Stop without another word: the run is another instance's now."""
         self._abandoned = True
         self._task.cancel()
 
@@ -118,7 +118,7 @@ class RunExecution:
             self._writing = None
             await parts.log.close(run, last, status)
         except Superseded:
-            logger.warning("run %s was taken over by another task; aborted here", run.run_id)
+            logger.warning("run %s was taken over by another instance; aborted here", run.run_id)
             status = "interrupted"
         finally:
             if self._call.memory:
