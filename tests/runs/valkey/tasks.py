@@ -50,8 +50,8 @@ class Told:
 
 
 @dataclass
-class Instance:
-    """One instance of the service, as far as runs and limits are concerned."""
+class Task:
+    """One task of the service, as far as runs and limits are concerned."""
 
     log: RunLog
     limiter: Limiter
@@ -91,11 +91,10 @@ class Instance:
         )
 
     async def say(self, run: Run, first: int, last: int | None = None) -> list[Record]:
-        """Append the events `first` to `last`, one call each, and wait until they are there."""
+        """Append the events `first` to `last`, one call each."""
         items = [record(id, Message(f"word {id}")) for id in range(first, (last or first) + 1)]
         for item in items:
             await self.log.append(run, [item])
-        await self.read(run, items[-1].id - 1, until=items[-1].id)
         return items
 
     async def end(
@@ -125,10 +124,10 @@ class Instance:
 
 
 @asynccontextmanager
-async def instance_on(
+async def task_on(
     url: str, *, timing: Timing = FAST, retention_seconds: float = 60, limit: int = 100,
     window_seconds: int = 60,
-) -> AsyncIterator[Instance]:  # fmt: skip
+) -> AsyncIterator[Task]:  # fmt: skip
     settings = Settings(
         redis_url=url,
         run_retention_seconds=retention_seconds,
@@ -142,11 +141,11 @@ async def instance_on(
             lane=shared.limits,
             limit=settings.rate_limit_requests,
             window_seconds=settings.rate_limit_window_seconds,
-            instances=shared.instances,
+            tasks=shared.tasks,
         )
         told = Told()
         log.bind(told)
-        yield Instance(log, limiter, told, life.aclose)
+        yield Task(log, limiter, told, life.aclose)
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = 8) -> None:
