@@ -7,6 +7,7 @@
     make bench ARGS=interruptions   what is lost when clients are cut and tasks are killed
     make bench ARGS=limiter         what two tasks admit together
     make bench ARGS=outage          what clients see while Valkey is away
+    make bench ARGS=uploads         what a thousand files of 25 MB, fifty at once, cost in memory
     make bench ARGS="flames X.svg"  where the time goes, as a flame graph
 
 Fronts take turns, scenario by scenario, so that a busy machine disturbs them alike. Of each figure
@@ -37,7 +38,7 @@ from benchmarks.targets import FRONTS, LITELLM
 
 README = ROOT / "README.md"
 
-PROGRAMS = ("flames", "interruptions", "limiter", "outage")
+PROGRAMS = ("flames", "interruptions", "limiter", "outage", "uploads")
 
 
 def planned(options: argparse.Namespace) -> Plan:

@@ -13,12 +13,15 @@ from bff.agents import Agent, open_agents
 from bff.api import (
     AGENTS,
     AUTHENTICATOR,
+    BODIES,
+    FILES,
     HISTORY,
     LIMITER,
     RUNS,
     SETTINGS,
     TELEMETRY,
     agui,
+    files,
     native,
     playground,
     runs,
@@ -26,6 +29,7 @@ from bff.api import (
     sessions,
 )
 from bff.api.ai_sdk import chat
+from bff.api.bodies import Bodies, memory_bytes, total_bytes
 from bff.api.health import READINESS, health, metrics, open_readiness, ready
 from bff.api.middleware import (
     authenticate,
@@ -40,6 +44,7 @@ from bff.api.openai import chat_completions, models
 from bff.api.openapi import document
 from bff.api.websocket import handshake
 from bff.api.websocket.handshake import SOCKETS, close_sockets, open_sockets
+from bff.files import open_files
 from bff.history import History, open_history
 from bff.identity import open_authenticator
 from bff.identity.principals import agent_session_id
@@ -48,7 +53,7 @@ from bff.limits.memory import MemoryLimiter
 from bff.runs import Runs
 from bff.runs.log import RunLog
 from bff.runs.memory import MemoryRunLog
-from bff.settings import MAX_BODY_BYTES, Settings, needing
+from bff.settings import Settings, needing
 from bff.telemetry import open_telemetry
 
 get = partial(web.get, allow_head=False)
@@ -70,6 +75,13 @@ ROUTES = [
     web.post("/v1/chat/completions", chat_completions.create_completion),
     get("/v1/models", models.list_models),
     get("/v1/models/{id:.+}", models.show_model),
+    web.post("/v1/files", files.create_file),
+    get("/v1/files", files.list_files),
+    web.post("/v1/files/uploads", files.create_upload),
+    get("/v1/files/{file_id}", files.show_file),
+    web.delete("/v1/files/{file_id}", files.delete_file),
+    get("/v1/files/{file_id}/content", files.download_file),
+    web.post("/uploads", files.receive_upload),
     web.post("/v1/ui/chat", chat.send_ui_message),
     get("/v1/ui/chat/{id}", chat.show_ui_chat),
     get("/v1/ui/chat/{id}/stream", chat.resume_ui_chat),
@@ -91,12 +103,13 @@ def create_app(
     app = web.Application(
         # outermost first: a request has its id before anything can go wrong with it
         middlewares=[observe, problems, own_host, cross_origin, authenticate, guard],
-        client_max_size=MAX_BODY_BYTES,
+        client_max_size=settings.max_request_bytes,
     )
     app.add_routes(ROUTES)
     if settings.playground:
         app.add_routes(playground.ROUTES)
     app[SETTINGS] = settings
+    app[BODIES] = Bodies(total_bytes(memory_bytes()))
     app.on_response_prepare.append(finish_headers)
     app.on_shutdown.append(close_sockets)
 
@@ -110,6 +123,7 @@ def create_app(
                 if history is None
                 else history
             )
+            app[FILES] = await start(open_files(settings))
             agents = (
                 await start(open_agents(settings))
                 if agent is None
@@ -122,6 +136,7 @@ def create_app(
                 Runs(
                     agents=app[AGENTS],
                     history=app[HISTORY],
+                    files=app[FILES],
                     log=log,
                     observer=observer,
                     max_open_per_owner=settings.max_streams_per_user,
@@ -153,7 +168,10 @@ async def _open_log(settings: Settings, stack: AsyncExitStack) -> tuple[RunLog, 
 
         shared = await stack.enter_async_context(open_valkey(settings))
         return shared.log, ValkeyLimiter(
-            lane=shared.limits, limit=limit, window_seconds=window_seconds, tasks=shared.tasks
+            lane=shared.limits,
+            limit=limit,
+            window_seconds=window_seconds,
+            instances=shared.instances,
         )
     log = MemoryRunLog(retention_seconds=settings.run_retention_seconds)
     return log, MemoryLimiter(limit, window_seconds)

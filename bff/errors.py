@@ -50,6 +50,11 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.inputs = inputs
 
+    @classmethod
+    def of(cls, field: str, message: str) -> Self:
+        """The error of one field."""
+        return cls(errors=[{"field": field, "message": message}])
+
     def document(self, *, request_id: str, instance: str) -> dict[str, Any]:
         """The problem document, ready for JSON."""
         document: dict[str, Any] = {
@@ -108,6 +113,10 @@ class Unauthenticated(Problem):
     detail = "Send one valid credential: Authorization: Bearer <token or key>, or X-API-Key: <key>."
 
 
+class Unsigned(Unauthenticated):
+    detail = "Send the form as it was given out: its signature is the credential."
+
+
 class Forbidden(Problem):
     status, code, title = 403, "forbidden", "Forbidden"
     detail = "This credential may not do that."
@@ -116,6 +125,11 @@ class Forbidden(Problem):
 class NotFound(Problem):
     status, code, title = 404, "not_found", "Not found"
     detail = "There is nothing here."
+
+
+class NoFilesKept(NotFound):
+    title = "No files here"
+    detail = "This service keeps no files: FILES is not set."
 
 
 class MethodNotAllowed(Problem):
@@ -150,12 +164,36 @@ class NotWaiting(Problem):
 
 class TooLarge(Problem):
     status, code, title = 413, "too_large", "Body too large"
-    detail = "A request's body may have at most 262,144 bytes."
+    detail = "The body is larger than this address takes."
+
+
+class FileTooLarge(TooLarge):
+    title = "File too large"
+    detail = "A file is larger than it may be."
+
+
+class NoRoomForFiles(TooLarge):
+    title = "No room for files"
+    detail = "The files of one caller may take only so much room; delete some first."
 
 
 class UnsupportedMediaType(Problem):
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
     detail = "Send application/json in UTF-8 without Content-Encoding."
+
+
+class NotAForm(UnsupportedMediaType):
+    detail = "Send multipart/form-data with the file in a part named file, without any encoding."
+
+
+class FileRefused(UnsupportedMediaType):
+    title = "File refused"
+    detail = "A file of this kind is not taken."
+
+
+class RangeNotSatisfiable(Problem):
+    status, code, title = 416, "bad_request", "Range not satisfiable"
+    detail = "The file has no such bytes; Content-Range says how many it has."
 
 
 class MisdirectedRequest(Problem):
@@ -166,11 +204,6 @@ class MisdirectedRequest(Problem):
 class Invalid(Problem):
     status, code, title = 422, "invalid", "Invalid request"
     detail = "Some fields are not as they should be."
-
-    @classmethod
-    def of(cls, field: str, message: str) -> Self:
-        """The error of one field."""
-        return cls(errors=[{"field": field, "message": message}])
 
 
 class RateLimited(Problem):

@@ -76,6 +76,14 @@ class ChatMessage:
     def files(self) -> tuple[FilePart, ...]:
         return tuple(part for part in self.parts if isinstance(part, FilePart))
 
+    @property
+    def size(self) -> int:
+        """About how many characters it has."""
+        return 50 + sum(
+            len(part.text) if isinstance(part, TextPart) else len(part.data or "")
+            for part in self.parts
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ClientTool:
@@ -127,6 +135,11 @@ class Conversation:
     def text(self) -> str:
         """The new message as one text."""
         return "\n".join(text for message in self.new if (text := message.text))
+
+    @property
+    def size(self) -> int:
+        """About how many characters were said, to know whether that is much."""
+        return sum(message.size for messages in (self.before, self.new) for message in messages)
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -42,6 +42,9 @@ LAST_SECONDS = 0.5
 """Between the time limit of an orderly stop and that of any."""
 MAX_HEADER_BYTES = 32 * 1024
 """For one header: more than the longest token, so that a longer one is a 401 and not a 400."""
+READ_AHEAD_BYTES = 16 * 1024
+"""From twice as much on, a connection is not read before its body is: what a system call brings at
+once is 256 KiB, and of two that wait an upload would hold half a megabyte."""
 
 
 def run(settings: Settings) -> int:
@@ -174,7 +177,14 @@ class Connection(RequestHandler):
     """aiohttp's connection, but for three things: a head that does not arrive is answered with
     408, what cannot be parsed with a problem document, and a reply that is not read is cut."""
 
-    __slots__ = ("_head_seconds", "_head_timer", "_reply_timer", "_trailing", "_write_seconds")
+    __slots__ = (
+        "_head_seconds",
+        "_head_timer",
+        "_reply_timer",
+        "_trailing",
+        "_write_seconds",
+        "arriving",
+    )
 
     def __init__(
         self, *args: Any, head_seconds: float, write_seconds: float, **options: Any
@@ -184,6 +194,8 @@ class Connection(RequestHandler):
         self._write_seconds = write_seconds
         self._head_timer: asyncio.TimerHandle | None = None
         self._reply_timer: asyncio.TimerHandle | None = None
+        self.arriving: Callable[[int], bool] | None = None
+        """Told how much has come for a WebSocket; false if that is to be passed over."""
         self._trailing = False
         """What came last may have ended in the middle of a head."""
 
@@ -192,6 +204,8 @@ class Connection(RequestHandler):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
+        if self.arriving is not None and not self.arriving(len(data)):
+            return
         super().data_received(data)
         if data:
             self._trailing = not data.endswith(b"\r\n\r\n")
@@ -317,6 +331,7 @@ class Runner(web.AppRunner):
             shutdown_timeout=STOP_GRACE_SECONDS / 4,  # which aiohttp takes twice
             lingering_time=2,
             max_field_size=MAX_HEADER_BYTES,
+            read_bufsize=READ_AHEAD_BYTES,
         )
 
     async def _make_server(self) -> web.Server:

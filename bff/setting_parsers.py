@@ -48,6 +48,22 @@ class MemoryHistory:
 HistorySetting = SqliteHistory | DynamoHistory | MemoryHistory
 
 
+@dataclass(frozen=True, slots=True)
+class FolderFiles:
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class BucketFiles:
+    """An S3 bucket; keys begin with `prefix`, which is empty or ends in a slash."""
+
+    bucket: str
+    prefix: str = ""
+
+
+FilesSetting = FolderFiles | BucketFiles
+
+
 class Refused(ValueError):
     """What a variable takes."""
 
@@ -84,6 +100,22 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
 
 
 timeout = seconds(0.1, 86400)
+
+_UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(low: float, high: float) -> Callable[[str], float]:
+    """Seconds, or a number with its unit: `45m`, `12h`, `30d`."""
+
+    def parse(text: str) -> float:
+        found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([smhd]?)", text)
+        value = float(found[1]) * _UNIT_SECONDS[found[2]] if found else math.nan
+        if not low <= value <= high:
+            takes = "seconds, or a number with its unit such as 45m, 12h or 30d"
+            raise Refused(f"{takes}, {low:g} s to {high / 86_400:g} d")
+        return value
+
+    return parse
 
 
 def both_timeouts(text: str) -> tuple[float, float]:
@@ -304,3 +336,22 @@ def history(text: str) -> HistorySetting:
             return MemoryHistory(parts.netloc, write == ["true"])
         case _:
             raise Refused(takes)
+
+
+def files(text: str) -> FilesSetting:
+    takes = "file:///DIR or s3://BUCKET/PREFIX"
+    if text.startswith("file:///"):
+        path = unquote(text.removeprefix("file:///"))
+        if not path or "\0" in path:
+            raise Refused(takes)
+        return FolderFiles(path)
+    parts = _url(text, takes)
+    if parts.scheme != "s3" or parts.query or parts.fragment:
+        raise Refused(takes)
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc):
+        raise Refused(f"{takes}, the bucket's name as S3 has it")
+    prefix = parts.path.strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9!_.*'()/-]{0,256}", prefix) or "//" in prefix:
+        raise Refused(f"{takes}, the prefix of letters, digits and !_.*'()/-, 256 at most")
+    return BucketFiles(parts.netloc, f"{prefix}/" if prefix else "")

@@ -20,7 +20,10 @@ from bff.agent_settings import DEFAULT_AGENT, AgentSetting, FilesFor, PayloadSet
 from bff.setting_parsers import (
     EMBEDDED,
     ApiKey,
+    BucketFiles,
     DynamoHistory,
+    FilesSetting,
+    FolderFiles,
     HistorySetting,
     MemoryHistory,
     Network,
@@ -32,7 +35,10 @@ __all__ = [
     "EMBEDDED",
     "AgentSetting",
     "ApiKey",
+    "BucketFiles",
     "DynamoHistory",
+    "FilesSetting",
+    "FolderFiles",
     "HistorySetting",
     "MemoryHistory",
     "Network",
@@ -50,11 +56,14 @@ never further apart than twice as long, however events and silences take turns."
 HEADERS_TIMEOUT_SECONDS = 15.0
 """From the connection, or the last reply on it, to a request's complete headers."""
 BODY_TIMEOUT_SECONDS = 10.0
-"""For a request's whole body."""
+"""For a request's whole body, …"""
+BODY_BYTES_PER_SECOND = 256 * 1024
+"""… and beyond that, the least that must arrive of one that may be long."""
 WRITE_TIMEOUT_SECONDS = 25.0
 """For one write to a client; a slower reader is cut and can resume."""
 MAX_BODY_BYTES = 256 * 1024
-MAX_MESSAGE_CHARACTERS = 32_000
+"""Of a request without a message in it; `MAX_REQUEST_MB` is for those with one."""
+MAX_MESSAGE_CHARACTERS = 100_000
 IDLE_CONNECTION_SECONDS = 930.0
 """A kept connection must outlive the load balancer's idle time-out, or a request meets its end and
 gets 502; that one must outlive a blocking answer, which is silent until it is whole."""
@@ -63,6 +72,7 @@ STOP_GRACE_SECONDS = 4.0
 DEFAULT_PORT = 8000
 
 LOCAL_HISTORY = SqliteHistory("data/bff.db")
+LOCAL_FILES = FolderFiles("data/files")
 SESSION_HEADERS = ("X-Session-Id", "X-Conversation-ID", "X-OpenWebUI-Chat-Id")
 """Name the conversation for clients whose body cannot."""
 
@@ -97,7 +107,7 @@ class Settings:
     agent_history: Literal["fork", "always", "off"] = "fork"
     session_headers: tuple[str, ...] = SESSION_HEADERS
     agent_cancel: Literal["close", "stop-session"] = "close"
-    agent_idle_timeout_seconds: float = 120.0
+    agent_idle_timeout_seconds: float = 900.0
     agent_blocking_timeout_seconds: float = 900.0
     agent_streaming_timeout_seconds: float = 3600.0
     jwt_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -108,6 +118,7 @@ class Settings:
     rate_limit_requests: int = 100
     rate_limit_window_seconds: int = 60
     max_streams_per_user: int = 10
+    max_request_bytes: int = 8 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
@@ -119,6 +130,9 @@ class Settings:
     debug: bool = False
     redis_url: str | None = field(default=None, repr=False)
     history: HistorySetting = LOCAL_HISTORY
+    files: FilesSetting | None = LOCAL_FILES
+    files_max_mb: int = 25
+    files_retention_seconds: float = 30 * 86400.0
     run_retention_seconds: float = 900.0
     drain_timeout_seconds: float = 100.0
     playground: bool = True
@@ -192,7 +206,7 @@ class Settings:
             agent_headers=read("AGENT_HEADERS", agent_settings.passed_headers, ()),
             agent_history=read("AGENT_HISTORY", parsers.one_of("fork", "always", "off"), "fork"),
             session_headers=read("SESSION_HEADERS", agent_settings.header_names, SESSION_HEADERS),
-            agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", parsers.timeout, 120.0),
+            agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", parsers.timeout, 900.0),
             agent_blocking_timeout_seconds=blocking,
             agent_streaming_timeout_seconds=streaming,
             jwt_secrets=read("JWT_SECRET", parsers.secrets, ()),
@@ -203,6 +217,7 @@ class Settings:
             rate_limit_requests=read("RATE_LIMIT_REQUESTS", parsers.whole(1, 10_000_000), 100),
             rate_limit_window_seconds=read("RATE_LIMIT_WINDOW", parsers.whole(1, 86400), 60),
             max_streams_per_user=read("MAX_STREAMS_PER_USER", parsers.whole(1, 100_000), 10),
+            max_request_bytes=read("MAX_REQUEST_MB", parsers.whole(1, 64), 8) * 1024 * 1024,
             cors_origins=read("CORS_ORIGINS", parsers.origins, ()),
             trusted_proxies=read("TRUSTED_PROXIES", parsers.networks, ()),
             allowed_hosts=read("ALLOWED_HOSTS", parsers.hosts, ()),
@@ -211,6 +226,11 @@ class Settings:
             debug=debug,
             redis_url=read("REDIS_URL", parsers.redis_url, None),
             history=read("HISTORY", parsers.history, LOCAL_HISTORY),
+            files=read("FILES", parsers.files, LOCAL_FILES if local else None),
+            files_max_mb=read("FILES_MAX_MB", parsers.whole(1, 5000), 25),
+            files_retention_seconds=read(
+                "FILES_RETENTION", parsers.duration(1, 3650 * 86400), 30 * 86400.0
+            ),
             run_retention_seconds=read("RUN_RETENTION", parsers.seconds(1, 604_800), 900.0),
             drain_timeout_seconds=read("DRAIN_TIMEOUT", parsers.seconds(0, 3600), 100.0),
             playground=read("PLAYGROUND", parsers.boolean, local),
@@ -246,6 +266,11 @@ class Settings:
             raise SettingsError(
                 "AGENT_URL", "a value beside AGENT_RUNTIME_ARN", "one of the two, not both"
             )
+        addressed = [agent.files for agent in self.agents if agent.files != "inline"]
+        if addressed and not isinstance(self.files, BucketFiles):
+            variable, name = ("AGENTS", "files ") if self.named_agents else ("AGENT_FILES", "")
+            takes = f"{name}inline, or FILES=s3://BUCKET/PREFIX beside it"
+            raise SettingsError(variable, f"{name}{addressed[0]!r}", takes)
         if self.local:
             return
         here = f"nothing in ENVIRONMENT={self.environment}"

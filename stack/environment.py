@@ -121,6 +121,8 @@ def judge(config: StackConfig, read: Reader) -> Settings:
     for name in config.task.environment.keys() & config.task.secrets.keys():
         read.refuse("secrets", f"got {name}, which `environment` has too")
     environ = fixed(config) | {"HISTORY": "dynamodb://table", **_GIVEN}
+    if config.storage.files:
+        environ["FILES"] = "s3://files/files"
     environ |= {name: _EXAMPLES[name] for name in config.task.secrets if name in _EXAMPLES}
     if not environ.keys() & {"AGENT_RUNTIME_ARN", "AGENTS"}:
         environ["AGENT_URL"] = "embedded:"  # refused already, by a better name

@@ -18,10 +18,11 @@ ROOT = Path(__file__).parents[1]
 
 # Who may import whom
 
-BOTTOM = {"agent_settings", "errors", "events", "json_text", "messages", "settings"}
+BOTTOM = {"agent_settings", "errors", "events", "json_text", "messages", "off_loop", "settings"}
 ROOMS: Mapping[str, set[str]] = {
     "errors": set(),
     "json_text": set(),
+    "off_loop": set(),
     "events": {"json_text"},
     "messages": {"events"},
     "setting_parsers": set(),
@@ -29,24 +30,18 @@ ROOMS: Mapping[str, set[str]] = {
     "agent_settings": {"setting_parsers"},
     "settings": {"agent_settings", "setting_parsers"},
     "agents": BOTTOM,
+    "files": BOTTOM,
     "history": BOTTOM,
     "conversations": {"agents", "history"} | BOTTOM,
-    "runs": {"agents", "conversations", "history"} | BOTTOM,
+    "runs": {"agents", "conversations", "files", "history"} | BOTTOM,
     "limits": {"runs"} | BOTTOM,
     "identity": BOTTOM,
     "telemetry": {"agents", "metric_names", "runs"} | BOTTOM,
-    "api": {"agents", "conversations", "history", "identity", "limits", "runs", "telemetry"}
+    "api": {"agents", "conversations", "files", "history", "identity"}
+    | {"limits", "runs", "telemetry"}
     | BOTTOM,
-    "app": {
-        "agents",
-        "api",
-        "history",
-        "identity",
-        "limits",
-        "runs",
-        "task_protection",
-        "telemetry",
-    }
+    "app": {"agents", "api", "files", "history", "identity", "limits", "runs"}
+    | {"task_protection", "telemetry"}
     | BOTTOM,
     "task_protection": {"runs"} | BOTTOM,
     "server": {"api", "app", "telemetry"} | BOTTOM,
@@ -56,12 +51,13 @@ ROOMS: Mapping[str, set[str]] = {
 
 HOMES: Mapping[str, tuple[str, ...]] = {
     "aiohttp.web": ("bff/__main__.py", "bff/app.py", "bff/server.py", "bff/api/"),
-    "aioboto3": ("bff/agents/agentcore.py", "bff/history/"),
-    "aiobotocore": ("bff/agents/agentcore.py", "bff/history/"),
+    "aioboto3": ("bff/agents/agentcore.py", "bff/files/s3/", "bff/history/"),
+    "aiobotocore": ("bff/agents/agentcore.py", "bff/files/s3/", "bff/history/"),
     "boto3": (),
-    "botocore": ("bff/agents/agentcore.py", "bff/history/"),
+    "botocore": ("bff/agents/agentcore.py", "bff/files/s3/", "bff/history/"),
     "redis": ("bff/runs/valkey/",),
     "jwt": ("bff/identity/",),
+    "multipart": ("bff/api/forms.py",),
     "pydantic": ("bff/api/",),
     "prometheus_client": ("bff/telemetry/",),
     "opentelemetry": ("bff/telemetry/",),

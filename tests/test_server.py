@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import sqlite3
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import closing
 from dataclasses import dataclass
@@ -247,6 +249,38 @@ async def test_the_end_of_a_drain__tells_everybody_and_is_over_within_five_secon
     for number, task in enumerate(talking):
         assert (await task).terminals == [("error", "draining")] * (1 + number % 3)
         assert (await task).close_code == 1001
+
+
+def most_memory_kib(pid: int) -> int:
+    """The most memory that a process had at any time."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for the most memory it had")
+async def test_200_bodies_of_8_mb_at_once__are_answered_within_bounded_memory(serve: Serve) -> None:
+    """Text in them that takes four times its bytes once it is read: 6 GiB in all, were it kept."""
+    served = await serve(RATE_LIMIT_REQUESTS="10000", MAX_STREAMS_PER_USER="10000")
+    half = "x" * (4 * 1024 * 1024 - 200) + "\U0001f600"
+    messages = [{"role": role, "content": half} for role in ("user", "assistant")]
+    body = json.dumps({"messages": [*messages, {"role": "user", "content": "hi"}]}).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+
+    async def post() -> tuple[int, str | None]:
+        async with served.client.post(
+            "/v1/chat/completions", data=io.BytesIO(body), headers=headers
+        ) as reply:
+            return reply.status, (await reply.json()).get("code")
+
+    async with asyncio.timeout(100):
+        answers = Counter(await asyncio.gather(*[post() for _ in range(200)]))
+    most_kib = most_memory_kib(served.process.pid)
+
+    assert set(answers) == {(200, None), (503, "overloaded")}, answers
+    assert answers[200, None] >= 2
+    assert most_kib < 700 * 1024
+    assert (await served.client.post("/v1/chat", json={"message": "hi"})).status == 200
 
 
 async def test_a_wrong_setting__ends_with_2_and_one_line(tmp_path: Path) -> None:

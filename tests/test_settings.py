@@ -4,7 +4,16 @@ import importlib
 
 import pytest
 
-from bff.settings import EMBEDDED, MemoryHistory, Settings, SettingsError, SqliteHistory, needing
+from bff.settings import (
+    EMBEDDED,
+    BucketFiles,
+    FolderFiles,
+    MemoryHistory,
+    Settings,
+    SettingsError,
+    SqliteHistory,
+    needing,
+)
 
 ARN = "arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/my_agent-abcdefghij"
 SECRET = "s" * 32
@@ -53,6 +62,36 @@ def test_memory_history__can_be_read_only() -> None:
     settings = Settings.load({"HISTORY": "agentcore://chat-abcdefghij?write=false"})
 
     assert settings.history == MemoryHistory("chat-abcdefghij", write=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("file:///data/files", FolderFiles("data/files")),
+        ("file:////var/lib/bff%20files", FolderFiles("/var/lib/bff files")),
+        ("s3://my-bucket", BucketFiles("my-bucket")),
+        ("s3://my-bucket/", BucketFiles("my-bucket")),
+        ("s3://my.bucket/chat/dev/", BucketFiles("my.bucket", "chat/dev/")),
+    ],
+)
+def test_files__are_kept_in_a_folder_or_a_bucket(text: str, files: object) -> None:
+    assert Settings.load({"FILES": text}).files == files
+
+
+def test_files__are_kept_by_default_in_local_only() -> None:
+    assert Settings.load({}).files == FolderFiles("data/files")
+    assert Settings.load(PRODUCTION).files is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *(("1", 1), ("3600", 3600), ("1.5", 1.5), ("90s", 90), ("45m", 2700), ("12h", 43_200)),
+        *(("30d", 2_592_000), ("", 2_592_000)),
+    ],
+)
+def test_a_duration__is_seconds_or_has_a_unit(text: str, seconds: float) -> None:
+    assert Settings.load({"FILES_RETENTION": text}).files_retention_seconds == seconds
 
 
 def test_repr__holds_no_secret() -> None:
@@ -107,6 +146,22 @@ REFUSED = [
     ({"REDIS_URL": "http://cache"}, "REDIS_URL: got 12 bytes, takes redis://"),
     ({"HISTORY": "postgres://x"}, "HISTORY: got 'postgres://x', takes sqlite:///PATH"),
     ({"HISTORY": "agentcore://chat-abcdefghij?write=no"}, "HISTORY"),
+    ({"FILES": "data/files"}, "FILES: got 'data/files', takes file:///DIR or s3://BUCKET/PREFIX"),
+    ({"FILES": "file:///"}, "FILES: got 'file:///'"),
+    ({"FILES": "s3://Bucket"}, "the bucket's name as S3 has it"),
+    ({"FILES": "s3://my-bucket/a b"}, "FILES"),
+    ({"FILES": "s3://my-bucket/a//b"}, "FILES"),
+    ({"FILES": "s3://my-bucket/a?b=c"}, "FILES"),
+    ({"FILES": "gs://my-bucket"}, "FILES: got 'gs://my-bucket'"),
+    ({"FILES_MAX_MB": "0"}, "FILES_MAX_MB: got '0', takes a whole number from 1 to 5000"),
+    (
+        {"FILES_RETENTION": "1w"},
+        "a number with its unit such as 45m, 12h or 30d, 1 s to 3650 d",
+    ),
+    ({"FILES_RETENTION": "0"}, "FILES_RETENTION: got '0'"),
+    ({"FILES_RETENTION": "9999d"}, "FILES_RETENTION: got '9999d'"),
+    ({"AGENT_FILES": "url"}, "AGENT_FILES: got 'url', takes inline, or FILES=s3://BUCKET/PREFIX"),
+    ({"AGENTS": '{"a":{"url":"embedded:","files":"s3"}}'}, "AGENTS: got files 's3', takes files"),
     ({"RUN_RETENTION": "forever"}, "RUN_RETENTION: got 'forever', takes seconds"),
     ({"DRAIN_TIMEOUT": "-1"}, "DRAIN_TIMEOUT: got '-1'"),
     ({"METRICS": "statsd"}, "METRICS: got 'statsd', takes prometheus or emf"),

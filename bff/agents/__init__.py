@@ -43,6 +43,11 @@ class Prompt:
     user_id: str | None = None
     bearer: str | None = field(default=None, repr=False)
 
+    @property
+    def size(self) -> int:
+        """About how many characters the agent is told, to know whether that is much."""
+        return self.conversation.size + sum(message.size for message in self.history)
+
 
 class Agent(Protocol):
     """An agent that answers one prompt with one stream of events."""

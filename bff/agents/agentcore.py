@@ -28,6 +28,7 @@ from bff.agents.payload import body_maker
 from bff.agents.signing import Signer
 from bff.errors import AgentUnavailable
 from bff.events import Event
+from bff.off_loop import off_loop
 from bff.settings import AgentSetting
 
 logger = logging.getLogger(__name__)
@@ -70,14 +71,17 @@ class AgentCoreAgent:
         return f"<AgentCoreAgent {self._arn} at {self._endpoint}>"
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
-        body = self._body(prompt)
         headers = agent_http.headers(prompt)
 
         async def prepare() -> agent_http.Request:
+            body = await off_loop(prompt.size, lambda: self._body(prompt))
             if prompt.bearer is not None:
                 headers["Authorization"] = f"Bearer {prompt.bearer}"
                 return agent_http.Request(self._url, body, headers)
-            signed = self._signer.sign(await self._frozen(), body, headers)
+            credentials = await self._frozen()
+            signed = await off_loop(
+                len(body), lambda: self._signer.sign(credentials, body, headers)
+            )
             return agent_http.Request(self._url, body, signed)
 
         return agent_http.stream(self._http, prepare, self._advise)

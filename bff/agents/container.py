@@ -16,6 +16,7 @@ from yarl import URL
 from bff.agents import Prompt, http
 from bff.agents.payload import body_maker
 from bff.events import Event
+from bff.off_loop import off_loop
 from bff.settings import PayloadSetting
 
 
@@ -32,18 +33,12 @@ class ContainerAgent:
         return f"<ContainerAgent {self._url}>"
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
-        request = http.Request(
-            self._invocations,
-            self._body(prompt),
-            {
-                **http.headers(prompt),
-                http.REQUEST_HEADER: prompt.run_id,
-                **({"Authorization": f"Bearer {prompt.bearer}"} if prompt.bearer else {}),
-            },
-        )
-
         async def prepare() -> http.Request:
-            return request
+            headers = {**http.headers(prompt), http.REQUEST_HEADER: prompt.run_id}
+            if prompt.bearer:
+                headers["Authorization"] = f"Bearer {prompt.bearer}"
+            body = await off_loop(prompt.size, lambda: self._body(prompt))
+            return http.Request(self._invocations, body, headers)
 
         return http.stream(self._session, prepare, self._advise)
 

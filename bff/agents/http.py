@@ -29,6 +29,8 @@ from bff.events import Event
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
+PIECE_BYTES = 64 * 1024
+"""Of a body that is sent in pieces."""
 PAUSES_SECONDS = (0.1, 0.5)
 """Before the second and the third attempt at what did not happen."""
 MOST_RETRY_AFTER_SECONDS = 300.0
@@ -96,6 +98,7 @@ async def stream(
 ) -> AsyncGenerator[Sequence[Event], None]:
     """Post once and yield the answer's events; `prepare` makes the request, anew per attempt."""
     response = await _answered(session, prepare, advice, pauses)
+    del prepare  # and with it the request, which may be megabytes of conversation
     try:
         decoder = Decoder(response.headers.get("Content-Type", ""))
         async for chunk in response.content.iter_any():
@@ -115,6 +118,12 @@ async def stream(
         response.close()  # not release: whatever the agent still sends, nobody wants it
 
 
+async def _pieces(body: bytes) -> AsyncGenerator[bytes, None]:
+    """A large body as the agent's side takes it, so that it is not buffered whole once more."""
+    for start in range(0, len(body), PIECE_BYTES):
+        yield body[start : start + PIECE_BYTES]
+
+
 async def _answered(
     session: aiohttp.ClientSession,
     prepare: Callable[[], Awaitable[Request]],
@@ -128,8 +137,8 @@ async def _answered(
         try:
             response = await session.post(
                 request.url,
-                data=request.body,
-                headers=request.headers,
+                data=_pieces(request.body) if len(request.body) > PIECE_BYTES else request.body,
+                headers={**request.headers, "Content-Length": str(len(request.body))},
                 allow_redirects=False,
             )
         except aiohttp.ClientConnectorError as error:  # raised only before anything was sent

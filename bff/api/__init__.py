@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from bff.agents import Agent
+from bff.api.bodies import Bodies, Body
+from bff.files import Files
 from bff.history import History
 from bff.identity import Authenticator
 from bff.identity.principals import Principal
@@ -18,6 +20,9 @@ from bff.telemetry import Telemetry
 SETTINGS = web.AppKey("settings", Settings)
 AGENTS = web.AppKey[Mapping[str, Agent]]("agents")
 HISTORY = web.AppKey("history", History)
+FILES = web.AppKey[Files | None]("files")
+"""None where `FILES` is unset: no file is kept."""
+BODIES = web.AppKey("bodies", Bodies)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 LIMITER = web.AppKey("limiter", Limiter)
 RUNS = web.AppKey("runs", Runs)
@@ -25,6 +30,7 @@ TELEMETRY = web.AppKey("telemetry", Telemetry)
 
 PRINCIPAL = web.RequestKey("principal", Principal)
 REQUEST_ID = web.RequestKey("request_id", str)
+BODY = web.RequestKey("body", Body)
 ALLOWANCE = web.RequestKey("allowance", Allowance)
 IGNORED = web.RequestKey[Sequence[str]]("ignored")
 """Fields of the client's that nobody has a use for, for `X-Ignored`."""

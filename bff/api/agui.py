@@ -16,8 +16,8 @@ from aiohttp import web
 from pydantic import Field
 
 from bff.api.ai_sdk.parts import camel_usage
-from bff.api.body import read_model
-from bff.api.foreign_messages import MAX_FOREIGN_ID_CHARACTERS, FirstError
+from bff.api.body import FirstError, read_model
+from bff.api.foreign_messages import MAX_FOREIGN_ID_CHARACTERS
 from bff.api.last_message import ConversationMessage, Tolerant, last_user_message
 from bff.api.start_run import Asked, start_run
 from bff.api.streaming import stream_run

@@ -1,141 +1,141 @@
-"""Reading a request's body: bounded in size and time, strict JSON, every refusal with its field."""
+"""Reading a request's body: bounded in size, time and memory, every refusal with its field."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, ValidationError, model_validator
 
-from bff.errors import (
-    BadRequest,
-    FieldError,
-    Invalid,
-    RequestTimeout,
-    TooLarge,
-    UnsupportedMediaType,
-)
-from bff.settings import BODY_TIMEOUT_SECONDS, MAX_BODY_BYTES
+from bff.api import BODIES, BODY, SETTINGS
+from bff.api.bodies import Body, seconds_for
+from bff.api.strict_json import LONE_SURROGATES, Parsed, parse_conversation, parse_json
+from bff.errors import FieldError, Invalid, RequestTimeout, TooLarge, UnsupportedMediaType
+from bff.off_loop import off_loop
+from bff.settings import MAX_BODY_BYTES
 
 Model = TypeVar("Model", bound=BaseModel)
+T = TypeVar("T")
 
-MAX_DEPTH = 32
-"""Deepest nesting of a body; ours have at most three levels, foreign formats about ten."""
+MAX_ERRORS = 20
+"""Told of one request; 28,000 unknown fields would hold up everybody while they are listed."""
+
+
+class Strict(BaseModel):
+    """A body of our own protocol: unknown fields are refused, the first twenty of them by name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forget_most_unknown_fields(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or len(value) <= len(cls.model_fields) + MAX_ERRORS:
+            return value
+        known = {name: value[name] for name in cls.model_fields if name in value}
+        unknown = (item for item in value.items() if item[0] not in cls.model_fields)
+        return {**known, **dict(islice(unknown, MAX_ERRORS))}
+
+
+class FirstError(FailFast):
+    """One error of a list is enough: 80,000 of them would hold up everybody for half a second.
+
+    Hashable, as a union's members have to be.
+    """
+
+    __hash__ = object.__hash__
 
 
 async def read_model(request: web.Request, model: type[Model]) -> Model:
-    """The body as one of our request models.
+    """The body as a chat request of our own.
 
-    Raises `UnsupportedMediaType`, `TooLarge`, `RequestTimeout`, `BadRequest` (not JSON) or
-    `Invalid` (wrong fields, each named).
+    Raises `UnsupportedMediaType`, `TooLarge`, `RequestTimeout`, `Overloaded`, `BadRequest` (not
+    JSON) or `Invalid` (wrong fields, each named).
     """
-    try:
-        return model.model_validate(await read_json(request))
-    except ValidationError as error:
-        raise Invalid(errors=field_errors(error)) from None
+    most_bytes = request.app[SETTINGS].max_request_bytes
+    return await _read(request, most_bytes, parse_json, model.model_validate)
 
 
-async def read_conversation(request: web.Request, model: type[Model]) -> Model:
-    """The body as a request that carries a whole conversation.
+async def read_and_decode(
+    request: web.Request, model: type[Model], decode: Callable[[Model], T]
+) -> T:
+    """What `decode` makes of a request that carries a whole conversation.
 
-    What was said before may hold half a character or be nested deeply: it is the decoder of the
-    protocol that judges what is new. Raises as `read_model` does.
+    It is made in the thread where a large one is read. Raises as `read_model` does.
     """
-    try:
-        return model.model_validate(await read_json(request, parse=parse_conversation))
-    except ValidationError as error:
-        raise Invalid(errors=field_errors(error)) from None
+    return await _read(
+        request,
+        request.app[SETTINGS].max_request_bytes,
+        parse_conversation,
+        lambda value: decode(model.model_validate(value)),
+    )
 
 
-def parse_conversation(body: bytes | str) -> Any:
-    """JSON as its clients write it. Raises `BadRequest`, saying what is wrong."""
-    try:
-        text = body.decode() if isinstance(body, bytes) else body
-        return json.loads(text, parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        raise _malformed("not UTF-8") from None
-    except RecursionError:
-        raise _malformed("nested too deeply") from None
-    except _Refused as refusal:
-        raise _malformed(str(refusal)) from None
-    except json.JSONDecodeError as error:
-        raise _malformed(f"not JSON at character {error.pos}") from None
-    except ValueError:
-        raise _malformed("a number with too many digits") from None
+async def read_small(request: web.Request, model: type[Model]) -> Model:
+    """The body as a request without a message. Raises as `read_model` does."""
+    return await _read(request, MAX_BODY_BYTES, parse_json, model.model_validate)
 
 
-async def read_json(request: web.Request, parse: Callable[[bytes], Any] | None = None) -> Any:
-    """The body as strict JSON: UTF-8, no duplicate names, no NaN, nested 32 deep at most."""
-    if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in (
-        "utf-8",
-        "utf8",
-    ):
+async def _read(
+    request: web.Request,
+    most_bytes: int,
+    parse: Callable[[bytearray], Parsed],
+    decode: Callable[[Any], T],
+) -> T:
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != "application/json" or charset not in ("utf-8", "utf8"):
         raise UnsupportedMediaType
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise TooLarge
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            body = await request.read()
-    except TimeoutError:
-        raise RequestTimeout(headers={"Connection": "close"}) from None
-    except web.HTTPRequestEntityTooLarge:
-        raise TooLarge from None
-    return (parse or parse_json)(body)
+    length = request.content_length or 0
+    if length > most_bytes:
+        raise _too_large(most_bytes)
+    body = request[BODY] = Body(request.app[BODIES])
+    body.grow(length)
+    text = await _received(request, body, most_bytes)
 
+    def read() -> tuple[int, T]:
+        parsed = parse(text)
+        return parsed.size, decode(parsed.value)
 
-def parse_json(body: bytes | str) -> Any:
-    """Strict JSON; raises `BadRequest`, or `Invalid` for text that is no Unicode, saying what is
-    wrong."""
     try:
-        text = body.decode() if isinstance(body, bytes) else body
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        raise _malformed("not UTF-8") from None
-    except RecursionError:
-        raise _malformed("nested too deeply") from None
-    except _Refused as refusal:
-        raise _malformed(str(refusal)) from None
-    except json.JSONDecodeError as error:
-        raise _malformed(f"not JSON at character {error.pos}") from None
-    except ValueError:
-        raise _malformed("a number with too many digits") from None
-    if _depth(value) > MAX_DEPTH:
-        raise _malformed("nested too deeply")
-    if re.search(r"\\u[dD][89a-fA-F]", text):
-        _refuse_lone_surrogates(value, "")
+        size, value = await off_loop(len(text), read)
+    except ValidationError as error:
+        raise Invalid(errors=field_errors(error)) from None
+    body.grow(size)
     return value
 
 
-def _refuse_lone_surrogates(value: Any, field: str) -> None:
-    """Raise `Invalid` for text that UTF-8 cannot carry, in names and values alike."""
-    match value:
-        case dict():
-            for name, item in value.items():
-                _refuse_lone_surrogates(name, field)
-                _refuse_lone_surrogates(item, f"{field}.{name}" if field else name)
-        case list():
-            for index, item in enumerate(value):
-                _refuse_lone_surrogates(item, f"{field}.{index}" if field else str(index))
-        case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                message = _MESSAGES["string_unicode"]
-                raise Invalid(errors=[{"field": field or "body", "message": message}]) from None
+async def _received(request: web.Request, body: Body, most_bytes: int) -> bytearray:
+    """The whole body, if it comes in time: a large one may take longer, but never trickle."""
+    text = bytearray()
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout_at(began + seconds_for(0)) as limit:
+            async for chunk in request.content.iter_any():
+                text += chunk
+                if len(text) > most_bytes:
+                    raise _too_large(most_bytes)
+                body.grow(len(text))
+                limit.reschedule(began + seconds_for(len(text)))
+    except TimeoutError:
+        raise RequestTimeout(headers={"Connection": "close"}) from None
+    return text
+
+
+def _too_large(most_bytes: int) -> TooLarge:
+    return TooLarge.of("body", f"may have at most {most_bytes:,} bytes")
 
 
 def field_errors(error: ValidationError) -> list[FieldError]:
     """What pydantic found, as our list; never with the value that was sent."""
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
     return [
         {
             "field": ".".join(part for part in map(str, item["loc"]) if part[0] != "~") or "body",
             "message": _MESSAGES.get(item["type"], item["msg"]),
         }
-        for item in error.errors(include_url=False, include_input=False, include_context=False)[:20]
+        for item in errors[:MAX_ERRORS]
     ]
 
 
@@ -143,43 +143,5 @@ _MESSAGES = {
     "extra_forbidden": "unknown field",
     "missing": "required",
     "model_type": "must be an object",
-    "string_unicode": "must be valid Unicode, without lone surrogates",
+    "string_unicode": LONE_SURROGATES,
 }
-
-
-class _Refused(ValueError):
-    pass
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise _Refused("an object has the same name twice")
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise _Refused(f"{name} is not JSON")
-
-
-def _depth(value: Any) -> int:
-    level, depth = [value], 0
-    while level and depth <= MAX_DEPTH:
-        depth += 1
-        level = [
-            item
-            for outer in level
-            for item in (
-                outer.values()
-                if isinstance(outer, dict)
-                else outer
-                if isinstance(outer, list)
-                else ()
-            )
-            if isinstance(item, dict | list)
-        ]
-    return depth
-
-
-def _malformed(message: str) -> BadRequest:
-    return BadRequest(errors=[{"field": "body", "message": message}])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
+from bff.api.body import FirstError, Strict
 from bff.errors import Invalid
 from bff.events import JSON, dumps
 from bff.messages import (
@@ -23,14 +24,11 @@ SESSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 MAX_PARTS = 100
 MAX_METADATA_BYTES = 16 * 1024
 
+_FEW = (Field(min_length=1, max_length=MAX_PARTS), FirstError())
+_MANY = (Field(max_length=1000), FirstError())
+
 Text = Annotated[str, Field(min_length=1, max_length=MAX_MESSAGE_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
-
-
-class Strict(BaseModel):
-    """A request of our own protocol: unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class TextContent(Strict):
@@ -85,8 +83,7 @@ def _kind(message: object) -> str | None:
 
 
 Message = Annotated[
-    Annotated[Text, Tag("~text")]
-    | Annotated[list[Content], Field(min_length=1, max_length=MAX_PARTS), Tag("~parts")],
+    Annotated[Text, Tag("~text")] | Annotated[list[Content], *_FEW, Tag("~parts")],
     Discriminator(_kind),
 ]
 """Text, or a list of parts; errors name the field without the choice."""
@@ -119,12 +116,12 @@ class ChatRequest(Strict):
     """One message into one session, or answers to the agent's questions."""
 
     message: Message | None = None
-    resume: Annotated[list[ResumeItem], Field(min_length=1, max_length=MAX_PARTS)] | None = None
+    resume: Annotated[list[ResumeItem], *_FEW] | None = None
     session_id: Annotated[str, Field(pattern=SESSION_PATTERN)] | None = None
     agent: Name | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
-    tools: Annotated[list[Tool], Field(max_length=1000)] = Field(default_factory=list)
-    context: Annotated[list[ContextItem], Field(max_length=1000)] = Field(default_factory=list)
+    tools: Annotated[list[Tool], *_MANY] = Field(default_factory=list)
+    context: Annotated[list[ContextItem], *_MANY] = Field(default_factory=list)
     state: Any = None
     options: dict[str, Any] = Field(default_factory=dict)
     on_disconnect: Literal["continue", "cancel"] | None = None

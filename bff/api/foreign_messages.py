@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, FailFast, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from pydantic import Field as PydanticField
 
 from bff.errors import Invalid
@@ -24,15 +24,6 @@ from bff.settings import MAX_MESSAGE_CHARACTERS
 MAX_FOREIGN_ID_CHARACTERS = 1000
 MAX_MESSAGES = 20_000
 _MAX_URL_CHARACTERS = 8192
-
-
-class FirstError(FailFast):
-    """One error of a list is enough: 80,000 of them would hold up everybody for half a second.
-
-    Hashable, as a union's members have to be.
-    """
-
-    __hash__ = object.__hash__
 
 
 class Tolerant(BaseModel):

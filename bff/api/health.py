@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bff.api import AGENTS, HISTORY, RUNS, SETTINGS, TELEMETRY
+from bff.api import AGENTS, FILES, HISTORY, RUNS, SETTINGS, TELEMETRY
 from bff.api.middleware import client
 from bff.errors import NotFound, Problem
 from bff.events import dumps
@@ -116,13 +116,14 @@ READINESS = web.AppKey("readiness", Readiness)
 
 def open_readiness(app: web.Application) -> Readiness:
     """The checks of an application whose parts are in place."""
-    return Readiness(
-        {
-            **_agents(app),
-            "history": app[HISTORY].ping,
-            "runs": app[RUNS].ping,
-        }
-    )
+    pings = {
+        **_agents(app),
+        "history": app[HISTORY].ping,
+        "runs": app[RUNS].ping,
+    }
+    if files := app[FILES]:
+        pings["files"] = files.ping
+    return Readiness(pings)
 
 
 def _agents(app: web.Application) -> dict[str, Check]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
-from bff.api.foreign_messages import FirstError
+from bff.api.body import FirstError
 from bff.errors import Invalid
 from bff.events import well_formed
 from bff.settings import MAX_MESSAGE_CHARACTERS

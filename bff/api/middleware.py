@@ -14,6 +14,7 @@ from aiohttp import web
 from bff.api import (
     ALLOWANCE,
     AUTHENTICATOR,
+    BODY,
     IGNORED,
     LIMITER,
     PRINCIPAL,
@@ -46,7 +47,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 EXPOSED_HEADERS = (
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, "
-    "X-Run-Id, X-Session-Id, X-Request-Id, X-Should-Retry, X-Ignored"
+    "X-Run-Id, X-Session-Id, X-Request-Id, X-Should-Retry, X-Ignored, Content-Disposition, "
+    "Content-Range"
 )
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, X-On-Behalf-Of, "
@@ -63,6 +65,11 @@ FREE = frozenset(
 )
 """Routes that do not count against the rate: who follows or stops a run has paid for it."""
 
+
+CARRY_FILES = frozenset(
+    {("POST", "/v1/files"), ("POST", "/uploads"), ("GET", "/v1/files/{file_id}/content")}
+)
+"""Routes that last as long as the client takes to send or to read."""
 
 PEEKING = web.RequestKey("peeking", asyncio.Task[Allowance])
 """What a free request's reply says of the rate."""
@@ -82,9 +89,16 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         client=str(client(request).counted),
         headers=request.headers,
     ) as exchange:
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        finally:
+            if body := request.get(BODY):
+                body.close()
         exchange.status = response.status
-        exchange.streamed = isinstance(response, EventStream | web.WebSocketResponse)
+        exchange.streamed = (
+            isinstance(response, EventStream | web.WebSocketResponse)
+            or (request.method, exchange.route) in CARRY_FILES
+        )
         exchange.awaited_agent = request.method == "POST" and "X-Run-Id" in response.headers
         if principal := request.get(PRINCIPAL):
             exchange.principal = principal.id

@@ -15,10 +15,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from bff.api import AGENTS, HISTORY, PRINCIPAL, RUNS
-from bff.api.body import read_model
+from bff.api import AGENTS, FILES, HISTORY, PRINCIPAL, RUNS
+from bff.api.body import Strict, read_small
 from bff.api.runs import rfc3339
 from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
 from bff.events import dumps
@@ -33,10 +33,8 @@ MAX_PER_PAGE = 100
 MAX_TITLE_CHARACTERS = 200
 
 
-class TitleRequest(BaseModel):
+class TitleRequest(Strict):
     """A session's new title."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE_CHARACTERS)]
 
@@ -90,7 +88,7 @@ async def show_session(request: web.Request) -> web.StreamResponse:
 async def rename_session(request: web.Request) -> web.StreamResponse:
     """Give a session a title of the client's own."""
     owner, session_id = request[PRINCIPAL].id, session_id_of(request)
-    title = (await read_model(request, TitleRequest)).title
+    title = (await read_small(request, TitleRequest)).title
     session = await request.app[HISTORY].rename(owner, session_id, title)
     if session is None:
         if await request.app[RUNS].find_open(owner, session_id):
@@ -100,12 +98,15 @@ async def rename_session(request: web.Request) -> web.StreamResponse:
 
 
 async def delete_session(request: web.Request) -> web.StreamResponse:
-    """Cancel what is open in a session and forget it."""
+    """Cancel what is open in a session and forget it, and the files that only it used."""
     owner, session_id, runs = request[PRINCIPAL].id, session_id_of(request), request.app[RUNS]
     # to its end: a turn that is written later would come after the deletion
     was_open = await runs.cancel_session(owner, session_id)
     session = await request.app[HISTORY].session(owner, session_id)
     was_kept = await request.app[HISTORY].delete(owner, session_id)
+    # of a session that is gone too: where this failed before, a repeated request does it now
+    if (files := request.app[FILES]) and await files.forget_session(owner, session_id):
+        was_kept = True
     if not (was_open or was_kept):
         raise NotFound
     agents = request.app[AGENTS]

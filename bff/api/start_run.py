@@ -15,7 +15,7 @@ from aiohttp import web
 
 from bff.agents.answers import is_refusal
 from bff.agents.payload import places
-from bff.api import HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
+from bff.api import BODY, HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
 from bff.api.streaming import run_headers
 from bff.conversations.placing import Place, Sought, everything_said, find_place
 from bff.conversations.questions import (
@@ -197,6 +197,7 @@ async def _call(
     )
     return Call(
         conversation=conversation,
+        memory=request.get(BODY),
         deadline_seconds=seconds,
         history=await _told(request, place, settings),
         first=place.first,

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from uuid import uuid4
 
 from bff.conversations import transcript
@@ -20,6 +21,7 @@ from bff.errors import Overloaded
 from bff.history import MAX_FORK_TURNS, ForkedFrom, History, Session, Turn
 from bff.history.paging import first_title
 from bff.messages import ChatMessage, Conversation, TextPart
+from bff.off_loop import off_loop
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,30 @@ class Place:
         return self.session is None or not self.session.told
 
 
+class _Said(NamedTuple):
+    """What a client's transcript says, and the points at which it may stand."""
+
+    turns: Sequence[transcript.Spoken]
+    before: str
+    """The point before the last turn."""
+    point: str
+    candidates: Sequence[str]
+
+
+async def _said(sought: Sought, agent: str) -> _Said:
+    """The transcript that came with the request, for that agent."""
+    conversation = sought.conversation
+
+    def read() -> _Said:
+        start = transcript.root(agent, conversation.person)
+        turns = transcript.spoken(conversation.said)
+        before = transcript.after_all(start, turns[:-1])
+        candidates = transcript.candidates(before, turns[-1:])
+        return _Said(turns, before, candidates[0] if turns else start, candidates)
+
+    return await off_loop(conversation.size, read)
+
+
 async def find_place(history: History, sought: Sought) -> Place:
     """Find the session, or begin it. Raises `Overloaded` only where an answer needs the history."""
     conversation = sought.conversation
@@ -103,23 +129,19 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
         if session is not None and session.branch is not None:
             session = await history.session(sought.owner, session.branch) or session
     if session is None:
-        return await _begin(history, sought, name)
+        said = await _said(sought, sought.agent or sought.default_agent)
+        return await _begin(history, sought, name, said)
     agent = sought.agent or session.agent
-    start = transcript.root(agent, sought.conversation.person)
-    turns = transcript.spoken(sought.conversation.said)
     if agent != session.agent:  # a session stays with its agent
-        last: str | None = None
-        async with _looking_up(sought):
-            last = await last_run(history, sought.owner, session)
-        return await _branch(history, sought, session, run_id=last, name=name)
-    if turns or sought.rewrites:
-        points = transcript.candidates(start, turns)
-        if session.point in points:
-            return await _go_on(history, sought, session)
-        branch = await _earlier(history, sought, session, points)
+        return await _branch(history, sought, session, run_id=session.last_run_id, name=name)
+    said = await _said(sought, agent)
+    if said.turns or sought.rewrites:
+        if session.point in said.candidates:
+            return await _go_on(history, sought, session, said)
+        branch = await _earlier(history, sought, session, said.candidates)
         if branch is not None or sought.rewrites:
             return await _branch(history, sought, session, run_id=branch, name=name)
-    return await _go_on(history, sought, session)
+    return await _go_on(history, sought, session, said)
 
 
 async def _earlier(
@@ -137,26 +159,23 @@ async def _earlier(
 
 async def _by_transcript(history: History, sought: Sought) -> Place:
     """The session whose transcript this is."""
-    agent = sought.agent or sought.default_agent
-    turns = transcript.spoken(sought.conversation.said)
-    if not turns:
-        return await _begin(history, sought, str(uuid4()))
-    start = transcript.root(agent, sought.conversation.person)
+    said = await _said(sought, sought.agent or sought.default_agent)
+    if not said.turns:
+        return await _begin(history, sought, str(uuid4()), said)
     async with _looking_up(sought):
-        found = await history.find(sought.owner, transcript.candidates(start, turns))
+        found = await history.find(sought.owner, said.candidates)
         session = await history.session(sought.owner, found[0]) if found else None
         if found and session is not None:
             if session.last_run_id == found[1]:
-                return await _go_on(history, sought, session)
+                return await _go_on(history, sought, session, said)
             return await _branch(history, sought, session, run_id=found[1], name=None)
-    return await _begin(history, sought, str(uuid4()))
+    return await _begin(history, sought, str(uuid4()), said)
 
 
-async def _go_on(history: History, sought: Sought, session: Session) -> Place:
+async def _go_on(history: History, sought: Sought, session: Session, said: _Said) -> Place:
     conversation = sought.conversation
-    start = transcript.root(session.agent, conversation.person)
-    turns = transcript.spoken(conversation.said)
-    continued = turns.pop() if conversation.answers and turns else None
+    continued = said.turns[-1] if conversation.answers and said.turns else None
+    point = said.before if continued else said.point
     untold: tuple[ChatMessage, ...] = ()
     if not session.told:
         untold = conversation.said or await everything_said(
@@ -167,30 +186,27 @@ async def _go_on(history: History, sought: Sought, session: Session) -> Place:
         agent=session.agent,
         conversation=conversation,
         # as the client has it, since it will send the same again
-        point=transcript.after_all(start, turns) if turns or continued else session.point or start,
+        point=point if said.turns else session.point or point,
         session=session,
         untold=untold,
         continued=continued,
     )
 
 
-async def _begin(history: History, sought: Sought, session_id: str) -> Place:
+async def _begin(history: History, sought: Sought, session_id: str, said: _Said) -> Place:
     """A session that begins with this request, and with the transcript that came with it."""
     conversation = sought.conversation
     agent = sought.agent or sought.default_agent
-    start = transcript.root(agent, conversation.person)
-    turns = transcript.spoken(conversation.said)
-    point = transcript.after_all(start, turns)
     session: Session | None = None
-    if turns:
-        given = _given(session_id, agent, turns, sought.now)
-        session = _new_session(session_id, agent, given, sought, point=point)
+    if said.turns:
+        given = _given(session_id, agent, said.turns, sought.now)
+        session = _new_session(session_id, agent, given, sought, point=said.point)
         await _write(history, sought.owner, session, given)
     return Place(
         session_id=session_id,
         agent=agent,
         conversation=conversation,
-        point=point,
+        point=said.point,
         session=session,
         untold=conversation.said,
     )
@@ -203,16 +219,14 @@ async def _branch(
     conversation = sought.conversation
     agent = sought.agent or session.agent
     session_id = str(uuid4())
-    start = transcript.root(agent, conversation.person)
-    turns = transcript.spoken(conversation.said)
-    point = transcript.after_all(start, turns)
+    said = await _said(sought, agent)
     kept: Sequence[Turn] = ()
     async with _looking_up(sought):
         kept = await history.fork_turns(sought.owner, session.session_id, run_id) or ()
     if not kept:
-        kept = _given(session_id, agent, turns, sought.now)
+        kept = _given(session_id, agent, said.turns, sought.now)
     branch = replace(
-        _new_session(session_id, agent, kept, sought, point=point),
+        _new_session(session_id, agent, kept, sought, point=said.point),
         title=session.title,
         forked_from=ForkedFrom(session_id=session.session_id, run_id=run_id),
     )
@@ -221,7 +235,7 @@ async def _branch(
         session_id=session_id,
         agent=agent,
         conversation=conversation,
-        point=point,
+        point=said.point,
         session=branch,
         untold=conversation.said or said_in(kept),
     )
@@ -281,19 +295,6 @@ async def everything_said(history: History, owner: str, session_id: str) -> tupl
 
 
 _PAGE = 200
-
-
-async def last_run(history: History, owner: str, session: Session) -> str | None:
-    """The run of the last turn that a session has, be it one that it was begun with."""
-    last, after = session.last_run_id, None
-    while last is None and (
-        found := await history.messages(owner, session.session_id, limit=_PAGE, after=after)
-    ):
-        items, after = found[1].items, found[1].next
-        if after is None:
-            last = items[-1].run_id if items else None
-            break
-    return last
 
 
 def said_in(turns: Sequence[Turn]) -> tuple[ChatMessage, ...]:

@@ -1,9 +1,9 @@
-"""The rate limit, counted once for all tasks by the server's clock, in one round trip.
+"""The rate limit, counted once for all instances by the server's clock, in one round trip.
 
 When the server does not answer in time, a share of the limit takes over: the limit divided by the
-tasks that were alive when last seen, and no more than the server's last word left. What is admitted
-on that share is told to the server with the caller's next request, so the limit is never off, never
-closed, and the same before and after.
+instances that were alive when last seen, and no more than the server's last word left. What is
+admitted on that share is told to the server with the caller's next request, so the limit is never
+off, never closed, and the same before and after.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_ENTRIES = 1000
 
 @dataclass(slots=True)
 class _Known:
-    """What is between a caller, the server and this task."""
+    """What is between a caller, the server and this instance."""
 
     left: int
     """Of the limit, by the server's last word."""
@@ -40,7 +40,7 @@ class _Known:
 
 
 class ValkeyLimiter:
-    """At most `limit` requests in any window, per caller, over all tasks."""
+    """At most `limit` requests in any window, per caller, over all instances."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ValkeyLimiter:
         lane: Lane,
         limit: int,
         window_seconds: float,
-        tasks: Callable[[], int],
+        instances: Callable[[], int],
         max_callers: int = MAX_CALLERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,7 +56,7 @@ class ValkeyLimiter:
         self._limit = limit
         self._window_seconds = window_seconds
         self._args = (limit, int(window_seconds * 1_000_000), math.ceil(limit / MOST_ENTRIES))
-        self._tasks = tasks
+        self._instances = instances
         self._max_callers = max_callers
         self._clock = clock
         self._local = MemoryLimiter(
@@ -65,7 +65,7 @@ class ValkeyLimiter:
         self._known: OrderedDict[str, _Known] = OrderedDict()  # the longest silent first
 
     def __repr__(self) -> str:
-        return f"<ValkeyLimiter {self._limit} a window, {self._tasks()} tasks>"
+        return f"<ValkeyLimiter {self._limit} a window, {self._instances()} instances>"
 
     async def take(self, caller: str) -> Allowance:
         if (shared := await self._ask(caller, 1)) is not None:
@@ -115,14 +115,14 @@ class ValkeyLimiter:
         return known
 
     async def _share(self, caller: str) -> Allowance:
-        """What this task may admit on its own."""
+        """What this instance may admit on its own."""
         whole = await self._local.peek(caller)
-        tasks = max(1, self._tasks())
-        left = max(1, self._limit // tasks) - (self._limit - whole.remaining)
+        instances = max(1, self._instances())
+        left = max(1, self._limit // instances) - (self._limit - whole.remaining)
         known = self._of(caller)
         reset = whole.reset_seconds
         if known.until > self._clock():
-            left = min(left, known.left // tasks - known.owed)
+            left = min(left, known.left // instances - known.owed)
             reset = max(reset, known.until - self._clock())
         return Allowance(
             allowed=left > 0,

@@ -2,7 +2,7 @@
 
 import { byId } from "./element.js";
 
-const LONGEST = 32_000; // characters, as the contract counts them
+const LONGEST = 100_000; // characters, as the contract counts them
 const WORTH_COUNTING = 30_000;
 
 export class Composer {

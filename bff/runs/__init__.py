@@ -20,6 +20,7 @@ from typing import Any, Self
 from bff.agents import Agent
 from bff.errors import Draining, NotFound, NotWaiting, Overloaded, Problem, SessionBusy
 from bff.events import Done, Failed, Record, Start, record
+from bff.files import Files
 from bff.history import History
 from bff.runs.execution import (
     RunDependencies,
@@ -88,6 +89,7 @@ class Runs:
         *,
         agents: Mapping[str, Agent],
         history: History,
+        files: Files | None = None,
         log: RunLog,
         observer: RunObserver,
         max_open_per_owner: int,
@@ -100,6 +102,7 @@ class Runs:
         self._parts = RunDependencies(
             agents=agents,
             history=history,
+            files=files,
             log=log,
             observer=observer,
             idle_timeout_seconds=idle_timeout_seconds,
@@ -107,7 +110,7 @@ class Runs:
         )
         self._max_open_per_owner = max_open_per_owner
         self._stopped_on_cancel = stopped_on_cancel
-        self._lives: dict[str, RunExecution] = {}
+        self._executions: dict[str, RunExecution] = {}
         self._openings: set[asyncio.Task[Follower]] = set()
         self._ends: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -117,7 +120,7 @@ class Runs:
         log.bind(self)
 
     def __repr__(self) -> str:
-        return f"<Runs {len(self._lives)} running{' draining' if self.draining else ''}>"
+        return f"<Runs {len(self._executions)} running{' draining' if self.draining else ''}>"
 
     @property
     def draining(self) -> bool:
@@ -125,7 +128,7 @@ class Runs:
 
     @property
     def open_count(self) -> int:
-        return len(self._lives)
+        return len(self._executions)
 
     async def __aenter__(self) -> Self:
         return self
@@ -180,13 +183,13 @@ class Runs:
         await self._join(opened)
         if opened.run_id == run.run_id:
             assert order.call is not None
-            life = RunExecution(self._parts, opened, order.call)
-            self._lives[run.run_id] = life
-            self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(life)))
+            execution = RunExecution(self._parts, opened, order.call)
+            self._executions[run.run_id] = execution
+            self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(execution)))
         return Follower(self, opened)
 
     async def _claim(self, run: Run) -> None:
-        """Take the questions that a run answers, for ever and on whatever task, before its call.
+        """Take the questions that a run answers, for ever and everywhere, before its call.
 
         Raises `NotWaiting` if somebody else has, `Overloaded` if the history cannot tell: then the
         run is over and the agent is not called.
@@ -238,7 +241,7 @@ class Runs:
         return await self._log.find_known(owner, idempotency)
 
     async def forget(self, run: Run) -> bool:
-        """Make a run that has ended unknown, whatever task it was on; false if it is still open."""
+        """Make a run that has ended unknown, everywhere; false if it is still open."""
         return await self._log.forget(run)
 
     # Following
@@ -328,7 +331,7 @@ class Runs:
     async def drain(self, timeout_seconds: float) -> None:
         """Take no new run and return when the open ones have ended and their followers know.
 
-        Followers here of other tasks' runs stay connected as well. What is still open after
+        Followers here of other instances' runs stay connected as well. What is still open after
         `timeout_seconds` gets its terminal `draining` error.
         """
         self.drain_begun.set()
@@ -337,31 +340,31 @@ class Runs:
                 while pending := {*self._openings, *self._ends.values()}:
                     await asyncio.wait(pending)
                 await self._unfollowed.wait()
-        for life in self._lives.values():
-            life.end(Draining(agent_called=True))
-            life.hurry(ENDS_SECONDS)
+        for execution in self._executions.values():
+            execution.end(Draining(agent_called=True))
+            execution.hurry(ENDS_SECONDS)
         if self._ends:
             await asyncio.wait(self._ends.values(), timeout=ENDS_SECONDS)
 
-    async def _finish(self, life: RunExecution) -> None:
+    async def _finish(self, execution: RunExecution) -> None:
         try:
-            status = await life.finish()
+            status = await execution.finish()
         finally:
-            del self._lives[life.run.run_id]
-            del self._ends[life.run.run_id]
-        request = life.run.request
+            del self._executions[execution.run.run_id]
+            del self._ends[execution.run.run_id]
+        request = execution.run.request
         if status == "cancelled" and request.agent in self._stopped_on_cancel:
             self.stop_agent(request.agent, request.agent_session_id)
 
     # What the log tells its owner
 
     def cancel_requested(self, run_id: str) -> None:
-        if life := self._lives.get(run_id):
-            life.end(Done("cancelled"))
+        if execution := self._executions.get(run_id):
+            execution.end(Done("cancelled"))
 
     def superseded(self, run_id: str) -> None:
-        if life := self._lives.get(run_id):
-            life.abandon()
+        if execution := self._executions.get(run_id):
+            execution.abandon()
 
     def interrupted(self, run: Run) -> None:
         self._spawn(self._remember_interrupted(run))

@@ -17,7 +17,9 @@ from bff.agents import Agent, Prompt
 from bff.conversations.questions import questions_as_text
 from bff.conversations.transcript import points, points_broken_off
 from bff.errors import AgentFailed, AgentTimeout, Internal, Interrupted, Problem
-from bff.events import Done, Event, Failed, Input, Record, encode, input_fields, record
+from bff.events import Done, Event, Failed, File, Input, Record, encode, input_fields, record
+from bff.files import Files
+from bff.files.parts import keep_made
 from bff.history import CALL_TIMEOUT_SECONDS, History, Turn
 from bff.runs.client_tools import ClientTools
 from bff.runs.log import Run, RunLog, Status, Superseded
@@ -51,6 +53,7 @@ class RunDependencies:
 
     agents: Mapping[str, Agent]
     history: History
+    files: Files | None
     log: RunLog
     observer: RunObserver
     idle_timeout_seconds: float
@@ -73,6 +76,8 @@ class RunExecution:
         self._history_seconds = HISTORY_SECONDS
         self._writing: asyncio.Timeout | None = None
         self._task = asyncio.create_task(self._call_agent(), name=f"agent {run.run_id}")
+        if call.memory:
+            call.memory.hold()
         parts.observer.run_started()
 
     def end(self, ending: Done | Problem) -> None:
@@ -82,7 +87,7 @@ class RunExecution:
             self._task.cancel()
 
     def abandon(self) -> None:
-        """Stop without another word: the run is another task's now."""
+        """Stop without another word: the run is another instance's now."""
         self._abandoned = True
         self._task.cancel()
 
@@ -113,8 +118,11 @@ class RunExecution:
             self._writing = None
             await parts.log.close(run, last, status)
         except Superseded:
-            logger.warning("run %s was taken over by another task; aborted here", run.run_id)
+            logger.warning("run %s was taken over by another instance; aborted here", run.run_id)
             status = "interrupted"
+        finally:
+            if self._call.memory:
+                self._call.memory.close()
         parts.observer.run_ended(status, code, parts.clock() - run.created_at)
         return status
 
@@ -142,11 +150,23 @@ class RunExecution:
                 if events:
                     if self._next_id == 2:
                         self._parts.observer.run_spoke(now() - began)
+                    if any(type(event) is File for event in events):
+                        events = await self._keep_files(events)
                     await log.append(self.run, self._number(events))
                 if done:
                     encode(done)  # an end that cannot be told has to fail here, or there is none
                     return done
         raise AgentFailed(agent_called=True)  # an agent that ends without `Done` broke its promise
+
+    async def _keep_files(self, events: Sequence[Event]) -> Sequence[Event]:
+        """The events with links for the files that are too large for one."""
+        files, run = self._parts.files, self.run
+        return [
+            await keep_made(files, run.owner, run.session_id, event)
+            if isinstance(event, File)
+            else event
+            for event in events
+        ]
 
     def _prompt(self) -> Prompt:
         """What the agent is told; ids are derived ones only."""

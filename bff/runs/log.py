@@ -63,7 +63,7 @@ class Owner(Protocol):
     """The process that owns runs, as the log sees it. None of these may block."""
 
     def cancel_requested(self, run_id: str) -> None:
-        """Somebody, on whichever task, wants this run stopped."""
+        """Somebody, on whichever instance, wants this run stopped."""
         ...
 
     def superseded(self, run_id: str) -> None:
@@ -71,7 +71,7 @@ class Owner(Protocol):
         ...
 
     def interrupted(self, run: Run) -> None:
-        """The log has just ended a dead task's run; its history is still to be written."""
+        """The log has just ended a dead instance's run; its history is still to be written."""
         ...
 
 
@@ -119,7 +119,7 @@ class RunLog(Protocol):
         ...
 
     async def open_runs(self, owner: str) -> Sequence[Run]:
-        """All of the owner's open runs, on whichever task; those that are known, while degraded."""
+        """All of the owner's open runs, wherever; those that are known, while degraded."""
         ...
 
     def follow(

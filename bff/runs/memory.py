@@ -1,4 +1,8 @@
-"""The run log of one process: plain memory, bounded per run and in all."""
+"""The run log of one process: plain memory, bounded per run and in all.
+
+Where runs are shared (`bff/runs/valkey/`), an instance keeps the copies of its own runs in one:
+that is what `begin`, `adopt`, `add`, `finish`, `drop` and `behind` are for.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,7 @@ class _Listener:
 class _Kept:
     """One run with the events that are kept of it."""
 
-    __slots__ = ("bytes", "followers", "key", "last_id", "listeners", "records", "run")
+    __slots__ = ("bytes", "dropped", "followers", "key", "last_id", "listeners", "records", "run")
 
     def __init__(self, run: Run, first: Record) -> None:
         self.run = run
@@ -75,6 +79,7 @@ class _Kept:
         self.followers = 0
         self.key: tuple[str, str] | None = None
         self.last_id = first.id
+        self.dropped = False
         self.listeners: set[_Listener] = set()
 
     def state(self) -> Run:
@@ -85,9 +90,12 @@ class _Kept:
         self.records.extend(records)
         self.bytes += size
         self.last_id = records[-1].id
+        self.wake()
+        return size
+
+    def wake(self) -> None:
         for listener in self.listeners:
             listener.wake()
-        return size
 
     def drop(self, count: int) -> int:
         """Forget the oldest records, never the last one; returns the bytes freed."""
@@ -144,33 +152,58 @@ class MemoryRunLog:
     async def open(
         self, run: Run, first: Record, *, idempotency: Idempotency | None, max_open: int
     ) -> Run:
+        return self.begin(run, first, idempotency=idempotency, max_open=max_open)
+
+    def begin(
+        self, run: Run, first: Record, *, idempotency: Idempotency | None, max_open: int
+    ) -> Run:
+        """As `open`."""
         self._sweep()
-        key = (run.owner, idempotency.key) if idempotency else None
-        if idempotency and (known := await self.find_known(run.owner, idempotency)):
+        if idempotency and (known := self.known(run.owner, idempotency)):
             return known
         open_runs = self._open.get(run.owner, {})
         if run.session_id in open_runs:
             raise SessionBusy(retry_after_seconds=1)
         if len(open_runs) >= max_open:
             raise TooManyStreams(retry_after_seconds=1)
+        return self._keep(run, first, idempotency)
+
+    def adopt(self, run: Run, first: Record, *, idempotency: Idempotency | None) -> Run:
+        """Keep a run that was begun elsewhere: whether its session is free is known there.
+
+        Returns the earlier run of the same key if there is one here, as `open` does.
+        """
+        self._sweep()
+        known = self.known(run.owner, idempotency) if idempotency else None
+        return known or self._keep(run, first, idempotency)
+
+    def _keep(self, run: Run, first: Record, idempotency: Idempotency | None) -> Run:
         kept = _Kept(replace(run, last_event_id=first.id), first)
         if not self._make_room(kept.bytes):
             raise Overloaded(retry_after_seconds=5)
         self._runs[run.owner, run.run_id] = kept
         self._open.setdefault(run.owner, {})[run.session_id] = kept
         self.bytes += kept.bytes
-        if idempotency and key:
-            self._keys[key] = (idempotency.fingerprint, run.run_id)
-            kept.key = key
+        if idempotency:
+            kept.key = (run.owner, idempotency.key)
+            self._keys[kept.key] = (idempotency.fingerprint, run.run_id)
         return kept.run
 
     async def append(self, run: Run, records: Sequence[Record]) -> None:
+        self.add(run, records)
+
+    def add(self, run: Run, records: Sequence[Record]) -> None:
+        """As `append`."""
         kept = self._runs.get((run.owner, run.run_id))
         if kept is None or kept.run.status != "running":
             raise Superseded
         self._add(kept, records)
 
     async def close(self, run: Run, last: Record, status: Status) -> None:
+        self.finish(run, [last], status)
+
+    def finish(self, run: Run, records: Sequence[Record], status: Status) -> None:
+        """As `close`; events may come before the last."""
         kept = self._runs.get((run.owner, run.run_id))
         if kept is None or kept.run.status != "running":
             raise Superseded
@@ -179,13 +212,53 @@ class MemoryRunLog:
         kept.run = replace(
             kept.run, request=run.request.ended(), status=status, ended_at=self._clock()
         )
-        self._add(kept, [last])
-        mine = self._open[run.owner]
-        del mine[run.session_id]
-        if not mine:
-            del self._open[run.owner]
+        self._add(kept, records)
+        self._free(kept)
         self._ended[run.owner, run.run_id] = self._whole[run.owner, run.run_id] = kept
         self._sweep()
+
+    def _free(self, kept: _Kept) -> None:
+        """The run's session and slot, unless the session is a later run's already."""
+        owner, session_id = kept.run.owner, kept.run.session_id
+        mine = self._open.get(owner, {})
+        if mine.get(session_id) is kept:
+            del mine[session_id]
+            if not mine:
+                del self._open[owner]
+
+    def drop(self, run: Run) -> None:
+        """Forget a run; who follows it here is given what there was, and no end."""
+        place = (run.owner, run.run_id)
+        if kept := self._runs.get(place):
+            kept.dropped = True
+            self._free(kept)
+            self._forget(place, kept)
+            kept.wake()
+
+    def behind(self, run: Run, after: int) -> Sequence[Record]:
+        """Some of the run's records behind event `after`, as far as they are kept."""
+        kept = self._runs.get((run.owner, run.run_id))
+        records = kept.after(after) if kept else ()
+        return records[1:] if records and records[0].name == "gap" else records
+
+    def get(self, owner: str, run_id: str) -> Run | None:
+        """As `find`."""
+        kept = self._runs.get((owner, run_id))
+        return None if kept is None or self._over(kept) else kept.state()
+
+    def known(self, owner: str, idempotency: Idempotency) -> Run | None:
+        """As `find_known`."""
+        fingerprint, run_id = self._keys.get((owner, idempotency.key), (None, ""))
+        if fingerprint is None:
+            return None
+        if fingerprint != idempotency.fingerprint:
+            raise Invalid.of("Idempotency-Key", "was used before with another body")
+        return self._runs[owner, run_id].run
+
+    def open_in(self, owner: str, session_id: str) -> Run | None:
+        """As `find_open`."""
+        kept = self._open.get(owner, {}).get(session_id)
+        return kept.state() if kept else None
 
     def _add(self, kept: _Kept, records: Sequence[Record]) -> None:
         self.bytes += kept.add(records)
@@ -198,20 +271,14 @@ class MemoryRunLog:
             self._make_room(0)
 
     async def find(self, owner: str, run_id: str) -> Run | None:
-        kept = self._runs.get((owner, run_id))
-        return None if kept is None or self._over(kept) else kept.state()
+        return self.get(owner, run_id)
 
     async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
-        fingerprint, run_id = self._keys.get((owner, idempotency.key), (None, ""))
-        if fingerprint is None:
-            return None
-        if fingerprint != idempotency.fingerprint:
-            raise Invalid.of("Idempotency-Key", "was used before with another body")
-        return self._runs[owner, run_id].run
+        self._sweep()
+        return self.known(owner, idempotency)
 
     async def find_open(self, owner: str, session_id: str) -> Run | None:
-        kept = self._open.get(owner, {}).get(session_id)
-        return kept.state() if kept else None
+        return self.open_in(owner, session_id)
 
     async def open_runs(self, owner: str) -> Sequence[Run]:
         return [kept.state() for kept in self._open.get(owner, {}).values()]
@@ -232,12 +299,12 @@ class MemoryRunLog:
                     after = batch[-1].id
                     if batch[-1].terminal:
                         return
-                elif kept.run.status != "running":
+                elif kept.dropped or kept.run.status != "running":
                     return
                 else:
                     before = kept.last_id
                     await listener.wait()
-                    if kept.last_id == before:
+                    if kept.last_id == before and not kept.dropped:
                         yield ()
         finally:
             kept.listeners.discard(listener)
@@ -283,7 +350,7 @@ class MemoryRunLog:
             self._forget(place, kept)
 
     def _forget(self, place: tuple[str, str], kept: _Kept) -> None:
-        del self._ended[place]
+        self._ended.pop(place, None)
         self._whole.pop(place, None)
         del self._runs[place]
         self.bytes -= kept.bytes

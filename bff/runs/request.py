@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from bff.conversations.transcript import Spoken
 from bff.events import JSON, Input, dumps, input_fields, input_of
@@ -21,6 +21,14 @@ class Idempotency:
 
     key: str
     fingerprint: str
+
+
+class Memory(Protocol):
+    """What a request takes of the memory for requests, while somebody has it."""
+
+    def hold(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     user_id: str | None = None
     bearer: str | None = field(default=None, repr=False)
+    memory: Memory | None = field(default=None, repr=False, compare=False)
     continued: Spoken | None = field(default=None, repr=False)
 
 
@@ -77,25 +86,22 @@ class RunRequest:
         return replace(self, message="", parts=(), call=None)
 
 
-def kept_fields(run_id: str, request: RunRequest) -> str:
-    """As JSON, what is kept of a run's request as long as the run."""
-    return dumps(
-        {
-            "run_id": run_id,
-            "owner": request.owner,
-            "session_id": request.session_id,
-            "agent_session_id": request.agent_session_id,
-            "agent": request.agent,
-            "point": request.point,
-            "request_id": request.request_id,
-            "on_disconnect": request.on_disconnect,
-            "questions": [input_fields(question) for question in request.questions],
-            "declined": list(request.declined),
-            "continues": request.continues,
-            "listed": request.listed,
-            "idempotency": _key_fields(request.idempotency),
-        }
-    )
+def kept_fields(request: RunRequest) -> dict[str, JSON]:
+    """What is kept of a run's request as long as the run."""
+    return {
+        "owner": request.owner,
+        "session_id": request.session_id,
+        "agent_session_id": request.agent_session_id,
+        "agent": request.agent,
+        "point": request.point,
+        "request_id": request.request_id,
+        "on_disconnect": request.on_disconnect,
+        "questions": [input_fields(question) for question in request.questions],
+        "declined": list(request.declined),
+        "continues": request.continues,
+        "listed": request.listed,
+        "idempotency": _key_fields(request.idempotency),
+    }
 
 
 def said_fields(request: RunRequest) -> str:
@@ -103,14 +109,13 @@ def said_fields(request: RunRequest) -> str:
     return dumps({"message": request.message, "parts": list(request.parts)})
 
 
-def request_of(kept: str, said: str) -> tuple[str, RunRequest]:
-    """The run id and request of which `kept_fields` and `said_fields` (or "" since) were kept.
+def request_of(fields: Mapping[str, JSON], said: str) -> RunRequest:
+    """The request of which `kept_fields` and `said_fields` (or "" since) were kept.
 
     Fields of a later version are passed over, and those that an earlier one lacks have defaults.
     """
-    fields = json.loads(kept)
     words: dict[str, Any] = json.loads(said) if said else {"message": ""}
-    return fields["run_id"], RunRequest(
+    return RunRequest(
         owner=fields["owner"],
         session_id=fields["session_id"],
         agent_session_id=fields["agent_session_id"],

@@ -51,7 +51,7 @@ class Exchange:
     """The caller's digest; its first 12 characters are logged."""
     status: int = CLIENT_LEFT
     streamed: bool = False
-    """It lasted as long as the client stayed: an event stream or a WebSocket."""
+    """It lasted as long as the client liked: an event stream, a WebSocket, a file."""
     awaited_agent: bool = False
     """It lasted as long as the agent took."""
     _began: float = 0.0
@@ -166,6 +166,13 @@ class Telemetry:
 
     def socket_closed(self) -> None:
         self.watch.socket_closed()
+
+    def file_stored(self, size_bytes: int) -> None:
+        self.watch.file_stored(size_bytes)
+
+    def file_served(self, size_bytes: int) -> None:
+        """These bytes of a file have left."""
+        self.watch.file_served(size_bytes)
 
     def slow_client_cut(self) -> None:
         """A client did not read what was written to it."""

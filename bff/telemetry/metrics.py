@@ -81,6 +81,7 @@ class Meter(Collector):
         self._run_seconds: defaultdict[Status, _Histogram] = defaultdict(lambda: _Histogram(_RUN))
         self._first_event = _Histogram(_AGENT)
         self._history_failures = self._slow_clients = self._loop_stalls = 0
+        self._file_bytes = {"stored": 0, "served": 0}
         self._loop_lag = 0.0
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -140,6 +141,14 @@ class Meter(Collector):
     def slow_client_cut(self) -> None:
         self._slow_clients += 1
 
+    # Files
+
+    def file_stored(self, size_bytes: int) -> None:
+        self._file_bytes["stored"] += size_bytes
+
+    def file_served(self, size_bytes: int) -> None:
+        self._file_bytes["served"] += size_bytes
+
     # The process
 
     def loop_lag(self, worst_seconds: float, *, stalled: bool) -> None:
@@ -186,6 +195,10 @@ class Meter(Collector):
             ("log_lines_dropped", "Log lines lost to a reader that stalls", lines_dropped()),
         ):
             yield _counter(name, text, [((), count)])
+        file_bytes = [((direction,), size) for direction, size in self._file_bytes.items()]
+        yield _counter(
+            "file_bytes", "Bytes of files, stored or handed out", file_bytes, "direction"
+        )
         yield _gauge("loop_lag_seconds", "Worst delay of the event loop of late", self._loop_lag)
         info = GaugeMetricFamily(
             "bff_build_info", "Always 1; the version is the label", labels=["version"]

@@ -62,18 +62,27 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 async def ask(url: str, recording: Recording) -> tuple[list[Event], Problem | None]:
-    """A scenario's events through the container agent, its earlier half asked before."""
+    """A scenario's events through the container agent, its earlier half asked before.
+
+    Both halves go into a session of this test's own: the earlier half has a test, too, and an agent
+    that is asked it twice in one session no longer waits for the answer.
+    """
+    session = f"test-{recording.name}".ljust(33, "-")
     before = recording.truth.get("after")
     if before:
         earlier = next(
             r for r in RECORDED if r.environment == recording.environment and r.name == before
         )
-        await ask(url, earlier)
-    sent = payload(dict(recording.truth))
+        await told(url, earlier, session)
+    return await told(url, recording, session)
+
+
+async def told(url: str, recording: Recording, session: str) -> tuple[list[Event], Problem | None]:
+    sent = payload(dict(recording.truth)) | {"session_id": session}
     events: list[Event] = []
     async with open_agent(Settings(agent_url=url, agent_payload=sent).agents[0]) as agent:
         try:
-            async for batch in agent.stream(prompt_of("?", sent["session_id"], "actor", "run-1")):
+            async for batch in agent.stream(prompt_of("?", session, "actor", "run-1")):
                 events.extend(batch)
         except Problem as problem:
             return events, problem

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from bff.api import RUNS
 from bff.app import create_app
@@ -32,10 +34,18 @@ class Service:
     port: int
     agent: ScriptedAgent
     client: aiohttp.ClientSession = field(repr=False)
+    files: Path
+    """The folder its files are kept in, unless a test says another place."""
+    runner: Runner = field(repr=False)
 
     @property
     def runs(self) -> Runs:
         return self.app[RUNS]
+
+    @property
+    def connections(self) -> list[RequestHandler]:
+        assert self.runner.server
+        return self.runner.server.connections
 
     async def read(self, reply: aiohttp.ClientResponse) -> list[dict[str, str]]:
         """The events of a stream, to its end, as fields of SSE."""
@@ -66,10 +76,11 @@ async def start(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Start
             agent: ScriptedAgent | None = None, history: History | None = None, **environ: str
         ) -> Service:
             agent = agent or ScriptedAgent()
-            path = tmp_path_factory.mktemp("history") / "bff.db"
+            path = tmp_path_factory.mktemp("kept")
             settings = Settings.load(
                 {
-                    "HISTORY": f"sqlite:///{path}",
+                    "HISTORY": f"sqlite:///{path}/bff.db",
+                    "FILES": f"file:///{path}/files",
                     "API_KEYS": ",".join(f"{name}:{key}" for name, key in KEYS.items()),
                     **environ,
                 }
@@ -84,6 +95,6 @@ async def start(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Start
             client = await stack.enter_async_context(
                 aiohttp.ClientSession(url, headers={"X-API-Key": KEYS["alice"]})
             )
-            return Service(app, url, port, agent, client)
+            return Service(app, url, port, agent, client, path / "files", runner)
 
         yield start_one

@@ -208,7 +208,7 @@ async def test_other_roles__may_hold_what_they_like(start: Start) -> None:
         ({"runId": 5}, "runId"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": {"a": 1}}]}, "messages.0.content"),
-        ({"messages": [{"role": "user", "content": "x" * 32_001}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": "x" * 100_001}]}, "messages.0.content"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
             "messages.0.content.0",

@@ -201,7 +201,7 @@ async def test_regenerating__sends_the_last_user_message_again(start: Start) -> 
         ({"messages": [{"role": "assistant", "parts": []}]}, "messages"),
         ({"messages": [{"role": "user", "parts": []}]}, "messages.0.parts"),
         (
-            {"messages": [{"role": "user", "parts": [{"type": "text", "text": "x" * 32_001}]}]},
+            {"messages": [{"role": "user", "parts": [{"type": "text", "text": "x" * 100_001}]}]},
             "messages.0.parts",
         ),
         (

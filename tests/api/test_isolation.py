@@ -69,9 +69,16 @@ class Case:
     status: int
     path: str = ""
     body: Any = None
+    """JSON, or bytes that are a form."""
     headers: Headers = field(default_factory=dict)
 
 
+FORM: Headers = {"Content-Type": "multipart/form-data; boundary=b"}
+FILE = (
+    f'--b\r\nContent-Disposition: form-data; name="file"; filename="{CANARY}.txt"\r\n\r\n'
+    f"{CANARY} sent\r\n--b--\r\n"
+).encode()
+UNKNOWN_FILE = "file-" + "0" * 32
 CHAT = {"message": "hi", "session_id": KNOWN}
 CASES: dict[tuple[str, str], Case] = {
     ("POST", "/v1/chat"): Case(200, body=CHAT),
@@ -93,6 +100,14 @@ CASES: dict[tuple[str, str], Case] = {
     ),
     ("GET", "/v1/models"): Case(200),
     ("GET", "/v1/models/{id}"): Case(200, "/v1/models/agent"),
+    ("POST", "/v1/files"): Case(200, body=FILE, headers=FORM),
+    ("GET", "/v1/files"): Case(200),
+    ("POST", "/v1/files/uploads"): Case(
+        200, body={"filename": "a.txt", "mime_type": "text/plain", "size": 5}
+    ),
+    ("GET", "/v1/files/{file_id}"): Case(200, "/v1/files/{file}"),
+    ("GET", "/v1/files/{file_id}/content"): Case(200, "/v1/files/{file}/content"),
+    ("DELETE", "/v1/files/{file_id}"): Case(200, "/v1/files/{file}"),
     ("POST", "/v1/ui/chat"): Case(
         200,
         body={
@@ -121,8 +136,9 @@ CASES: dict[tuple[str, str], Case] = {
 OPEN = {
     *("/health", "/ready", "/metrics", "/openapi.json", "/docs", "/", "/playground/config.json"),
     *("/docs/{name}", "/playground/{name}"),
+    "/uploads",  # a form that is signed is its own credential: tests/api/test_files.py
 }
-"""What anybody may ask for: nothing of anybody's is there."""
+"""What anybody may ask for: nothing of anybody's is there to be read."""
 
 
 def routes() -> set[tuple[str, str]]:
@@ -144,10 +160,11 @@ def test_every_route__has_its_cases() -> None:
 
 @dataclass
 class House:
-    """Alice's things: one conversation that has ended and one whose run is open."""
+    """Alice's things: a conversation that has ended, one whose run is open, and a file."""
 
     service: Service
     run: str
+    file: str
     gate: asyncio.Event
 
     async def ask(
@@ -155,14 +172,17 @@ class House:
     ) -> tuple[int, dict[str, str], str]:
         """Status, headers and body; `unknown` asks for what nobody has."""
         case = CASES[route]
-        ids = {"run": self.run, "session": KNOWN, "open": OPEN_SESSION}
+        ids = {"run": self.run, "session": KNOWN, "open": OPEN_SESSION, "file": self.file}
         if unknown:
-            ids = {"run": UNKNOWN_RUN, "session": UNKNOWN, "open": UNKNOWN}
+            ids = {"run": UNKNOWN_RUN, "session": UNKNOWN, "open": UNKNOWN, "file": UNKNOWN_FILE}
         path = (case.path or route[1]).format(**ids)
         async with (
             aiohttp.ClientSession(self.service.url) as http,
             http.request(
-                route[0], path, headers={**case.headers, **headers}, json=case.body
+                route[0],
+                path,
+                headers={**case.headers, **headers},
+                **{"data" if isinstance(case.body, bytes) else "json": case.body},
             ) as reply,
         ):
             if reply.status == 101:
@@ -186,7 +206,9 @@ async def house(start: Start) -> House:
         "/v1/chat/stream", json={"message": message, "session_id": OPEN_SESSION}
     )
     reply.close()
-    return House(service, reply.headers["X-Run-Id"], gate)
+    sent = await service.client.post("/v1/files", data=FILE, headers=FORM)
+    file_id = (await sent.json())["id"]
+    return House(service, reply.headers["X-Run-Id"], file_id, gate)
 
 
 def same(reply: tuple[int, dict[str, str], str]) -> tuple[int, dict[str, str], Any]:
@@ -232,6 +254,8 @@ async def test_another_principal__finds_what_is_not_there_and_disturbs_nothing(
         if route[0] == "GET":
             assert CANARY not in reply[2].replace(f"/{KNOWN}", "").replace(f"/{OPEN_SESSION}", "")
     if by_id:
+        content = await house.ask(("GET", "/v1/files/{file_id}/content"), OWNER)
+        assert content[2] == f"{CANARY} sent"
         state = await house.ask(("GET", "/v1/runs/{run_id}"), OWNER)
         assert json.loads(state[2])["status"] == "running"
         assert (await house.ask(("GET", "/v1/sessions"), OWNER))[2] == before[2]

@@ -276,7 +276,7 @@ async def test_a_whole_conversation__reaches_the_agent_odd_old_parts_and_all(
         ({"messages": [{"role": "user", "content": ""}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": None}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": {"a": 1}}]}, "messages.0.content"),
-        ({"messages": [{"role": "user", "content": "x" * 32_001}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": "x" * 100_001}]}, "messages.0.content"),
         (
             {
                 "messages": [

@@ -128,6 +128,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Start]:
             settings = Settings.load(
                 {
                     "HISTORY": f"sqlite:///{tmp_path / 'bff.db'}",
+                    "FILES": f"file:///{tmp_path / 'files'}",
                     "API_KEYS": f"client:{KEY}",
                     "RATE_LIMIT_REQUESTS": "10000",
                     **environ,

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 openai: Any = importlib.import_module("openai")  # it is not in the environment that mypy reads
@@ -94,10 +95,57 @@ def scenes() -> dict[str, Any]:
             "fail": stream(client, "fail stream"),
             "fail_blocking": blocking(client, "fail blocking"),
             "throttled": blocking(client, "throttled"),
-            "too_long": blocking(client, "hello " + "x" * 32_000),
+            "too_long": blocking(client, "hello " + "x" * 100_000),
             "stop": stop(client),
             "models": [model.id for model in client.models.list()],
         }
+
+
+def files() -> dict[str, Any]:
+    """A file's life: every call that OpenAI's clients have for files but those that wait."""
+    png = b"\x89PNG\r\n\x1a\n" + os.urandom(300_000)
+    with openai.OpenAI(base_url=BASE_URL, api_key=API_KEY) as client:
+        made = client.files.create(file=("ü.png", png, "image/png"), purpose="vision")
+        others = [
+            client.files.create(file=(f"{n}.txt", b"hello"), purpose="user_data") for n in range(3)
+        ]
+        shown = {
+            "file": made.to_dict(),
+            "same": client.files.retrieve(made.id) == made,
+            "content": client.files.content(made.id).read() == png,
+            "pages": [[file.id for file in page.data] for page in _pages(client)],
+            "all": [file.id for file in client.files.list(limit=2)],
+            "made": [file.id for file in (made, *others)],
+            "asynchronous": asyncio.run(_file_asynchronously()),
+        }
+        with client.files.with_streaming_response.content(made.id) as streamed:
+            shown["streamed"] = b"".join(streamed.iter_bytes()) == png
+        shown["deleted"] = client.files.delete(made.id).to_dict()
+        wrong: dict[str, Callable[[], Any]] = {
+            "gone": lambda: client.files.retrieve(made.id),
+            "gone_content": lambda: client.files.content(made.id),
+            "empty": lambda: client.files.create(file=("a", b""), purpose="user_data"),
+            "large": lambda: client.files.create(file=("a", bytes(1_100_000)), purpose="vision"),
+        }
+        for name, call in wrong.items():
+            try:
+                call()
+            except openai.APIError as error:
+                shown[name] = said(error)
+        return shown
+
+
+def _pages(client: Any) -> Any:
+    page = client.files.list(limit=2)
+    return page.iter_pages()
+
+
+async def _file_asynchronously() -> bool:
+    async with openai.AsyncOpenAI(base_url=BASE_URL, api_key=API_KEY) as client:
+        made = await client.files.create(file=("a.csv", b"a,b"), purpose="assistants")
+        content = await client.files.content(made.id)
+        deleted = await client.files.delete(made.id)
+        return bool(content.read() == b"a,b" and deleted.deleted)
 
 
 def retry() -> dict[str, Any]:
@@ -106,5 +154,5 @@ def retry() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    act = {"scenes": scenes, "retry": retry}[sys.argv[1]]
+    act = {"scenes": scenes, "files": files, "retry": retry}[sys.argv[1]]
     print(json.dumps({"version": openai.__version__, **act()}))

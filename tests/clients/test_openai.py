@@ -64,6 +64,35 @@ async def test_openai__shows_text_reasoning_usage_errors_and_stops(
     await service.seen(lambda: service.actor.closed["wait stop"] == 1)
 
 
+async def test_openai__keeps_reads_lists_and_deletes_files(
+    stage: Start, play: Play, openai: Path
+) -> None:
+    service = await stage(FILES_MAX_MB="1")
+
+    shown = await play(service, openai, SCRIPT, "files")
+
+    file = shown["file"]
+    assert (file["object"], file["bytes"], file["status"]) == ("file", 300_008, "processed")
+    assert (file["filename"], file["purpose"], file["mime_type"]) == (
+        "ü.png",
+        "vision",
+        "image/png",
+    )
+    assert shown["same"]
+    assert shown["content"]
+    assert shown["streamed"]
+    assert shown["asynchronous"]
+    newest = sorted(shown["made"], reverse=True)
+    assert shown["all"] == newest
+    assert shown["pages"] == [newest[:2], newest[2:]]
+    assert shown["deleted"] == {"id": file["id"], "object": "file", "deleted": True}
+    assert [shown[name]["class"] for name in ("gone", "gone_content", "empty", "large")] == [
+        *("NotFoundError", "NotFoundError", "UnprocessableEntityError", "APIStatusError"),
+    ]
+    assert [shown[name]["status"] for name in ("gone", "empty", "large")] == [404, 422, 413]
+    assert (shown["empty"]["param"], shown["large"]["code"]) == ("file", "too_large")
+
+
 async def test_openai__comes_back_after_a_429_and_pays_the_agent_once(
     stage: Start, play: Play, openai: Path
 ) -> None:

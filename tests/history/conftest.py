@@ -1,22 +1,12 @@
 """Histories to ask, each with a real store behind it, and conversations to put into them."""
 
 import asyncio
-import os
-import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore.loaders import create_loader
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
-from werkzeug.serving import make_server
 
 from bff.history import History, open_history
 from bff.history.agentcore import AgentCoreHistory, open_memory
@@ -26,9 +16,6 @@ from tests.fakes.dynamodb import REGION, Proxy
 from tests.fakes.history import ListHistory
 from tests.fakes.memory import MEMORY_ID, FakeMemory
 from tests.history.turns import derive
-
-LOADER = create_loader()
-
 
 Store = Callable[[], AbstractAsyncContextManager[History]]
 """Opens a history; each time the same store, as another task or the next process would."""
@@ -69,39 +56,6 @@ def store(request: pytest.FixtureRequest, store_name: str) -> Store:
 async def history(store: Store) -> AsyncIterator[History]:
     async with store() as history:
         yield history
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[str]:
-    """The address of a moto server, which keeps the wire of DynamoDB and of Memory's events."""
-    moto, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
-
-    def serve(environ: dict[str, Any], respond: Any) -> Any:
-        """One call at a time: a transaction that fails puts back moto's whole table as it was."""
-        with turn:
-            return moto(environ, respond)
-
-    server = make_server("127.0.0.1", 0, serve, True, request_handler=MotoRequestHandler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    host, port = server.server_address[:2]
-    yield f"http://{host!s}:{port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def aws_environ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that no AWS would take, and no look at what the machine has."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    # reading the service models takes 50 ms a client: once for all tests is enough
-    monkeypatch.setattr("botocore.session.create_loader", lambda path: LOADER)
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ def test_every_setting__can_be_deployed(name: str) -> None:
         told = {pair["name"]: pair["valueFrom"] for pair in container(plan)["secrets"]}
         assert told[name] == SECRET
     else:
-        plan = make_plan("dev", {"environment": {name: VALUES[name]}})
+        files = name == "AGENT_FILES"  # takes a bucket
+        plan = make_plan("dev", {"environment": {name: VALUES[name]}, "files": files})
         assert variables(plan)[name] == VALUES[name]
 
 

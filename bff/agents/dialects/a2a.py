@@ -8,7 +8,7 @@ from __future__ import annotations
 from bff.agents.dialects import questions
 from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_block
-from bff.agents.dialects.fields import items
+from bff.agents.dialects.fields import items, word
 from bff.events import JSON
 
 _KINDS = frozenset({"task", "message", "status-update", "artifact-update"})
@@ -17,7 +17,7 @@ _FAILED = frozenset({"failed", "rejected"})
 
 def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """One task, message or update."""
-    if frame.get("kind") not in _KINDS:
+    if word(frame.get("kind")) not in _KINDS:
         return False
     answer.dialects.add("a2a")
     match frame:
@@ -37,7 +37,7 @@ def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
 
 
 def _read_status(answer: Assembly, status: dict[str, JSON]) -> None:
-    state, message = status.get("state"), status.get("message")
+    state, message = word(status.get("state")), status.get("message")
     said = _text_of(message) if isinstance(message, dict) else ""
     if state in _FAILED:
         raise InBandError(f"a task that is {state}")

@@ -113,6 +113,7 @@ class Decoder:
                     read_value(self._answer, value, name)
             except (FrameError, InBandError) as error:
                 self.failure = str(error)
+                self._answer.end(whole=False)  # whoever waits for the word is heard
         return self._answer.take()
 
     def end(self) -> list[Event]:

@@ -79,7 +79,7 @@ def read_message(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """A ModelResponse or a ModelRequest of a message history."""
     parts = frame.get("parts")
     if not isinstance(parts, list) or not any(
-        isinstance(part, dict) and ("part_kind" in part or part.get("type") in _PARTS)
+        isinstance(part, dict) and ("part_kind" in part or str(part.get("type")) in _PARTS)
         for part in parts
     ):
         return False

@@ -91,7 +91,7 @@ def read_converse(answer: Assembly, frame: dict[str, JSON]) -> None:
             answer.tools.go_on()
         case ("messageStop", _):
             answer.pause()
-            if value.get("stopReason") in _WAITS:
+            if str(value.get("stopReason")) in _WAITS:
                 answer.tools.wait()
         case ("metadata", {"usage": usage}):
             answer.usage.add(usage)
@@ -335,7 +335,7 @@ def read_response(answer: Assembly, frame: dict[str, JSON]) -> bool:
     match frame:
         case {"output": {"message": message}, "stopReason": reason} if is_message(message):
             read_message(answer, message, "output")
-            if reason not in _WAITS:
+            if str(reason) not in _WAITS:
                 answer.tools.go_on()
             answer.usage.set_total(frame.get("usage"))
             return True

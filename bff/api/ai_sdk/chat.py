@@ -19,7 +19,7 @@ from pydantic import Field
 from bff.api import HISTORY, PRINCIPAL, RUNS
 from bff.api.ai_sdk.messages import client_tools, conversation_of, ui_messages
 from bff.api.ai_sdk.parts import UIEncoder
-from bff.api.body import read_conversation
+from bff.api.body import read_and_decode
 from bff.api.foreign_messages import MAX_FOREIGN_ID_CHARACTERS, Messages, Tolerant
 from bff.api.runs import run_state
 from bff.api.start_run import Asked, agent_of_address, known_agent, start_run
@@ -57,9 +57,8 @@ class UIChatRequest(Tolerant):
 
 async def send_ui_message(request: web.Request) -> web.StreamResponse:
     """The answer to the new message, or to what the page has answered."""
-    follower = await start_run(
-        request, _asked(request, await read_conversation(request, UIChatRequest))
-    )
+    wanted = await read_and_decode(request, UIChatRequest, lambda asked: _asked(request, asked))
+    follower = await start_run(request, wanted)
     return await stream_run(request, follower, UIEncoder(follower.run))
 
 

@@ -15,8 +15,8 @@ from aiohttp import web
 from pydantic import Field
 
 from bff.api import ALLOWANCE
-from bff.api.body import read_conversation
-from bff.api.foreign_messages import FirstError, Messages, Tolerant
+from bff.api.body import FirstError, read_and_decode
+from bff.api.foreign_messages import Messages, Tolerant
 from bff.api.openai.chunks import ChunkEncoder, completion_id, message_of, tokens
 from bff.api.openai.messages import client_tools, conversation_of, hosted_tools
 from bff.api.openai.models import MODEL, agent_of
@@ -56,8 +56,10 @@ class ChatCompletionRequest(Tolerant):
 
 async def create_completion(request: web.Request) -> web.StreamResponse:
     """One answer, whole or as it comes; a client that closes the connection cancels the run."""
-    asked = await read_conversation(request, ChatCompletionRequest)
-    follower = await start_run(request, _asked(request, asked))
+    asked, wanted = await read_and_decode(
+        request, ChatCompletionRequest, lambda asked: (asked, _asked(request, asked))
+    )
+    follower = await start_run(request, wanted)
     run, headers = follower.run, rate_headers(request[ALLOWANCE])
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage is True

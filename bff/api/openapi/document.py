@@ -138,9 +138,9 @@ def _operation(route: web.AbstractRoute, operation: Operation) -> dict[str, Any]
         described["requestBody"] = {
             "required": True,
             "content": {
-                "application/json": {
+                "multipart/form-data" if operation.form else "application/json": {
                     "schema": {"$ref": f"#/components/schemas/{operation.body.__name__}"},
-                    "examples": examples,
+                    **({"examples": examples} if examples else {}),
                 }
             },
         }
@@ -171,6 +171,8 @@ def _good_reply(reply: GoodReply, operation: Operation) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": schema}
     if reply.text:
         content[reply.text] = {} if "json" in reply.text else {"schema": {"type": "string"}}
+    if reply.binary:
+        content["*/*"] = {"schema": {"type": "string", "format": "binary"}}
     described: dict[str, Any] = {"description": reply.description, "headers": headers}
     return described | ({"content": content} if content else {})
 
@@ -195,7 +197,8 @@ def _problem_reply(status: int, problems: list[type[Problem]]) -> dict[str, Any]
         names.append("Retry-After")
     if status in (409, RateLimited.status) or status >= 500:
         names += ["X-Should-Retry", *_RUN]
-    codes = {"properties": {"code": {"enum": [problem.code for problem in problems]}}}
+    known = list(dict.fromkeys(problem.code for problem in problems))
+    codes = {"properties": {"code": {"enum": known}}}
     return {
         "description": " ".join(f"`{problem.code}`: {problem.detail}" for problem in problems),
         "headers": _headers(*names),

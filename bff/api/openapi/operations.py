@@ -16,8 +16,9 @@ from bff import errors
 from bff.api.agui import RunAgentInput
 from bff.api.ai_sdk.chat import UIChatRequest
 from bff.api.chat_request import ChatRequest
+from bff.api.files import UploadRequest
 from bff.api.openai.chat_completions import ChatCompletionRequest
-from bff.api.openapi import replies
+from bff.api.openapi import file_shapes, replies
 from bff.api.session_actions import ForkRequest
 from bff.api.sessions import TitleRequest
 
@@ -33,6 +34,8 @@ class Reply:
     stream: tuple[str, ...] = ()
     """The components that its events hold, and `[DONE]` where a stream ends in that."""
     text: str | None = None
+    binary: bool = False
+    """Whether it is a file, of any type."""
     run: bool = False
     """Whether it carries `X-Run-Id` and `X-Session-Id`."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -43,6 +46,8 @@ class Operation:
     tag: str
     replies: Mapping[int, Reply]
     body: type[BaseModel] | None = None
+    form: bool = False
+    """Whether the body is a form with a file, and no JSON."""
     examples: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     parameters: Sequence[str] = ()
     problems: Problems = ()
@@ -81,6 +86,14 @@ ENDS_RUN: Problems = (
     errors.AgentTimeout,
 )
 HISTORY: Problems = (errors.Overloaded,)
+FILES: Problems = (errors.NoFilesKept, errors.Overloaded)
+SENDS_FILE: Problems = (
+    errors.NotAForm,
+    errors.FileRefused,
+    errors.FileTooLarge,
+    errors.NoRoomForFiles,
+    errors.Overloaded,
+)
 
 _CALCULATE = "What is 15 * 23?"
 _NATIVE = Reply(
@@ -94,6 +107,12 @@ _UI = Reply(
     run=True,
     headers={"X-Vercel-AI-UI-Message-Stream": "Always `v1`."},
 )
+_FILE = Reply(description="What is known of the file.", json=file_shapes.FileState)
+_CONTENT_HEADERS = {
+    "Accept-Ranges": "Always `bytes`.",
+    "Content-Disposition": "Always `attachment`, with the file's name.",
+    "ETag": "For `If-Range`.",
+}
 _STATE = Reply(description="The run as it is now.", json=replies.RunState, run=True)
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
@@ -230,6 +249,65 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         parameters=("ModelId",),
         replies={200: Reply(description="The agent.", json=replies.Model)},
         problems=(errors.NotFound,),
+    ),
+    ("POST", "/v1/files"): Operation(
+        tag="Files",
+        body=file_shapes.FileForm,
+        form=True,
+        replies={200: _FILE},
+        problems=(errors.NoFilesKept, *SENDS_FILE),
+    ),
+    ("GET", "/v1/files"): Operation(
+        tag="Files",
+        parameters=("FilesLimit", "FilesAfter", "FilesOrder", "FilesPurpose"),
+        replies={200: Reply(description="A page of files.", json=file_shapes.FileList)},
+        problems=FILES,
+    ),
+    ("POST", "/v1/files/uploads"): Operation(
+        tag="Files",
+        body=UploadRequest,
+        examples={"picture": {"filename": "cat.png", "mime_type": "image/png", "size": 68_231}},
+        replies={200: Reply(description="Where to send it.", json=file_shapes.FileUpload)},
+        problems=(*FILES, errors.FileTooLarge, errors.NoRoomForFiles),
+    ),
+    ("GET", "/v1/files/{file_id}"): Operation(
+        tag="Files",
+        parameters=("FileId",),
+        replies={200: _FILE},
+        problems=(errors.NotFound, *FILES),
+    ),
+    ("DELETE", "/v1/files/{file_id}"): Operation(
+        tag="Files",
+        parameters=("FileId",),
+        replies={200: Reply(description="It is gone.", json=file_shapes.FileDeleted)},
+        problems=(errors.NotFound, *FILES),
+    ),
+    ("GET", "/v1/files/{file_id}/content"): Operation(
+        tag="Files",
+        parameters=("FileId", "Range", "IfRange"),
+        replies={
+            200: Reply(description="The file's bytes.", binary=True, headers=_CONTENT_HEADERS),
+            206: Reply(
+                description="Those of the range.",
+                binary=True,
+                headers={**_CONTENT_HEADERS, "Content-Range": "Which bytes, of how many."},
+            ),
+        },
+        problems=(errors.NotFound, errors.RangeNotSatisfiable, *FILES),
+    ),
+    ("POST", "/uploads"): Operation(
+        tag="Files",
+        open=True,
+        body=file_shapes.SignedForm,
+        form=True,
+        replies={204: Reply(description="The file is there.")},
+        problems=(
+            errors.Unsigned,
+            errors.Forbidden,
+            errors.NotFound,
+            errors.RateLimited,
+            *SENDS_FILE,
+        ),
     ),
     ("POST", "/v1/ui/chat"): Operation(
         tag="AI SDK",

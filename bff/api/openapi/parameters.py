@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bff.api.files import FILES_PER_PAGE, MAX_ASKED
 from bff.api.sessions import MAX_PER_PAGE
+from bff.files.stored import FILE_ID
 
 PARAMETERS: Mapping[str, dict[str, Any]] = {
     "XRequestId": {
@@ -74,6 +76,48 @@ PARAMETERS: Mapping[str, dict[str, Any]] = {
         "required": True,
         "description": "An agent's name.",
         "schema": {"type": "string", "minLength": 1},
+    },
+    "FileId": {
+        "name": "file_id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1},
+    },
+    "FilesLimit": {
+        "name": "limit",
+        "in": "query",
+        "description": f"The most files of a page, which has {FILES_PER_PAGE} at most.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_ASKED},
+    },
+    "FilesAfter": {
+        "name": "after",
+        "in": "query",
+        "description": "The last page's `last_id`.",
+        "schema": {"type": "string", "pattern": f"^{FILE_ID.pattern}$"},
+    },
+    "FilesOrder": {
+        "name": "order",
+        "in": "query",
+        "description": "By when they were made.",
+        "schema": {"type": "string", "enum": ["asc", "desc"], "default": "desc"},
+    },
+    "FilesPurpose": {
+        "name": "purpose",
+        "in": "query",
+        "description": "Only files that were sent with this purpose.",
+        "schema": {"type": "string"},
+    },
+    "Range": {
+        "name": "Range",
+        "in": "header",
+        "description": "One range of bytes: `bytes=0-99`, `bytes=100-` or `bytes=-100`.",
+        "schema": {"type": "string"},
+    },
+    "IfRange": {
+        "name": "If-Range",
+        "in": "header",
+        "description": "The `ETag` of the file that the range is for; else it comes whole.",
+        "schema": {"type": "string"},
     },
     "ChatId": {
         "name": "id",

@@ -15,25 +15,29 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from aiohttp import WSMessage, WSMsgType, web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from bff.api import LIMITER, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
-from bff.api.body import field_errors, parse_json
+from bff.api import BODIES, BODY, LIMITER, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
+from bff.api.body import Strict, field_errors
 from bff.api.chat_request import ChatRequest, conversation_of
 from bff.api.start_run import Asked, known_agent, start_run
+from bff.api.strict_json import parse_json
+from bff.api.websocket.arriving import Arriving, Connection
 from bff.api.websocket.outbox import Outbox
 from bff.errors import BadRequest, Internal, Invalid, Problem, RateLimited
 from bff.events import Record, dumps
+from bff.off_loop import LARGE, off_loop
 from bff.runs import Follower, Runs
 from bff.runs.log import Run
 
 logger = logging.getLogger(__name__)
 
-GOING_AWAY, POLICY, TOKEN_EXPIRED, TOO_MANY_REFUSALS = 1001, 1008, 4401, 4429
+GOING_AWAY, POLICY, TRY_AGAIN, TOKEN_EXPIRED, TOO_MANY_REFUSALS = 1001, 1008, 1013, 4401, 4429
 EXPIRY_GRACE_SECONDS = 5.0
 """How long a socket outlives its token: half of what clocks may differ by."""
 FRAMES, FRAMES_SECONDS = 600, 60.0
-"""Frames a client may send besides messages; those have the rate limit."""
+"""Frames a client may send besides messages, which have the rate limit. One that is large counts
+for each `LARGE` of it."""
 FRAMES_AT_ONCE = 32
 """After so many frames everybody else has a turn."""
 REFUSALS = 20
@@ -46,9 +50,7 @@ class MessageFrame(ChatRequest):
     type: Literal["message"] = "message"
 
 
-class RunFrame(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
+class RunFrame(Strict):
     type: str
     run_id: Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -57,9 +59,7 @@ class ResumeFrame(RunFrame):
     after: Annotated[int, Field(ge=0, le=10**15)] = 0
 
 
-class PingFrame(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class PingFrame(Strict):
     type: str
 
 
@@ -74,12 +74,12 @@ class _Budget:
         self._began = float("-inf")
         self._spent = 0
 
-    def spend(self) -> bool:
-        """Count one; false once the last has been spent."""
+    def spend(self, count: int = 1) -> bool:
+        """Count so many; false once the last has been spent."""
         now = time.monotonic()
         if now - self._began >= self._window_seconds:
             self._began, self._spent = now, 0
-        self._spent += 1
+        self._spent += count
         return self._spent < self._limit
 
 
@@ -87,6 +87,7 @@ class Socket:
     """One client's WebSocket: what it asked for, which runs it follows, what it is still owed."""
 
     __slots__ = (
+        "_arriving",
         "_draining",
         "_following",
         "_frames",
@@ -112,6 +113,9 @@ class Socket:
         self._following: dict[str, asyncio.Task[None]] = {}
         self._outbox = Outbox(response, transport, slow=self._telemetry.slow_client_cut)
         self._draining = False
+        self._arriving = Arriving(request.app[BODIES], self._refuse_arriving)
+        if isinstance(request.protocol, Connection):
+            request.protocol.arriving = self._arriving.received
         self._frames = _Budget(FRAMES, FRAMES_SECONDS)
         window_seconds = request.app[SETTINGS].rate_limit_window_seconds
         self._refusals = _Budget(REFUSALS, window_seconds)
@@ -130,13 +134,16 @@ class Socket:
         try:
             handled = 0
             async for message in self._response:
+                self._arriving.handling = True
                 if not self._outbox.closing:
                     await self._on_message(message)
+                self._arriving.handled()
                 handled += 1
                 if handled % FRAMES_AT_ONCE == 0:
                     await asyncio.sleep(0)  # a flood is read from memory, without any waiting
         finally:
             self._telemetry.socket_closed()
+            self._arriving.handled()
             if expiry:
                 expiry.cancel()
             tasks = list(self._following.values())
@@ -162,9 +169,9 @@ class Socket:
 
     async def _on_text(self, text: str) -> None:
         try:
-            kind, value = self._parse(text)
+            kind, value = await self._parse(text)
             if kind == "message":
-                await self._send_message(value)
+                await self._send_message(value, len(text))
             else:
                 await self._on_control(kind, value)
         except ValidationError as error:
@@ -175,11 +182,13 @@ class Socket:
             logger.exception("a frame could not be handled")
             await self._refuse(Internal())
 
-    def _parse(self, text: str) -> tuple[str, dict[str, Any]]:
+    async def _parse(self, text: str) -> tuple[str, dict[str, Any]]:
         """A frame's type and fields; all but messages, which have the rate limit, are counted."""
         kind = ""
         try:
-            value = parse_json(text)
+            value, size = await off_loop(len(text), lambda: parse_json(text))
+            if self._arriving.body is not None:
+                self._arriving.body.grow(size)
             if not isinstance(value, dict):
                 raise Invalid(errors=[_field("frame", "must be an object")])
             given = value.get("type", "message")
@@ -187,16 +196,16 @@ class Socket:
             return kind, value
         finally:
             if kind != "message":
-                self._count_frame()
+                self._count_frame(1 + len(text) // LARGE)
 
-    async def _send_message(self, value: dict[str, Any]) -> None:
+    async def _send_message(self, value: dict[str, Any], size: int) -> None:
         allowance = await self._request.app[LIMITER].take(self._principal.id)
         if not allowance.allowed:
             await self._refuse(RateLimited(retry_after_seconds=allowance.retry_after_seconds))
             if not self._refusals.spend():
                 self._outbox.close(TOO_MANY_REFUSALS)
             return
-        frame = MessageFrame.model_validate(value)
+        frame = await off_loop(size, lambda: MessageFrame.model_validate(value))
         wanted = Asked(
             conversation=conversation_of(frame),
             name=frame.session_id or self._session_id,
@@ -204,7 +213,12 @@ class Socket:
             on_disconnect=frame.on_disconnect or "continue",
             streaming=True,
         )
-        follower = await start_run(self._request, wanted)
+        if self._arriving.body is not None:
+            self._request[BODY] = self._arriving.body
+        try:
+            follower = await start_run(self._request, wanted)
+        finally:
+            self._request.pop(BODY, None)
         self._session_id = follower.run.session_id
         self._follow(follower, after=0)
 
@@ -241,8 +255,8 @@ class Socket:
         if earlier:
             earlier.cancel()
 
-    def _count_frame(self) -> None:
-        if not self._frames.spend():
+    def _count_frame(self, count: int = 1) -> None:
+        if not self._frames.spend(count):
             self._outbox.close(POLICY, at_once=True)
 
     # What the client is told
@@ -275,11 +289,19 @@ class Socket:
             await self._refuse(Internal(agent_called=True), run_id=run_id)
 
     async def _refuse(self, problem: Problem, *, run_id: str | None = None) -> None:
+        await self._outbox.text(self._error(problem, run_id))
+
+    def _refuse_arriving(self, problem: Problem) -> None:
+        """A frame is not to be read any further: there is no room for it, or it takes too long."""
+        code = TRY_AGAIN if problem.status == 503 else POLICY
+        self._outbox.refuse(self._error(problem), code)
+
+    def _error(self, problem: Problem, run_id: str | None = None) -> str:
         self._telemetry.problem(problem.code)
         request_id, instance = self._request[REQUEST_ID], self._request.path
         document = problem.document(request_id=request_id, instance=instance)
         name = {} if run_id is None else {"run_id": run_id}
-        await self._outbox.text(dumps({"event": "error", **name, "data": document}))
+        return dumps({"event": "error", **name, "data": document})
 
     def drain(self) -> None:
         """Close when the last of the runs that are followed here has ended."""

@@ -18,7 +18,6 @@ from bff.api.websocket.connection import Socket
 from bff.api.websocket.outbox import ANSWER_SECONDS
 from bff.errors import BadRequest, Draining, Forbidden
 from bff.runs import Runs
-from bff.settings import MAX_BODY_BYTES
 
 SOCKET_ROUTE = "/v1/ws/chat"
 PROTOCOL = "chat.v1"
@@ -43,7 +42,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
         autoping=False,
         protocols=(PROTOCOL,),
         compress=False,
-        max_msg_size=MAX_BODY_BYTES + 1,  # the first size that is too large
+        # the first size that is too large
+        max_msg_size=request.app[SETTINGS].max_request_bytes + 1,
     )
     _check_handshake(request)
     if not response.can_prepare(request):

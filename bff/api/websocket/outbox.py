@@ -86,6 +86,14 @@ class Outbox:
         self._add(partial(self._say_goodbye, code), 0)
         self._after(CLOSE_SECONDS, self.cut)
 
+    def refuse(self, text: str, code: int) -> None:
+        """Say this and goodbye, instead of what is queued."""
+        if not self.closing:
+            self._queue.clear()
+            self._make_room(self._bytes)
+            self._add(partial(self._response.send_str, text), 0)
+            self.close(code)
+
     async def _say_goodbye(self, code: int) -> None:
         """Send the close frame and leave the reading to whoever reads, which ends with the answer.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,12 +15,43 @@ logger = logging.getLogger(__name__)
 
 MOST_CALLS = 128
 """In one pipeline."""
+MOST_OUT = 4
+"""Pipelines of one sender at the same time."""
+SLOW_SECONDS = 0.005
+"""What is ready waits so long for the last pipeline to come back, then it leaves all the same: with
+a server that takes its time, nobody waits for two round trips, and with a quick one there are as
+few pipelines as can be."""
 RESTART_SECONDS = 0.5
 """Before a loop that broke begins again."""
 
 
+async def departures(ready: asyncio.Event, depart: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Whenever something is ready let a pipeline depart, until cancelled.
+
+    `depart` takes what is ready, at once, and returns the work of sending it.
+    """
+    out: set[asyncio.Task[None]] = set()
+    back: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            await ready.wait()
+            if out and not (back := {task for task in out if task.done()}):
+                patience = SLOW_SECONDS if len(out) < MOST_OUT else None
+                back, _ = await asyncio.wait(
+                    out, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                )
+            for task in back:
+                task.result()
+            out -= back
+            out.add(asyncio.create_task(depart()))
+    finally:
+        for task in out:
+            task.cancel()
+        await asyncio.gather(*out, return_exceptions=True)
+
+
 class Lane:
-    """One connection's worth of calls: what is ready while a pipeline is out goes with the next."""
+    """The calls of one kind; those of another kind do not wait for them."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -28,7 +59,7 @@ class Lane:
         self._ready = asyncio.Event()
 
     def send(self, call: Call) -> asyncio.Future[Any]:
-        """The reply to come, or `Unreachable`."""
+        """The reply to come, or `Unreachable`. A call whose future is cancelled is not sent."""
         if not self._server.up:
             raise Unreachable
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -39,37 +70,59 @@ class Lane:
     async def run(self, call: Call) -> Any:
         return await self.send(call)
 
+    async def run_all(self, calls: Iterable[Call]) -> list[Any]:
+        """The replies to all of them, in as few pipelines as can be. Raises `Unreachable`."""
+        replies: list[Any] = await asyncio.gather(*[self.send(call) for call in calls])
+        return replies
+
     async def work(self) -> None:
         """Send what is ready, until cancelled."""
         try:
-            while True:
-                await self._ready.wait()
-                await self._send()
+            await departures(self._ready, self._depart)
         finally:
-            self._fail(self._waiting, Unreachable())
+            self._fail_waiting()
 
-    async def _send(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(MOST_CALLS, len(self._waiting)))]
+    def _depart(self) -> Coroutine[Any, Any, None]:
+        batch: list[tuple[Call, asyncio.Future[Any]]] = []
+        while self._waiting and len(batch) < MOST_CALLS:
+            call, future = self._waiting.popleft()
+            if not future.done():
+                batch.append((call, future))
         if not self._waiting:
             self._ready.clear()
+        return self._send(batch)
+
+    async def _send(self, batch: Sequence[tuple[Call, asyncio.Future[Any]]]) -> None:
+        if not batch:
+            return
         try:
             replies = await self._server.pipeline([call for call, _ in batch])
         except BaseException as error:
-            self._fail(batch, Unreachable())
+            self._fail(batch)
+            self._fail_waiting()  # they would only wait to fail as well
             if not isinstance(error, Unreachable):
                 raise
-            self._fail(self._waiting, error)  # they would only wait to fail as well
-            self._waiting.clear()
-            self._ready.clear()
-        else:
-            for (_, future), reply in zip(batch, replies, strict=True):
-                if not future.done():
-                    future.set_result(reply)
+            return
+        for (call, future), reply in zip(batch, replies, strict=True):
+            if future.done():
+                continue
+            if isinstance(reply, Exception):
+                logger.error("the script %s failed: %s", call.script.name, reply)
+                future.set_exception(Unreachable())
+                future.exception()
+            else:
+                future.set_result(reply)
 
-    def _fail(self, calls: Iterable[tuple[Call, asyncio.Future[Any]]], error: Unreachable) -> None:
+    def _fail_waiting(self) -> None:
+        """Whoever waits is told, and what was told is not sent later."""
+        self._fail(self._waiting)
+        self._waiting.clear()
+        self._ready.clear()
+
+    def _fail(self, calls: Iterable[tuple[Call, asyncio.Future[Any]]]) -> None:
         for _, future in calls:
             if not future.done():
-                future.set_exception(error)
+                future.set_exception(Unreachable())
                 future.exception()  # its caller may have left
 
 
@@ -91,5 +144,5 @@ async def _forever(loop: Callable[[], Awaitable[None]]) -> None:
         try:
             await loop()
         except Exception:
-            logger.exception("a loop of the shared edition broke and begins again")
+            logger.exception("a loop of the run log broke and begins again")
         await asyncio.sleep(RESTART_SECONDS)

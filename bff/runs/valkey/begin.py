@@ -2,25 +2,27 @@
 
 A request that is refused because the server did not answer must not leave a run behind. So the
 server begins none after the caller has given up, and what it may have begun before that is
-withdrawn before this task lets any call through again.
+withdrawn before this instance lets any call through again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-import time
+from collections.abc import Sequence
 from contextlib import suppress
 
-from bff.errors import FieldError, Invalid, Overloaded, SessionBusy, TooManyStreams
+from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
 from bff.events import Record
-from bff.runs.request import said_fields
+from bff.runs.log import Run
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
 from bff.runs.valkey.connection import Call, Unreachable
 from bff.runs.valkey.data_loss import Epochs
-from bff.runs.valkey.keys import RunKeys
-from bff.runs.valkey.replica import Owned, entry
-from bff.runs.valkey.takeover import Judge
+from bff.runs.valkey.keys import OwnKeys, RunKeys
+from bff.runs.valkey.leases import Leases
+from bff.runs.valkey.stored_form import interruption, write_event, write_meta, write_said
+from bff.runs.valkey.takeover import Takeover
 from bff.runs.valkey.timing import Timing
 
 RETRY_SECONDS = 1.0
@@ -33,57 +35,60 @@ class Opener:
     """Begins runs on the server, and withdraws those that nobody was told of."""
 
     def __init__(
-        self, *, lane: Lane, judge: Judge, epochs: Epochs, task: str, timing: Timing, ttl_ms: int
-    ) -> None:
-        self.server_clock: float | None = None
-        """The server's seconds since 1970 at our monotonic zero, as of the last tick."""
+        self, *, lane: Lane, leases: Leases, takeover: Takeover, epochs: Epochs, instance: str,
+        timing: Timing, ttl_ms: int,
+    ) -> None:  # fmt: skip
         self._lane = lane
-        self._judge = judge
+        self._leases = leases
+        self._takeover = takeover
         self._epochs = epochs
-        self._task = task
+        self._instance = instance
         self._timing = timing
         self._ttl_ms = ttl_ms
-        self._withdrawn: dict[str, Owned] = {}
+        self._withdrawn: dict[str, OwnKeys] = {}
 
-    async def begin(self, owned: Owned, first: Record, max_open: int) -> RunKeys | None:
+    async def ask(
+        self, run: Run, keys: OwnKeys, first: Record, *, max_open: int, ours: RunKeys | None
+    ) -> RunKeys | None:
         """Begin the run, or find the earlier one of its idempotency key.
 
-        Raises what `RunLog.open` raises, and `Unreachable`: then it may or may not have begun.
+        `ours` is the run of this instance that has not ended here in the same session. Raises what
+        `RunLog.open` raises, and `Unreachable`: then it may or may not have begun.
         """
         timed = True
         for _ in range(4):
-            match await self._lane.run(self._call(owned, first, max_open, timed=timed)):
+            match await self._lane.run(self._call(run, keys, first, max_open, ours, timed=timed)):
                 case ["ok"]:
                     return None
                 case ["epoch", str(value), int(age)]:
-                    self._epochs.seen(owned.keys.partition, value, age)
-                    if owned.idempotency:
+                    self._epochs.seen(keys.partition, value, age)
+                    if keys.fingerprint:
                         raise Overloaded(retry_after_seconds=RETRY_SECONDS)
                 case ["known", str(member)]:
-                    return RunKeys(owned.keys.partition, member)
+                    return RunKeys(keys.partition, member)
                 case ["mismatch"]:
-                    message = "was used before with another body"
-                    error = FieldError(field="Idempotency-Key", message=message)
-                    raise Invalid(errors=[error])
+                    raise Invalid.of("Idempotency-Key", "was used before with another body")
                 case ["fresh"]:
                     raise Overloaded(retry_after_seconds=RETRY_SECONDS)
                 case ["full"]:
                     raise TooManyStreams(retry_after_seconds=RETRY_SECONDS)
                 case ["lapsed", *members]:
-                    for member in members:
-                        await self._judge.judge(RunKeys(owned.keys.partition, member))
+                    dead = [RunKeys(keys.partition, member) for member in members]
+                    await self._takeover.end_dead(dead)
                 case ["late"]:
                     timed = False  # and yet we are still waiting: the server's clock has changed
                 case _:
                     break
         raise SessionBusy(retry_after_seconds=RETRY_SECONDS)
 
-    def _call(self, owned: Owned, first: Record, max_open: int, *, timed: bool) -> Call:
-        keys, run = owned.keys, owned.run
+    def _call(
+        self, run: Run, keys: OwnKeys, first: Record, max_open: int, ours: RunKeys | None, *,
+        timed: bool,
+    ) -> Call:  # fmt: skip
         deadline = 0
-        if timed and self.server_clock is not None:
+        if timed and (server_clock := self._leases.server_clock) is not None:
             wait = self._timing.call_seconds + LATE_SECONDS
-            deadline = int((self.server_clock + time.monotonic() + wait) * 1000)
+            deadline = int((server_clock + asyncio.get_running_loop().time() + wait) * 1000)
         return Call(
             scripts.OPEN,
             (
@@ -93,51 +98,50 @@ class Opener:
                 keys.run,
                 keys.log,
                 keys.followers,
-                owned.idempotency_key,
+                keys.key,
+                ours.run if ours else keys.run,
             ),
             (
                 self._epochs.known(keys.partition),
                 secrets.token_hex(8),
                 keys.member,
-                self._task,
+                self._instance,
                 self._timing.milliseconds(self._timing.lease_seconds),
                 self._ttl_ms,
-                owned.session,
-                owned.meta(),
-                said_fields(run.request),
-                repr(run.created_at),
-                entry(first),
+                keys.session,
+                write_meta(run),
+                write_said(run),
+                write_event(interruption(run, 0)),
+                write_event(first),
                 max_open,
-                owned.fingerprint,
+                keys.fingerprint,
                 int(run.request.on_disconnect == "cancel"),
                 int(self._epochs.fresh(keys.partition)),
                 deadline,
+                int(ours is not None),
             ),
         )
 
-    def withdraw(self, owned: Owned) -> None:
+    async def withdraw(self, keys: OwnKeys) -> None:
         """The run was refused after all; if the server has begun it, it is to forget it."""
-        self._withdrawn[owned.keys.member] = owned
-
-    def withdrawals(self) -> list[Call]:
-        """The calls that see to it; `withdrew` says that they were made."""
-        return [self._withdrawal(owned) for owned in self._withdrawn.values()]
-
-    async def withdraw_now(self, owned: Owned) -> None:
-        """As `withdraw`, and wait for it: the session is free again."""
-        self.withdraw(owned)
+        self._withdrawn[keys.member] = keys
         with suppress(Unreachable):
-            await self._lane.run(self._withdrawal(owned))
-            self._withdrawn.pop(owned.keys.member, None)
+            await self._lane.run(self._withdrawal(keys))
+            self._withdrawn.pop(keys.member, None)
 
-    def _withdrawal(self, owned: Owned) -> Call:
-        keys = owned.keys
+    def withdrawals(self) -> tuple[Sequence[str], Sequence[Call]]:
+        """The runs that are still to be withdrawn, and the calls that do."""
+        keys = list(self._withdrawn.values())
+        return [each.member for each in keys], [self._withdrawal(each) for each in keys]
+
+    def withdrew(self, members: Sequence[str]) -> None:
+        """The calls were made."""
+        for member in members:
+            self._withdrawn.pop(member, None)
+
+    def _withdrawal(self, keys: OwnKeys) -> Call:
         return Call(
             scripts.WITHDRAW,
-            (keys.leases, keys.open, keys.run, keys.log, keys.followers, owned.idempotency_key),
-            (keys.member, self._task, owned.session),
+            (keys.leases, keys.open, keys.run, keys.log, keys.followers, keys.key),
+            (keys.member, self._instance, keys.session),
         )
-
-    def withdrew(self, count: int) -> None:
-        for member in list(self._withdrawn)[:count]:
-            del self._withdrawn[member]

@@ -1,9 +1,8 @@
 """The one way to the Redis or Valkey server, and what happens when it is slow or gone.
 
-Every call is a Lua script. Calls that are ready together are sent as one pipeline, on a few
-connections ("lanes") however many requests there are. A pipeline that fails or takes too long opens
-the breaker: from then on every call fails at once, so nobody waits for a server that is not
-there, while a prober looks for it twice a second.
+Every call is a Lua script, and calls that are ready together are sent as one pipeline. A pipeline
+that fails or takes too long opens the breaker: from then on every call fails at once, so nobody
+waits for a server that is not there. `recovery.py` looks for it and closes the breaker again.
 
 redis-py's own time-outs and retries are off: together they make a request hang for seconds.
 """
@@ -12,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,7 +20,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from bff.runs.valkey.scripts import Script
 
@@ -40,8 +38,8 @@ LOOKS = 8
 reply that has come takes about five to be read, whatever else the turns are full of."""
 CLEAN_UP_SECONDS = 0.02
 """For work that is cancelled to close its connection."""
-PROBE_SECONDS = 0.4
-"""Between two looks for a server that is gone."""
+MOST_CONNECTIONS = 6
+"""That are made ready before calls are let through: to connect takes longer than a call may."""
 
 
 class Unreachable(Exception):
@@ -71,6 +69,8 @@ async def within(seconds: float, work: asyncio.Future[T]) -> T:
         if not work.done():
             work.cancel()
             await asyncio.wait({work}, timeout=CLEAN_UP_SECONDS)
+        if work.done() and not work.cancelled():
+            work.exception()  # nobody asks for it any more
 
 
 def connect(url: str) -> Any:
@@ -97,26 +97,24 @@ class Server:
         self,
         url: str,
         *,
-        probe: Callable[[], Sequence[Call]],
         call_seconds: float,
         slack_seconds: float,
     ) -> None:
         self.up = False
-        self.on_up: list[Callable[[Sequence[Any]], None]] = []
-        """Told with the probe's replies, before anybody else's call is let through."""
+        self.down = asyncio.Event()
+        """Set while it is not up."""
+        self.down.set()
         self.cluster = urlsplit(url).scheme.endswith("+cluster")
         self._url = url
         self._client = connect(url)
         self._gone: set[Any] = set()
         """Clients that are being closed."""
         self._name = urlsplit(url).hostname or "?"
-        self._probe = probe
         self._call_seconds = call_seconds
         self._slack_seconds = slack_seconds
         self._answered_at = self._up_since = 0.0
-        self._steady_since = time.monotonic()
-        self._down = asyncio.Event()
-        self._down.set()
+        self._now = asyncio.get_running_loop().time
+        self._steady_since = self._now()
 
     def __repr__(self) -> str:
         return f"<Server {self._name} {'up' if self.up else 'down'}>"
@@ -128,47 +126,52 @@ class Server:
     @property
     def steady_seconds(self) -> float:
         """For how long the server has been there, but for moments too short to cost a lease."""
-        return time.monotonic() - self._steady_since if self.up else 0.0
+        return self._now() - self._steady_since if self.up else 0.0
 
     @property
     def up_seconds(self) -> float:
         """For how long every call has been answered."""
-        return time.monotonic() - self._up_since if self.up else 0.0
+        return self._now() - self._up_since if self.up else 0.0
 
     def unsteady(self) -> None:
         """Owners may have been kept from renewing their leases: they get time to do so."""
-        self._steady_since = time.monotonic()
+        self._steady_since = self._now()
 
     async def pipeline(self, calls: Sequence[Call]) -> Sequence[Any]:
-        """Run the calls in one round trip. Raises `Unreachable`; some of them may have run."""
+        """Run the calls in one round trip. Raises `Unreachable`; some of them may have run.
+
+        A call that a script failed at has the exception in place of its reply.
+        """
         if not self.up:
             raise Unreachable
         try:
-            replies = await within(self._call_seconds, asyncio.ensure_future(self._send(calls)))
+            replies = await self._send(calls, self._call_seconds)
         except GONE as error:
             self.failed(error)
             raise Unreachable from error
-        self._answered_at = time.monotonic()
+        self._answered_at = self._now()
         return replies
 
-    async def _send(self, calls: Sequence[Call]) -> Sequence[Any]:
-        replies = await self._execute([_evalsha(call) for call in calls])
+    async def _send(self, calls: Sequence[Call], seconds: float) -> list[Any]:
+        replies = await within(seconds, self.execute([_evalsha(call) for call in calls]))
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:  # a server that was restarted, or a node that is new
-            again = await self._execute([_eval(calls[i]) for i in unknown])
+        if (
+            unknown
+        ):  # a server that was restarted, or a node that is new: once, so in a time of its own
+            again = await within(seconds, self.execute([_eval(calls[i]) for i in unknown]))
             for i, reply in zip(unknown, again, strict=True):
                 replies[i] = reply
         for reply in replies:
-            if isinstance(reply, Exception):
+            if isinstance(reply, Exception) and not _of_one_call(reply):
                 raise reply
         return replies
 
-    async def _execute(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
+    def execute(self, commands: Sequence[tuple[str | int, ...]]) -> asyncio.Task[list[Any]]:
+        """Send the commands, whatever they are; their replies, errors among them."""
         pipe = self._client.pipeline(transaction=False)
         for command in commands:
             pipe.execute_command(*command)
-        replies: list[Any] = await pipe.execute(raise_on_error=False)
-        return replies
+        return asyncio.create_task(pipe.execute(raise_on_error=False))
 
     def failed(self, error: BaseException) -> None:
         """Open the breaker."""
@@ -176,32 +179,37 @@ class Server:
             return
         self.up = False
         logger.warning(
-            "%s does not answer (%s: %.200s); runs and limits are this task's own meanwhile",
+            "%s does not answer (%s: %.200s); runs and limits are this instance's own meanwhile",
             self._name,
             type(error).__name__,
             error,
         )
-        self._down.set()
+        self.down.set()
 
-    async def look(self) -> bool:
-        """Try the server once; true if it is there (again), and as quick as it has to be."""
+    async def look(self, calls: Sequence[Call]) -> Sequence[Any] | None:
+        """The replies of a server that is there, and as quick as it has to be."""
         try:
             if not self.up:
                 await self._reconnect()
-            calls = self._probe()
-            replies = await within(CONNECT_SECONDS, asyncio.ensure_future(self._send(calls)))
-            await within(self._call_seconds, asyncio.ensure_future(self._send(calls[-1:])))
+            replies = await self._send(calls, CONNECT_SECONDS)
+            quick = calls[-1:]
+            await asyncio.gather(
+                *[self._send(quick, CONNECT_SECONDS) for _ in range(MOST_CONNECTIONS)]
+            )
+            await self._send(quick, self._call_seconds)
         except GONE as error:
             logger.debug("%s is not there: %s", self._name, type(error).__name__)
-            return False
-        now = time.monotonic()
+            return None
+        return replies
+
+    def let_through(self) -> None:
+        """Close the breaker: the server is there (again)."""
+        now = self._now()
         if now - self._answered_at > self._slack_seconds:
             self.unsteady()
         self._answered_at = self._up_since = now
         self.up = True
-        for tell in self.on_up:
-            tell(replies)
-        return True
+        self.down.clear()
 
     async def _reconnect(self) -> None:
         """Forget the connections: after a failover the name, or the map, leads to another node.
@@ -216,19 +224,6 @@ class Server:
             self._gone.discard(gone)
         else:
             await self._client.connection_pool.disconnect(inuse_connections=False)
-
-    async def watch(self) -> None:
-        """Look for the server whenever it is gone, until cancelled."""
-        while True:
-            if self.up:
-                await self._down.wait()
-            self._down.clear()
-            first = True
-            while not self.up and not await self.look():
-                first = False
-                await asyncio.sleep(PROBE_SECONDS)
-            if not first:
-                logger.warning("%s answers again", self._name)
 
     async def aclose(self) -> None:
         self.up = False
@@ -263,6 +258,14 @@ class _Cluster(RedisCluster):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.first_nodes = tuple(self.nodes_manager.startup_nodes.values())
+
+
+def _of_one_call(error: Exception) -> bool:
+    """A script failed at what it found; the server is well."""
+    return type(error) is ResponseError and str(error).startswith(_OF_ONE_CALL)
+
+
+_OF_ONE_CALL = ("WRONGTYPE", "user_script:", "Error running script")
 
 
 def _evalsha(call: Call) -> tuple[str | int, ...]:

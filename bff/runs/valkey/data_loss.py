@@ -7,16 +7,17 @@ from then on that keys, locks and runs may be missing until their owners have re
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
 from bff.runs.valkey.connection import Call
 from bff.runs.valkey.keys import PARTITIONS, epoch_key
+from bff.runs.valkey.replicas import Replicas
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +25,10 @@ logger = logging.getLogger(__name__)
 class Epochs:
     """The epochs as this process knows them."""
 
-    def __init__(self, *, grace_seconds: float, lost: Callable[[int], None]) -> None:
+    def __init__(self, *, grace_seconds: float, replicas: Replicas) -> None:
         self._grace_seconds = grace_seconds
-        self._lost = lost
+        self._replicas = replicas
+        self._now = asyncio.get_running_loop().time
         self._known: dict[int, str] = {}
         self._fresh_until: dict[int, float] = {}
 
@@ -36,16 +38,16 @@ class Epochs:
 
     def fresh(self, partition: int) -> bool:
         """The partition has lost its keys so recently that owners may still be restoring them."""
-        return time.monotonic() < self._fresh_until.get(partition, 0.0)
+        return self._now() < self._fresh_until.get(partition, 0.0)
 
     def seen(self, partition: int, value: str, age_ms: int) -> bool:
-        """The server's epoch; if it is not the one we knew, `lost` is called. True if it is."""
+        """The server's epoch. If it is not the one we knew, what is ours is restored, and false."""
         before = self._known.get(partition)
         self._known[partition] = value
         if before is not None and before != value:
             left = self._grace_seconds - age_ms / 1000
-            self._fresh_until[partition] = time.monotonic() + left
-            self._lost(partition)
+            self._fresh_until[partition] = self._now() + left
+            self._replicas.server_lost(partition)
             return False
         return True
 

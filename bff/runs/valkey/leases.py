@@ -1,7 +1,8 @@
-"""What a task does all the time: renew its leases, ask after silent runs, end dead ones, listen.
+"""Renews what this instance holds, and does nothing else: no lease waits for other work.
 
-Everything here is also the safety net of something faster: a cancel, an event or a loss is told at
-once by message, and found here if the message was lost.
+Renewed are the instance's own sign of life, the leases of its runs and those of its followers of
+other instances' runs. The replies are the safety net of messages: a run that was cancelled, ended
+by another instance or lost by the server is found here if nothing faster told.
 """
 
 from __future__ import annotations
@@ -9,236 +10,160 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any
 
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
 from bff.runs.valkey.connection import Call, Server, Unreachable
 from bff.runs.valkey.data_loss import Epochs
-from bff.runs.valkey.keys import PARTITIONS, TASKS_KEY, RunKeys, leases_key
-from bff.runs.valkey.log import ValkeyRunLog
-from bff.runs.valkey.replica import Owned
+from bff.runs.valkey.followers import Followers
+from bff.runs.valkey.keys import INSTANCES_KEY, leases_key
+from bff.runs.valkey.replica import Replica
+from bff.runs.valkey.replicas import Replicas
 from bff.runs.valkey.timing import Timing
-from bff.runs.valkey.uploads import ttl_ms
 
 logger = logging.getLogger(__name__)
 
 RUNS_A_CALL = 50
-DEAD_A_SWEEP = 20
-LEAVE_SECONDS = 1.0
-"""For the last of what this task has to say, when it stops."""
-TOUCH_SECONDS = 20.0
+EXTEND_SECONDS = 20.0
 """Between two extensions of what an open run's keys may outlive it by."""
 
 
-class Upkeep:
-    """The loops of one task. `tasks` is how many there are, as far as is known."""
+class Leases:
+    """The leases of one instance. `instances` is how many there are, as far as is known."""
 
     def __init__(
-        self, *, server: Server, lane: Lane, log: ValkeyRunLog, epochs: Epochs, task: str,
-        timing: Timing, retention_seconds: float,
+        self, *, server: Server, lane: Lane, replicas: Replicas, followers: Followers,
+        epochs: Epochs, instance: str, timing: Timing, ttl_ms: int,
     ) -> None:  # fmt: skip
-        self.tasks = 1
+        self.instances = 1
+        self.server_clock: float | None = None
+        """The server's seconds since 1970 at our loop's zero, as of the last renewal."""
         self._server = server
         self._lane = lane
-        self._log = log
+        self._replicas = replicas
+        self._followers = followers
         self._epochs = epochs
-        self._task = task
+        self._instance = instance
         self._timing = timing
-        self._retention_seconds = retention_seconds
-        self._alive_seconds = timing.alive_seconds
+        self._ttl_ms = ttl_ms
+        self._alive_ms = timing.milliseconds(timing.alive_seconds)
         self._now = asyncio.get_running_loop().time
-        self._ticked = self._now()
-        self._renew_at = self._sweep_at = self._touch_at = 0.0
+        self._renewed_at = self._extended_at = float("-inf")
         self._early = asyncio.Event()
-        self._withdrawing: list[Call] = []
-        server.on_up.append(self._up)
+        self._left: set[str] = set()
+        """Runs without any follower at the last renewal."""
 
-    def probe(self) -> list[Call]:
-        """What a server has to answer to count as there; the last of it must be quick, too.
+    @property
+    def late(self) -> bool:
+        """Our own last renewal is longer ago than it should be: what keeps us from renewing may
+        keep others, too."""
+        return self._now() - self._renewed_at > self._timing.lease_seconds / 2
 
-        That last one is never our sign of life, which is how a flush is noticed: no reply to it
-        may go unread.
-        """
-        self._withdrawing = self._log.opener.withdrawals()
-        return [self._alive(), *self._withdrawing, *self._epochs.calls()]
-
-    def lost(self, partition: int) -> None:
-        """The server lost a partition's keys: whatever we have of it is restored."""
-        for owned in self._log.owned.values():
-            if owned.keys.partition == partition:
-                owned.known = False
-                self._log.writer.see_to(owned)
-
-    def _up(self, replies: Sequence[Any]) -> None:
-        self._seen_alive(replies[0])
-        self._epochs.took(replies[-PARTITIONS:])
-        self._log.opener.withdrew(len(self._withdrawing))
-        for owned in self._log.owned.values():
-            if owned.behind:
-                self._log.writer.see_to(owned)
-        self._log.tails.wake()
-        self._renew_at = 0.0
-        self._early.set()
-
-    async def tick(self) -> None:
-        """Look after everything once in a while, until cancelled."""
+    async def work(self) -> None:
+        """Renew, until cancelled."""
+        looked_at = self._now()
         while True:
             with suppress(TimeoutError):
-                # not all tasks at the same moment
-                async with asyncio.timeout(self._timing.tick_seconds * random.uniform(0.8, 1.0)):
+                # not all instances at the same moment
+                async with asyncio.timeout(self._timing.renew_seconds * random.uniform(0.8, 1.0)):
                     await self._early.wait()
             self._early.clear()
-            now = self._now()
-            if now - self._ticked > 3 * self._timing.tick_seconds:
+            if self._now() - looked_at > 2 * self._timing.renew_seconds:
                 self._server.unsteady()  # we were stopped ourselves: our view is old
-            self._ticked = now
-            self._forget_ended()
-            if not self._server.up:
-                continue
-            try:
-                await self._look(now)
-            except Unreachable:
-                pass
-            except Exception:
-                logger.exception("the upkeep of shared runs failed")
+            looked_at = self._now()
+            if self._server.up:
+                with suppress(Unreachable):
+                    await self._renew()
 
-    async def _look(self, now: float) -> None:
-        work: list[tuple[Call, Callable[[Any], Awaitable[None] | None]]] = []
-        renewing = now >= self._renew_at
-        if renewing:
-            self._renew_at = now + self._timing.renew_seconds - self._timing.tick_seconds / 2
-            work.append((self._alive(), self._took_alive))
-            work.extend(self._renewals(now))
-            work.extend(self._joins())
-            withdrawals = self._log.opener.withdrawals()
-            work.extend((call, partial(self._withdrew, 1)) for call in withdrawals)
-        for tail, call in self._log.tails.due():
-            work.append((call, partial(self._log.tails.checked, tail)))
-        if now >= self._sweep_at:
-            self._sweep_at = now + self._timing.sweep_seconds * random.uniform(0.8, 1.0)
-            for partition in range(PARTITIONS):
-                call = Call(scripts.LAPSED, (leases_key(partition),), (DEAD_A_SWEEP,))
-                work.append((call, partial(self._suspects, partition)))
-        replies = [self._lane.send(call) for call, _ in work]
-        for (_, took), reply in zip(work, await asyncio.gather(*replies), strict=True):
-            if (more := took(reply)) is not None:
-                await more
-
-    async def judge(self) -> None:
-        """End the runs of dead tasks, until cancelled.
-
-        In a loop and on a connection of its own: however many they are and however slow the server
-        is, no lease of ours waits for it.
-        """
-        while True:
-            await asyncio.sleep(self._timing.tick_seconds)
-            with suppress(Unreachable):
-                await self._log.judge.judge_suspects()
+    def renew_now(self) -> None:
+        """The server is there again: do not wait for the next turn."""
+        self._early.set()
 
     async def leave(self) -> None:
-        """Give up this task's share of the limits, once the server has all that we have."""
-        now = self._now
-        deadline = now() + LEAVE_SECONDS
-        while self._server.up and now() < deadline:
-            if not any(owned.behind for owned in self._log.owned.values()):
-                with suppress(Unreachable):
-                    self._alive_seconds = 0.0
-                    await self._lane.run(self._alive())
-                return
-            await asyncio.sleep(0.02)
+        """Give up this instance's share of the limits."""
+        self._alive_ms = 0
+        await self._lane.run(self.sign_of_life())
 
-    def _alive(self) -> Call:
-        alive = self._timing.milliseconds(self._alive_seconds)
-        return Call(scripts.ALIVE, (TASKS_KEY,), (self._task, alive))
+    def sign_of_life(self) -> Call:
+        """Says that this instance is there; the reply is for `signed`."""
+        return Call(scripts.ALIVE, (INSTANCES_KEY,), (self._instance, self._alive_ms))
 
-    async def _took_alive(self, reply: Sequence[int]) -> None:
-        self._seen_alive(reply)
-        if not reply[0]:  # gone although it was not long ago: the server may have been flushed
-            replies = [self._lane.send(call) for call in self._epochs.calls()]
-            self._epochs.took(await asyncio.gather(*replies))
+    def signed(self, reply: Sequence[int]) -> None:
+        """The reply to the sign of life."""
+        _, instances, server_ms = reply
+        self.instances = max(1, instances)
+        self.server_clock = server_ms / 1000 - self._now()
 
-    def _seen_alive(self, reply: Sequence[int]) -> None:
-        _, tasks, server_ms = reply
-        self.tasks = max(1, tasks)
-        self._log.opener.server_clock = server_ms / 1000 - time.monotonic()
+    async def _renew(self) -> None:
+        began = self._now()
+        extend = began - self._extended_at >= EXTEND_SECONDS
+        if extend:
+            self._extended_at = began
+        groups = list(self._groups())
+        renewals = [self._renewal(group, extend=extend) for group in groups]
+        acked = [[replica.acked for replica in group] for group in groups]
+        # followers here of other instances' runs that end with the last follower
+        joins = [
+            call for member, call in self._followers.renewals() if member not in self._replicas
+        ]
+        alive, *replies = await self._lane.run_all([self.sign_of_life(), *renewals, *joins])
+        self._renewed_at = began
+        self.signed(alive)
+        doubtful: set[int] = set()
+        left: set[str] = set()
+        for group, known, words in zip(groups, acked, replies[: len(groups)], strict=True):
+            for replica, last, word in zip(group, known, words, strict=True):
+                if word == "left":
+                    left.add(replica.keys.member)
+                elif word in ("missing", "behind") and replica.acked == last:
+                    doubtful.add(replica.keys.partition)
+                    self._replicas.happened(replica, replica.server_lost)
+                else:
+                    self._renewed(replica, word)
+        self._nobody_follows(left)
+        if not alive[0]:  # gone although it was not long ago: the server may have been flushed
+            self._epochs.took(await self._lane.run_all(self._epochs.calls()))
+        else:
+            for partition in doubtful:
+                await self._epochs.ask(self._lane, partition)
 
-    def _suspects(self, partition: int, members: Sequence[str]) -> None:
-        for member in members:
-            self._log.judge.suspect(RunKeys(partition, member))
+    def _renewed(self, replica: Replica, word: str) -> None:
+        match word:
+            case "superseded":
+                self._replicas.happened(replica, replica.superseded)
+            case "cancel":
+                self._replicas.cancel(replica.keys.member)
 
-    # Leases
+    def _nobody_follows(self, left: set[str]) -> None:
+        """Runs that end with their last follower, when the instance of that follower has died.
 
-    def _renewals(self, now: float) -> list[tuple[Call, Callable[[Any], Awaitable[None]]]]:
-        touch = now >= self._touch_at
-        if touch:
-            self._touch_at = now + TOUCH_SECONDS
-        by_partition: dict[int, list[Owned]] = defaultdict(list)
-        for owned in self._log.owned.values():
-            if not owned.ended:
-                by_partition[owned.keys.partition].append(owned)
-        work: list[tuple[Call, Callable[[Any], Awaitable[None]]]] = []
-        for partition, all_owned in by_partition.items():
-            for i in range(0, len(all_owned), RUNS_A_CALL):
-                some = all_owned[i : i + RUNS_A_CALL]
-                call = self._renewal(partition, some, touch=touch)
-                work.append((call, partial(self._renewed, some)))
-        return work
+        Followers elsewhere have had the time to say that they are still there: the server has been
+        there for long enough, and they were missing at the last renewal already.
+        """
+        if self._server.steady_seconds >= self._timing.grace_seconds:
+            for member in left & self._left:
+                self._replicas.cancel(member)
+        self._left = left
 
-    def _renewal(self, partition: int, some: Sequence[Owned], *, touch: bool) -> Call:
-        keys = [leases_key(partition)]
+    def _groups(self) -> Iterator[list[Replica]]:
+        by_partition: dict[int, list[Replica]] = defaultdict(list)
+        for replica in self._replicas.unsettled():
+            by_partition[replica.keys.partition].append(replica)
+        for replicas in by_partition.values():
+            for at in range(0, len(replicas), RUNS_A_CALL):
+                yield replicas[at : at + RUNS_A_CALL]
+
+    def _renewal(self, group: Sequence[Replica], *, extend: bool) -> Call:
+        keys = [leases_key(group[0].keys.partition)]
         lease = self._timing.milliseconds(self._timing.lease_seconds)
-        ttl = ttl_ms(self._retention_seconds) if touch else 0
-        args: list[str | int] = [self._task, lease, ttl]
-        for owned in some:
-            names = owned.keys
-            keys += [names.run, names.log, names.open, names.followers, owned.idempotency_key]
-            args += [names.member, owned.acked, int(names.member in self._log.followers)]
-        return Call(scripts.RENEW, tuple(keys), tuple(args))
-
-    async def _renewed(self, some: Sequence[Owned], reply: Sequence[str]) -> None:
-        suspicious = set()
-        for owned, word in zip(some, reply, strict=True):
-            if owned.ended or owned.lost:
-                continue
-            match word:
-                case "missing":
-                    owned.known = False
-                    suspicious.add(owned.keys.partition)
-                    self._log.writer.see_to(owned)
-                case "behind":
-                    owned.known = False
-                    self._log.writer.see_to(owned)
-                case "superseded":
-                    await self._log.writer.lose(owned)
-                case "cancel":
-                    await self._log.cancelled(owned.keys.member)
-                case "left" if self._server.steady_seconds >= self._timing.grace_seconds:
-                    # followers elsewhere have had the time to say that they are still there
-                    await self._log.cancelled(owned.keys.member)
-        for partition in suspicious:
-            await self._epochs.ask(self._lane, partition)
-
-    def _joins(self) -> list[tuple[Call, Callable[[Any], None]]]:
-        """Followers here of other tasks' runs that end with the last follower."""
-        renewals = self._log.followers.renewals()
-        return [(call, _nothing) for member, call in renewals if member not in self._log.owned]
-
-    async def _withdrew(self, count: int, _: Any) -> None:
-        self._log.opener.withdrew(count)
-
-    def _forget_ended(self) -> None:
-        """Let go of runs whose retention is over."""
-        over = time.time() - self._retention_seconds
-        for member, owned in list(self._log.owned.items()):
-            if owned.ended and owned.run.ended_at is not None and owned.run.ended_at <= over:
-                del self._log.owned[member]
-
-
-def _nothing(reply: Any) -> None:
-    """What a reply is worth that says nothing new."""
+        args: list[str | int] = [self._instance, lease, self._ttl_ms, int(extend)]
+        for replica in group:
+            names = replica.keys
+            keys += [names.run, names.log, names.open, names.followers, names.key]
+            followed = names.member in self._followers
+            session = "" if replica.end else names.session
+            args += [names.member, replica.acked, int(followed), session]
+        return Call(scripts.RENEW, keys, args)

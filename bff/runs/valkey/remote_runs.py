@@ -1,14 +1,17 @@
-"""Following runs that another task owns.
+"""Following runs that another instance owns.
 
-A task subscribes once, to its own channel, whatever it follows. Reading a run puts the task on the
-run's list, in the same step as the read, so whatever is appended from then on is published to it:
-nothing falls between. A message may still get lost; ids show it, and a silent run is asked after.
+An instance subscribes once, to its own channel, whatever it follows. Reading a run puts the
+instance on the run's list, in the same step as the read, so whatever is appended from then on is
+published to it: nothing falls between. A message may still get lost; ids show it, and a silent run
+is asked after.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bff.events import Record, gap
@@ -17,7 +20,8 @@ from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
 from bff.runs.valkey.connection import Call, Unreachable
 from bff.runs.valkey.keys import RunKeys, run_keys
-from bff.runs.valkey.replica import interruption
+from bff.runs.valkey.stored_form import interruption, read_events
+from bff.runs.valkey.takeover import Takeover
 from bff.runs.valkey.timing import Timing
 
 BATCH = 256
@@ -27,13 +31,8 @@ RECENT_BYTES = 512 * 1024
 """Of one run's published events, kept for its followers here; who is slower reads the log."""
 
 
-def parse_entry(id: int, text: str) -> Record:
-    name, _, data = text.partition(" ")
-    return Record(id, name, data)
-
-
-class Tail:
-    """The end of a run that another task owns, for all its followers in this process."""
+class RemoteRun:
+    """What is known here of a run that another instance owns, for all its followers here."""
 
     def __init__(self, keys: RunKeys) -> None:
         self.keys = keys
@@ -52,20 +51,24 @@ class Tail:
         self._waiting: set[asyncio.Future[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<Tail {self.keys.member} at {self.last}, {self.followers} followers>"
+        return f"<RemoteRun {self.keys.member} at {self.last}, {self.followers} followers>"
 
-    def add(self, first: int, entries: Sequence[str]) -> None:
-        """Events that were published, or read: `first` is the id of the first."""
+    @property
+    def state(self) -> tuple[object, ...]:
+        return self.last, self.read, self.ended, self.gone
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Events that were published, or read."""
+        first = records[0].id
         kept = self._recent[-1].id if self._recent else first - 1
         if first > kept + 1:
             self.forget()  # some were missed; who needs them reads the log
             kept = first - 1
-        for id, text in enumerate(entries, first):
-            if id > kept:
-                item = parse_entry(id, text)
+        for item in records:
+            if item.id > kept:
                 self._recent.append(item)
                 self._bytes += item.size
-                self.last = max(self.last, id)
+                self.last = max(self.last, item.id)
                 self.ended = self.ended or item.terminal
         while self._bytes > RECENT_BYTES and len(self._recent) > 1:
             half = len(self._recent) // 2
@@ -102,38 +105,35 @@ class Tail:
             self._waiting.discard(waiter)
 
 
-class Tails:
-    """All runs of other tasks that are followed here."""
+class RemoteRuns:
+    """All runs of other instances that are followed here."""
 
     def __init__(
-        self,
-        *,
-        lane: Lane,
-        task: str,
-        timing: Timing,
-        lapsed: Callable[[RunKeys], None],
+        self, *, lane: Lane, asking: Lane, takeover: Takeover, instance: str, timing: Timing
     ) -> None:
+        """`lane` is for what somebody waits for, `asking` for runs that are silent."""
         self._lane = lane
-        self._task = task
+        self._asking = asking
+        self._takeover = takeover
+        self._instance = instance
         self._timing = timing
-        self._lapsed = lapsed
-        self._tails: dict[str, Tail] = {}
+        self._runs: dict[str, RemoteRun] = {}
 
-    def __len__(self) -> int:
-        return len(self._tails)
+    def __repr__(self) -> str:
+        return f"<RemoteRuns {len(self._runs)} followed>"
 
     def heard(self, text: str) -> None:
         """A message `events <member> <first id>`, a line per event behind it."""
         head, _, body = text.partition("\n")
         _, member, first = head.split(" ")
-        if tail := self._tails.get(member):
-            tail.check_at = self._now() + self._timing.tick_seconds
-            tail.add(int(first), body.split("\n"))
+        if remote := self._runs.get(member):
+            remote.check_at = self._now() + self._timing.tick_seconds
+            remote.add(read_events(int(first), body.split("\n")))
 
     def wake(self) -> None:
         """The server is back: whoever waited for it reads on."""
-        for tail in self._tails.values():
-            tail.check_at = 0.0
+        for remote in self._runs.values():
+            remote.check_at = 0.0
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -143,99 +143,116 @@ class Tails:
     ) -> AsyncGenerator[tuple[Record, ...], None]:
         """As `RunLog.follow`; a run that is lost together with its log ends as interrupted."""
         keys = run_keys(run.owner, run.run_id)
-        tail = self._tails.setdefault(keys.member, Tail(keys))
-        tail.followers += 1
+        remote = self._runs.get(keys.member)
+        if remote is None:
+            remote = self._runs[keys.member] = RemoteRun(keys)
+            remote.check_at = self._now() + self._timing.tick_seconds  # it is read at once
+        remote.followers += 1
         silent_since = self._now()
         try:
             while True:
-                batch = tail.after(after)
-                if not batch and (not tail.read or tail.last > after):
-                    batch = await self.read(tail, after)
+                batch = remote.after(after)
+                if not batch and (not remote.read or remote.last > after):
+                    batch = await self.read(remote, after)
                 if batch:
                     yield batch
                     silent_since = self._now()
                     after = batch[-1].id
                     if batch[-1].terminal:
                         return
-                elif tail.gone:
+                elif remote.gone:
                     yield (interruption(run, after + 1),)
                     return
-                elif tail.read and tail.ended and after >= tail.last:
+                elif remote.read and remote.ended and after >= remote.last:
+                    if after > remote.last:  # our own run once, of which we said more than was kept
+                        yield (interruption(run, after + 1),)
                     return
                 else:
-                    await tail.changed(silent_since + silence_seconds - self._now())
+                    await remote.changed(silent_since + silence_seconds - self._now())
                     if self._now() - silent_since >= silence_seconds:
                         yield ()
                         silent_since = self._now()
         finally:
-            tail.followers -= 1
-            if not tail.followers and self._tails.get(keys.member) is tail:
-                del self._tails[keys.member]
+            remote.followers -= 1
+            if not remote.followers and self._runs.get(keys.member) is remote:
+                del self._runs[keys.member]
 
-    async def read(self, tail: Tail, after: int) -> tuple[Record, ...]:
+    async def read(self, remote: RemoteRun, after: int) -> tuple[Record, ...]:
         """The log behind an event; nothing if the server cannot say."""
         try:
-            reply = await self._lane.run(self.reading(tail, after))
+            reply = await self._lane.run(self.reading(remote, after))
         except Unreachable:
             return ()
-        return self._took(tail, after, reply)
+        return self._took(remote, after, reply)
 
     async def pages(
         self, run: Run, after: int, *, until: int
     ) -> AsyncGenerator[tuple[Record, ...], None]:
         """The log behind event `after`, up to `until`, as far as the server can say."""
-        tail = Tail(run_keys(run.owner, run.run_id))
-        while after < until and (batch := await self.read(tail, after)):
+        remote = RemoteRun(run_keys(run.owner, run.run_id))
+        while after < until and (batch := await self.read(remote, after)):
             batch = tuple(item for item in batch if item.id <= until)
             if not batch:
                 return
             yield batch
             after = batch[-1].id
 
-    def due(self) -> Iterator[tuple[Tail, Call]]:
-        """The silent runs that are to be asked after now, each with the call that does."""
-        now = self._now()
-        for tail in self._tails.values():
-            if tail.check_at <= now and not tail.ended:
-                yield tail, self.reading(tail, tail.last)
+    async def work(self) -> None:
+        """Ask after runs that are silent, until cancelled."""
+        while True:
+            await asyncio.sleep(self._timing.tick_seconds * random.uniform(0.8, 1.0))
+            now = self._now()
+            due = [
+                remote
+                for remote in self._runs.values()
+                if remote.check_at <= now and not remote.ended
+            ]
+            with suppress(Unreachable):
+                calls = [self.reading(remote, remote.last) for remote in due]
+                for remote, reply in zip(due, await self._asking.run_all(calls), strict=True):
+                    self._checked(remote, reply)
 
-    def checked(self, tail: Tail, reply: Sequence[Any]) -> None:
-        """The reply to the call of `due`."""
-        before = (tail.last, tail.read, tail.ended, tail.gone)
-        records = self._took(tail, tail.last, reply)
+    def _checked(self, remote: RemoteRun, reply: Sequence[Any]) -> None:
+        records = self._took(remote, remote.last, reply)
         if records and records[0].name != "gap":
-            tail.add(records[0].id, [f"{item.name} {item.data}" for item in records])
-        elif (tail.last, tail.read, tail.ended, tail.gone) != before:
-            tail.wake()
+            remote.add(records)
 
-    def reading(self, tail: Tail, after: int) -> Call:
-        keys = tail.keys
+    def reading(self, remote: RemoteRun, after: int) -> Call:
+        keys = remote.keys
         watch = self._timing.milliseconds(self._timing.watch_seconds)
-        args = (keys.member, after, BATCH, self._task, watch, BATCH_BYTES)
+        args = (keys.member, after, BATCH, self._instance, watch, BATCH_BYTES)
         return Call(scripts.READ, (keys.leases, keys.run, keys.log), args)
 
-    def _took(self, tail: Tail, after: int, reply: Sequence[Any]) -> tuple[Record, ...]:
+    def _took(self, remote: RemoteRun, after: int, reply: Sequence[Any]) -> tuple[Record, ...]:
+        """The events of the reply; what it says of the run is news for every follower."""
+        before = remote.state
+        records = self._learn(remote, after, reply)
+        if remote.state != before:
+            remote.wake()
+        return records
+
+    def _learn(self, remote: RemoteRun, after: int, reply: Sequence[Any]) -> tuple[Record, ...]:
         now = self._now()
-        tail.check_at = now + self._timing.tick_seconds
+        remote.check_at = now + self._timing.tick_seconds
         if reply[0] == "missing":
-            tail.read = False
-            tail.missing_since = tail.missing_since or now
+            remote.read = remote.ended = False
+            remote.missing_since = remote.missing_since or now
             # its owner has so long to bring it back
-            tail.gone = now - tail.missing_since >= self._timing.grace_seconds
+            remote.gone = now - remote.missing_since >= self._timing.grace_seconds
             return ()
         status, last, left, first, *entries = reply
-        tail.read = True
-        tail.missing_since, tail.gone = 0.0, False
-        if last < tail.last:
-            tail.forget()  # the server lost some of it, which the owner will bring back
-        tail.last = last
-        tail.ended = status != "running"
+        remote.read = True
+        remote.missing_since, remote.gone = 0.0, False
+        if last < remote.last:
+            remote.forget()  # the server lost some of it, which the owner will bring back
+        remote.last = last
+        remote.ended = status != "running"
         if status == "running":
             if left <= 0:
-                self._lapsed(tail.keys)
+                self._takeover.suspect(remote.keys)
             else:  # looked at again the moment the lease ends, if nothing is heard until then
-                tail.check_at = now + min(self._timing.tick_seconds, left / 1000 + 0.02)
-        records = tuple(parse_entry(id, text) for id, text in enumerate(entries, first))
+                remote.check_at = now + min(self._timing.tick_seconds, left / 1000 + 0.02)
+        records = read_events(first, entries)
         if first > after + 1:
             records = (gap(after + 1, first - 1), *records)
         return records

@@ -1,7 +1,7 @@
-"""Hears what other tasks tell this one: events of runs it follows, cancels, runs it has lost.
+"""Hears what other instances say to this one: events of runs it follows, cancels, lost runs.
 
 One connection and one channel, whatever is followed. Messages make things quick and nothing more:
-what a lost one would have said is found by the upkeep.
+what a lost one would have said is found when leases are renewed and silent runs asked after.
 """
 
 from __future__ import annotations
@@ -11,50 +11,55 @@ import logging
 
 from bff.runs.valkey.connection import GONE, Server
 from bff.runs.valkey.keys import channel
-from bff.runs.valkey.log import ValkeyRunLog
+from bff.runs.valkey.remote_runs import RemoteRuns
+from bff.runs.valkey.replicas import Replicas
 from bff.runs.valkey.timing import Timing
 
 logger = logging.getLogger(__name__)
 
 
-class Messages:
-    """The ear of one task."""
+class Subscriber:
+    """Listens on the channel of one instance."""
 
-    def __init__(self, *, server: Server, log: ValkeyRunLog, task: str, timing: Timing) -> None:
+    def __init__(
+        self, *, server: Server, replicas: Replicas, remote_runs: RemoteRuns, instance: str,
+        timing: Timing,
+    ) -> None:  # fmt: skip
         self._server = server
-        self._log = log
-        self._task = task
+        self._replicas = replicas
+        self._remote_runs = remote_runs
+        self._channel = channel(instance)
         self._timing = timing
 
-    async def listen(self) -> None:
-        """Hear, until cancelled."""
+    async def work(self) -> None:
+        """Listen, until cancelled."""
         while True:
             try:
-                await self._hear()
+                await self._listen()
             except GONE as error:
                 logger.debug("messages are not heard: %s", type(error).__name__)
             except Exception:
                 logger.exception("a message could not be read")
-            self._log.tails.wake()
+            self._remote_runs.wake()
             await asyncio.sleep(self._timing.tick_seconds / 2)
 
-    async def _hear(self) -> None:
+    async def _listen(self) -> None:
         async with self._server.client.pubsub() as messages:
-            await messages.subscribe(channel(self._task))
+            await messages.subscribe(self._channel)
             while True:
                 message = await messages.get_message(timeout=self._timing.alive_seconds)
                 if message is None:  # not even our own sign of life
                     return
                 if message["type"] == "message":
-                    await self._told(message["data"])
+                    self._heard(message["data"])
 
-    async def _told(self, text: str) -> None:
+    def _heard(self, text: str) -> None:
         match text.partition(" "):
             case ("events", _, _):
-                self._log.tails.heard(text)
+                self._remote_runs.heard(text)
             case ("cancel", _, member):
-                await self._log.cancelled(member)
+                self._replicas.cancel(member)
             case ("lost", _, member):
-                await self._log.lost(member)
+                self._replicas.superseded(member)
             case _:
-                pass
+                pass  # our own sign of life, or a word of a later version

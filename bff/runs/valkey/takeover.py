@@ -1,109 +1,139 @@
-"""Ends the runs whose owner is gone, once and in words, and never the run of a living owner.
+"""Ends the runs whose owner is dead, once and with a terminal event, and never a living owner's.
 
-A lease that has lapsed says that nobody has heard of the owner; it does not say that the owner is
-to blame. So a judge must have been in touch with the server for `grace_seconds`, and the server
-must have had its keys for as long: an owner that is alive has come forward by then.
+A lease that has lapsed says that the owner was not heard of; it does not say that the owner is to
+blame. So who ends a run must have been in touch with the server for `grace_seconds`, must be in
+time with its own renewals, and the server must have had its keys for `grace_seconds`: an owner
+that is alive has come forward by then.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from bff.runs.log import Owner, Run, Status
-from bff.runs.request import request_of
+from bff.runs.log import Owner, Run
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
-from bff.runs.valkey.connection import Call, Server
-from bff.runs.valkey.keys import RunKeys
-from bff.runs.valkey.replica import entry, interruption
+from bff.runs.valkey.connection import Call, Server, Unreachable
+from bff.runs.valkey.keys import PARTITIONS, RunKeys, leases_key
+from bff.runs.valkey.leases import Leases
+from bff.runs.valkey.stored_form import read_run
 from bff.runs.valkey.timing import Timing
 
 logger = logging.getLogger(__name__)
 
+DEAD_A_CALL = 100
+"""Lapsed leases of one partition that are asked for at once."""
 
-class Judge:
-    """One task's judge; every task has one, and the server sees to it that only one is heard."""
+
+class Takeover:
+    """Every instance has one; the server sees to it that only one ends a run."""
 
     def __init__(
-        self, *, server: Server, lane: Lane, timing: Timing, retention_seconds: float
+        self,
+        *,
+        server: Server,
+        lane: Lane,
+        leases: Leases,
+        timing: Timing,
+        retention_seconds: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.owner: Owner | None = None
         self._server = server
         self._lane = lane
+        self._leases = leases
         self._timing = timing
-        self._retention_seconds = retention_seconds
+        self._retention_ms = int(retention_seconds * 1000)
+        self._clock = clock
         self._suspects: dict[str, RunKeys] = {}
+        self._suspected = asyncio.Event()
+
+    @property
+    def sure(self) -> bool:
+        """A lapsed lease is the owner's fault, as far as can be seen from here."""
+        return self._server.steady_seconds >= self._timing.grace_seconds and not self._leases.late
 
     def suspect(self, keys: RunKeys) -> None:
-        """The run's lease has lapsed: look into it at the next tick."""
+        """The run's lease has lapsed: the loop looks into it."""
         self._suspects[keys.member] = keys
+        self._suspected.set()
 
-    async def judge_suspects(self) -> None:
-        suspects, self._suspects = self._suspects, {}
-        for keys in suspects.values():
-            await self.judge(keys)
+    async def work(self) -> None:
+        """Find dead runs, those too that nobody asks for, and end them, until cancelled."""
+        now = asyncio.get_running_loop().time
+        sweep_at = now()
+        while True:
+            with suppress(TimeoutError):
+                # not all instances at the same moment
+                async with asyncio.timeout(self._timing.tick_seconds * random.uniform(0.8, 1.0)):
+                    await self._suspected.wait()
+            self._suspected.clear()
+            if not self.sure:
+                continue
+            with suppress(Unreachable):
+                if now() >= sweep_at:
+                    sweep_at = now() + self._timing.sweep_seconds * random.uniform(0.8, 1.0)
+                    if await self._sweep():
+                        sweep_at = now()  # there are more
+                suspects, self._suspects = list(self._suspects.values()), {}
+                await self.end_dead(suspects)
 
-    async def judge(self, keys: RunKeys) -> bool:
-        """End a run whose owner is gone; true if it is over now, by whomever.
+    async def _sweep(self) -> bool:
+        """Suspect what has lapsed; true if there was more than was asked for."""
+        calls = [
+            Call(scripts.LAPSED, (leases_key(partition),), (DEAD_A_CALL,))
+            for partition in range(PARTITIONS)
+        ]
+        more = False
+        for partition, members in enumerate(await self._lane.run_all(calls)):
+            more = more or len(members) == DEAD_A_CALL
+            for member in members:
+                self.suspect(RunKeys(partition, member))
+        return more
 
-        Raises `Unreachable`.
+    async def end_dead(self, suspects: Sequence[RunKeys]) -> dict[str, Run | None]:
+        """End those of the runs whose owner is dead. Raises `Unreachable`.
+
+        Returns by member the runs that are over: as ended here, or None if by somebody else.
         """
-        if self._server.steady_seconds < self._timing.grace_seconds:
-            return False
-        reply = await self._lane.run(finding(keys))
-        run = read_run(reply) if len(reply) > 1 else None
-        ended = time.time()
-        outcome = await self._lane.run(
-            Call(
-                scripts.INTERRUPT,
-                (keys.epoch, keys.leases, keys.open, keys.run, keys.log, keys.followers),
-                (
-                    secrets.token_hex(8),
-                    keys.member,
-                    self._timing.milliseconds(self._timing.grace_seconds),
-                    repr(ended),
-                    int(self._retention_seconds * 1000),
-                    entry(interruption(run, run.last_event_id + 1)) if run else "",
-                ),
-            )
+        if not suspects or not self.sure:
+            return {}
+        ended = self._clock()
+        replies = await self._lane.run_all([self._call(keys, ended) for keys in suspects])
+        over: dict[str, Run | None] = {}
+        for keys, reply in zip(suspects, replies, strict=True):
+            match reply:
+                case ["interrupted", int(last), str(meta), str(said)]:
+                    run = read_run(
+                        meta, said=said, status="interrupted", last_event_id=last,
+                        ended_at=ended,
+                    )  # fmt: skip
+                    over[keys.member] = run
+                    logger.warning("run %s: its owner is dead; ended as interrupted", run.run_id)
+                    if self.owner:
+                        self.owner.interrupted(run)
+                case ["ended" | "missing"]:
+                    over[keys.member] = None
+                case _:
+                    pass  # its owner is alive, or may be
+        return over
+
+    def _call(self, keys: RunKeys, ended: float) -> Call:
+        return Call(
+            scripts.INTERRUPT,
+            (keys.epoch, keys.leases, keys.open, keys.run, keys.log, keys.followers),
+            (
+                secrets.token_hex(8),
+                keys.member,
+                self._timing.milliseconds(self._timing.grace_seconds),
+                self._timing.milliseconds(self._timing.lease_seconds),
+                repr(ended),
+                self._retention_ms,
+            ),
         )
-        match outcome:
-            case ["interrupted", str(), int(last)] if run:
-                logger.warning("run %s: its task is gone; ended as interrupted", run.run_id)
-                over = replace(run, status="interrupted", last_event_id=last, ended_at=ended)
-                if self.owner:
-                    self.owner.interrupted(over)
-                return True
-            case ["ended" | "missing"]:
-                return True
-            case _:
-                return False
-
-
-def finding(keys: RunKeys) -> Call:
-    return Call(scripts.FIND, (keys.leases, keys.run), (keys.member,))
-
-
-def read_run(reply: Sequence[Any]) -> Run:
-    """The run that `FIND` found."""
-    status, last, ended, meta, created, _, said = reply
-    run_id, request = request_of(meta, said)
-    return Run(
-        run_id=run_id,
-        request=request,
-        created_at=float(created),
-        status=cast(Status, status),
-        last_event_id=last,
-        ended_at=float(ended) if ended else None,
-    )
-
-
-def lease_left(reply: Sequence[Any]) -> int:
-    """Milliseconds until the lease of the run that `FIND` found lapses."""
-    left: int = reply[5]
-    return left

@@ -1,4 +1,4 @@
-"""How long things hold that the tasks agree on through the server."""
+"""How long things hold that the instances agree on through the server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """A dead owner's run is ended within `lease + tick`, and `grace` if the judge is new itself."""
+    """The longest from an owner's death to `interrupted`: lease + tick; and grace, if the instance
+    that detects it has just connected."""
 
     call_seconds: float = 0.06
     """For one pipeline to the server; past that it counts as gone. No request waits for more than
@@ -22,9 +23,9 @@ class Timing:
     grace_seconds: float = 2.0
     """Owners have so long to come forward after the server was away, or lost its keys."""
     alive_seconds: float = 5.0
-    """A task that was not heard of for so long has no share of the limits."""
+    """An instance that was not heard of for so long has no share of the limits."""
     watch_seconds: float = 30.0
-    """A task that followed a run is sent its events for so long without asking again."""
+    """An instance that followed a run is sent its events for so long without asking again."""
 
     @property
     def slack_seconds(self) -> float:

@@ -1,35 +1,32 @@
-"""Takes what owned runs say to the server first, then to their followers here.
+"""Takes what replicas have to say to the server: one loop, and one call a run at a time.
 
-Every owned run has a copy in the process's own log. Its followers here read that copy, which gets
-an event only once the server has it; and when the server loses the run, or was away, the copy is
-what the run is restored from. While the server is away the copy is all there is.
+What is ready at the same time goes as one pipeline, appends even as one script. Replies go back to
+the replica they are for, and it says what follows (`replica.py`); nothing is decided here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import secrets
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from bff.events import Record
-from bff.runs.log import Status, Superseded
-from bff.runs.memory import MAX_BYTES_PER_RUN, MAX_EVENTS_PER_RUN, MemoryRunLog
-from bff.runs.request import said_fields
+from bff.runs.log import Run
+from bff.runs.memory import MAX_BYTES_PER_RUN, MAX_EVENTS_PER_RUN
 from bff.runs.valkey import scripts
+from bff.runs.valkey.batching import departures
 from bff.runs.valkey.connection import Call, Server, Unreachable
-from bff.runs.valkey.replica import Job, Owned, entry
+from bff.runs.valkey.replica import Append, Close, Replica, Restore
+from bff.runs.valkey.replicas import Replicas
+from bff.runs.valkey.stored_form import interruption, write_event, write_meta, write_said
 from bff.runs.valkey.timing import Timing
 
 logger = logging.getLogger(__name__)
 
-MOST_EVENTS = 256
-"""Of one run in one call."""
-MOST_BYTES = 512 * 1024
-"""Of one run in one call, about."""
 MOST_RUNS = 64
 """In one pipeline."""
 MOST_EVENTS_IN_ALL = 1024
@@ -41,197 +38,163 @@ def ttl_ms(retention_seconds: float) -> int:
     return int((retention_seconds + 120) * 1000)
 
 
-class Writer:
-    """Takes all owned runs' records to the server, as many as are ready in one round trip."""
+@dataclass(slots=True)
+class _Shipment:
+    """One call, and the runs it is for: several only if it appends."""
+
+    call: Call
+    replicas: list[Replica]
+    appends: list[tuple[Replica, Sequence[Record]]] = field(default_factory=list)
+
+
+class Uploads:
+    """Sends for all replicas of this instance."""
 
     def __init__(
         self,
         *,
         server: Server,
-        local: MemoryRunLog,
-        task: str,
+        replicas: Replicas,
+        instance: str,
         timing: Timing,
         retention_seconds: float,
-        superseded: Callable[[Owned], Awaitable[None]],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._server = server
-        self._local = local
-        self._task = task
-        self._timing = timing
+        self._replicas = replicas
+        self._instance = instance
+        self._lease_ms = timing.milliseconds(timing.lease_seconds)
         self._retention_seconds = retention_seconds
         self._ttl_ms = ttl_ms(retention_seconds)
-        self._superseded = superseded
-        self._queue: dict[Owned, None] = {}
-        self._ready = asyncio.Event()
-
-    def put(
-        self, owned: Owned, records: Sequence[Record], status: Status | None = None
-    ) -> asyncio.Future[None]:
-        """Keep the records, in the order of the calls; done when they may be delivered."""
-        parts = [records[i : i + MOST_EVENTS] for i in range(0, len(records), MOST_EVENTS)]
-        jobs = [Job(part, None) for part in parts[:-1]] + [Job(parts[-1], status)]
-        if owned.lost:
-            jobs[-1].settle(Superseded())
-        else:
-            owned.jobs.extend(jobs)
-            self.see_to(owned)
-        return jobs[-1].done
-
-    def see_to(self, owned: Owned) -> None:
-        """Bring the server up to date with this run."""
-        self._queue[owned] = None
-        self._ready.set()
+        self._clock = clock
 
     async def work(self) -> None:
-        """Write what is ready, until cancelled."""
-        while True:
-            await self._ready.wait()
-            batch = list(self._queue)[:MOST_RUNS]
-            for owned in batch:
-                del self._queue[owned]
-            if not self._queue:
-                self._ready.clear()
-            await self._write(batch)
+        """Send what is ready, until cancelled."""
+        await departures(self._replicas.ready, self._depart)
 
-    async def _write(self, batch: Sequence[Owned]) -> None:
-        appends: list[tuple[Owned, Sequence[Record]]] = []
-        others: list[tuple[Owned, Call]] = []
+    def _depart(self) -> Coroutine[Any, Any, None]:
+        batch = self._replicas.take(MOST_RUNS)
         if self._server.up:
-            room = MOST_EVENTS_IN_ALL
-            for owned in batch:
-                if room <= 0:
-                    self.see_to(owned)  # next time: nobody's events wait long for a backlog
-                    continue
-                async with self._alone_to_blame(owned):
-                    match await self._next(owned):
-                        case Call() as call:
-                            others.append((owned, call))
-                        case list() as records:
-                            appends.append((owned, records))
-                            room -= len(records) + sum(len(item.data) for item in records) // 500
-        else:
-            for owned in batch:
-                await self._alone(owned)
-        groups = list(self._groups(appends))
-        calls = [self._append(group) for group in groups] + [call for _, call in others]
-        if not calls:
-            return
-        try:
-            replies = await self._server.pipeline(calls)
-        except Unreachable:
-            for owned in [owned for owned, _ in appends] + [owned for owned, _ in others]:
-                await self._alone(owned)
-            return
-        for group, reply in zip(groups, replies, strict=False):
-            said = reply.split(" ")
-            for (owned, _), word, last in zip(group, said[::2], said[1::2], strict=True):
-                async with self._alone_to_blame(owned):
-                    await self._took(owned, word, int(last))
-        for (owned, _), (word, last) in zip(others, replies[len(groups) :], strict=True):
-            async with self._alone_to_blame(owned):
-                await self._took(owned, word, last)
+            return self._send(self._collect(batch))
+        for replica in batch:
+            self._replicas.happened(replica, replica.unreachable)
+        return self._send([])
 
-    @asynccontextmanager
-    async def _alone_to_blame(self, owned: Owned) -> AsyncIterator[None]:
-        """A defect of ours costs the run it shows in, and none that travels with it."""
+    def _collect(self, batch: Sequence[Replica]) -> list[_Shipment]:
+        appends: list[tuple[Replica, Sequence[Record]]] = []
+        shipments: list[_Shipment] = []
+        room = MOST_EVENTS_IN_ALL
+        for replica in batch:
+            if room <= 0:
+                self._replicas.see_to(replica)  # next time: nobody waits long for a backlog
+                continue
+            try:
+                for effect in replica.sent():
+                    match effect:
+                        case Append(records):
+                            appends.append((replica, records))
+                            room -= len(records) + sum(len(item.data) for item in records) // 500
+                        case Close():
+                            shipments.append(_Shipment(self._close(replica, effect), [replica]))
+                        case Restore():
+                            shipments.append(_Shipment(self._restore(replica, effect), [replica]))
+                        case _:
+                            self._replicas.perform(replica, [effect])
+            except Exception:
+                self._replicas.give_up(replica)
+        return [*map(self._shipment, self._groups(appends)), *shipments]
+
+    async def _send(self, shipments: Sequence[_Shipment]) -> None:
+        if not shipments:
+            return
         try:
-            yield
-        except Exception:
-            logger.exception("run %s could not be written", owned.run.run_id)
-            await self.lose(owned)
+            replies = await self._server.pipeline([shipment.call for shipment in shipments])
+        except BaseException as error:
+            for shipment in shipments:
+                for replica in shipment.replicas:
+                    self._replicas.happened(replica, replica.unreachable)
+            if not isinstance(error, Unreachable):
+                raise
+            return
+        apart: list[_Shipment] = []
+        for shipment, reply in zip(shipments, replies, strict=True):
+            if isinstance(reply, Exception):
+                apart += self._failed(shipment, reply)
+            else:
+                self._replied(shipment, reply)
+        await self._send(apart)
+
+    def _replied(self, shipment: _Shipment, reply: Any) -> None:
+        said = reply.split(" ") if shipment.appends else reply
+        for replica, word, last in zip(shipment.replicas, said[::2], said[1::2], strict=True):
+            try:
+                self._replicas.perform(replica, replica.replied(word, int(last)))
+            except Exception:
+                self._replicas.give_up(replica)
+
+    def _failed(self, shipment: _Shipment, error: Exception) -> list[_Shipment]:
+        """A script failed at one of its runs: each is sent alone, and that one ends."""
+        if len(shipment.appends) > 1:  # what the server has already, it passes over
+            return [self._shipment([append]) for append in shipment.appends]
+        logger.error("the script %s failed: %s", shipment.call.script.name, error)
+        for replica in shipment.replicas:
+            self._replicas.happened(replica, replica.superseded)
+        return []
+
+    # The calls
 
     def _groups(
-        self, appends: Sequence[tuple[Owned, Sequence[Record]]]
-    ) -> Iterable[Sequence[tuple[Owned, Sequence[Record]]]]:
+        self, appends: Sequence[tuple[Replica, Sequence[Record]]]
+    ) -> Iterable[list[tuple[Replica, Sequence[Record]]]]:
         """What may go in one call: everything, but in a cluster only what lies in one slot."""
         if not self._server.cluster:
-            return [appends] if appends else []
-        groups: dict[int, list[tuple[Owned, Sequence[Record]]]] = defaultdict(list)
+            return [list(appends)] if appends else []
+        groups: dict[int, list[tuple[Replica, Sequence[Record]]]] = defaultdict(list)
         for append in appends:
             groups[append[0].keys.partition].append(append)
         return groups.values()
 
-    async def _next(self, owned: Owned) -> list[Record] | Call | None:
-        """What brings the run on: records to append, another call, or nothing."""
-        owned.sent = 0
-        if owned.lost:
-            return None
-        records: list[Record] = []
-        if owned.behind:
-            records = await self._copied(owned)
-            if not records:
-                owned.acked = owned.copied  # the copy is gone: there is nothing to restore from
-                owned.known = True
-            elif not owned.known or records[0].id != owned.acked + 1:
-                return self._restore(owned, before=records[0].id - 1)
-        status = owned.run.status if owned.ended else None
-        if not records or records[-1].id == owned.copied:
-            size = sum(len(item.data) for item in records) if records else 0
-            for job in owned.jobs:
-                if records and (len(records) + len(job.records) > MOST_EVENTS or size > MOST_BYTES):
-                    break
-                records.extend(job.records)
-                size += sum(len(item.data) for item in job.records)
-                owned.sent += 1
-                status = job.status or status
-        elif status:
-            status = None  # the end is still to come
-        if not records:
-            return None
-        return self._close(owned, records, status) if status else records
-
-    async def _copied(self, owned: Owned) -> list[Record]:
-        """Our copy's records that the server has not, as many as one call may carry."""
-        after = owned.acked if owned.known else 0
-        records: list[Record] = []
-        size = 0
-        async with aclosing(self._local.follow(owned.run, after, silence_seconds=0)) as batches:
-            async for batch in batches:
-                for item in batch:
-                    if item.name == "gap":
-                        continue
-                    records.append(item)
-                    size += len(item.data)
-                    if len(records) == MOST_EVENTS or size > MOST_BYTES:
-                        return records
-                if not batch or batch[-1].id >= owned.copied:
-                    break
-        return records
-
-    def _append(self, group: Sequence[tuple[Owned, Sequence[Record]]]) -> Call:
+    def _shipment(self, group: list[tuple[Replica, Sequence[Record]]]) -> _Shipment:
         keys: list[str] = []
-        args: list[str | int] = [self._task, MAX_EVENTS_PER_RUN, MAX_BYTES_PER_RUN, self._ttl_ms]
-        for owned, records in group:
-            names = owned.keys
+        args: list[str | int] = [
+            self._instance, MAX_EVENTS_PER_RUN, MAX_BYTES_PER_RUN, self._ttl_ms,
+        ]  # fmt: skip
+        for replica, records in group:
+            names = replica.keys
             keys += (names.run, names.log)
             args.append(f"{names.member} {records[0].id} {len(records)}")
-            args += map(entry, records)
-        return Call(scripts.APPEND, keys, args)
+            args += map(write_event, records)
+        call = Call(scripts.APPEND, keys, args)
+        return _Shipment(call, [replica for replica, _ in group], group)
 
-    def _close(self, owned: Owned, records: Sequence[Record], status: Status) -> Call:
-        keys = owned.keys
-        ended = owned.run.ended_at or time.time()
-        kept = max(1.0, ended + self._retention_seconds - time.time())
+    def _close(self, replica: Replica, close: Close) -> Call:
+        keys, copy = replica.keys, self._copy(replica)
+        now = self._clock()
+        ended = (copy.ended_at if copy else None) or now
+        kept = max(1.0, ended + self._retention_seconds - now)
         return Call(
             scripts.CLOSE,
-            (keys.run, keys.log, keys.leases, keys.open, keys.followers, owned.idempotency_key),
+            (keys.run, keys.log, keys.leases, keys.open, keys.followers, keys.key),
             (
-                self._task,
+                self._instance,
                 MAX_EVENTS_PER_RUN,
                 MAX_BYTES_PER_RUN,
                 self._ttl_ms,
                 keys.member,
-                records[0].id,
-                owned.session,
-                status,
+                close.records[0].id,
+                keys.session,
+                close.status,
                 repr(ended),
                 int(kept * 1000),
-                *map(entry, records),
+                *map(write_event, close.records),
             ),
         )
 
-    def _restore(self, owned: Owned, *, before: int) -> Call:
-        keys, run = owned.keys, owned.run
+    def _copy(self, replica: Replica) -> Run | None:
+        return self._replicas.copies.get(replica.run.owner, replica.run.run_id)
+
+    def _restore(self, replica: Replica, restore: Restore) -> Call:
+        keys, run, copy = replica.keys, replica.run, self._copy(replica)
         return Call(
             scripts.RESTORE,
             (
@@ -241,80 +204,20 @@ class Writer:
                 keys.run,
                 keys.log,
                 keys.followers,
-                owned.idempotency_key,
+                keys.key,
             ),
             (
-                self._task,
+                secrets.token_hex(8),
                 keys.member,
-                self._task,
-                self._timing.milliseconds(self._timing.lease_seconds),
+                self._instance,
+                self._lease_ms,
                 self._ttl_ms,
-                owned.session,
-                owned.meta(),
-                said_fields(run.request),
-                repr(run.created_at),
-                owned.fingerprint,
-                int(run.request.on_disconnect == "cancel"),
-                before,
+                "" if replica.end else keys.session,
+                write_meta(run),
+                "" if copy is None or replica.end else write_said(copy),
+                write_event(interruption(run, 0)),
+                keys.fingerprint,
+                int(run.request.on_disconnect == "cancel" and not replica.end),
+                restore.after,
             ),
         )
-
-    async def _took(self, owned: Owned, word: str, last: int) -> None:
-        """What the server said to the run's call."""
-        if owned.lost:
-            return  # meanwhile
-        if word == "ok" or word == self._ending(owned):
-            # the latter: the end was kept before, and only the reply was lost
-            owned.known = True
-            owned.acked = last
-            await self._deliver(owned, owned.sent)
-        elif word == "missing":
-            owned.known = False
-        elif word == "behind":
-            owned.acked = last
-        else:
-            await self.lose(owned)
-            return
-        if owned.jobs or owned.behind:
-            self.see_to(owned)
-
-    def _ending(self, owned: Owned) -> Status | None:
-        if owned.ended:
-            return owned.run.status
-        return owned.jobs[owned.sent - 1].status if owned.sent else None
-
-    async def _alone(self, owned: Owned) -> None:
-        """Go on without the server: what is not kept there is kept here, and caught up later."""
-        await self._deliver(owned, len(owned.jobs))
-
-    async def _deliver(self, owned: Owned, count: int) -> None:
-        """Copy the first jobs' records, where the followers of this process see them."""
-        for _ in range(count):
-            job = owned.jobs.popleft()
-            error: Superseded | None = None
-            try:
-                if job.status is None:
-                    await self._local.append(owned.run, job.records)
-                else:
-                    await self._local.close(owned.run, job.records[-1], job.status)
-                    owned.run = replace(
-                        owned.run,
-                        request=owned.run.request.ended(),
-                        status=job.status,
-                        ended_at=time.time(),
-                    )
-                owned.copied = job.records[-1].id
-            except Superseded as lost:
-                error = lost
-            job.settle(error)
-        owned.sent = 0
-
-    async def lose(self, owned: Owned) -> None:
-        """Another task has ended the run: nothing more is written for it."""
-        if owned.lost:
-            return
-        owned.lost = True
-        for job in owned.jobs:
-            job.settle(Superseded())
-        owned.jobs.clear()
-        await self._superseded(owned)

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bff.agents.dialects.decoder import BY_KEY, BY_TYPE
+from bff.agents.dialects.shapes import SHAPES
 from bff.events import Done, Event, Message, Thinking, ToolEnd, ToolStart
 from tests.agents.decoding import (
     ARGS,
@@ -35,7 +37,9 @@ JSON_VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(KEYS.split()), inner | st.sampled_from(WORDS.split()), max_size=5
+            st.sampled_from([*KEYS.split(), *BY_KEY]),
+            inner | st.sampled_from([*WORDS.split(), *BY_TYPE]),
+            max_size=5,
         )
     ),
     max_leaves=25,
@@ -45,6 +49,25 @@ JSON_VALUES = st.recursive(
 @given(st.lists(JSON_VALUES, max_size=6))
 def test_any_json__gives_events_or_a_failure_and_never_an_exception(values: list[object]) -> None:
     check_order(*decode(sse(*values)))
+
+
+@given(frame=st.sampled_from([frame for _, frame in SHAPES]), data=st.data())
+def test_every_shape__with_anything_in_its_place_is_no_exception(
+    frame: str, data: st.DataObject
+) -> None:
+    def broken(value: object) -> object:
+        match value:
+            case dict():
+                broken_at = data.draw(st.sampled_from([*value, None]))
+                return {
+                    key: data.draw(JSON_VALUES) if key == broken_at else broken(inner)
+                    for key, inner in value.items()
+                }
+            case list():
+                return [broken(inner) for inner in value]
+        return value
+
+    check_order(*decode(sse(broken(json.loads(frame)))))
 
 
 def check_order(events: list[Event], failure: str | None) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from bff.agents.dialects.decoder import Decoder
 from bff.events import Custom, Done, File, Input, Message, Source, ToolUse
 from tests.agents.conftest import customs, text, thinking, tools
 from tests.agents.decoding import ai, bedrock, chunk, decode, failed, human, said
+from tests.fakes.container import sse
 
 
 def body(value: object) -> list[Any]:
@@ -32,6 +34,12 @@ class TestSpeakers:
         frames = [{"agent": "a", "text": "A"}, *({"agent": "b", "text": "b"} for _ in range(20))]
         decoder_events, _ = decode(b"".join(f"data: {json.dumps(f)}\n\n".encode() for f in frames))
         assert text(decoder_events) == "A\n\n" + "b" * 20
+
+    def test_a_failure__comes_after_what_everybody_said(self) -> None:
+        values = [chunk("It ", "a"), chunk("AM", "b"), chunk("is", "a"), {"error": "x"}]
+        decoder = Decoder("text/event-stream")
+        assert text(decoder.feed(sse(*values))) == "It isAM"
+        assert decoder.failure
 
     def test_tools_of_two_speakers__are_two_even_under_one_id(self) -> None:
         def node(name: str, city: str) -> list[object]:

@@ -66,7 +66,7 @@ const acts = {
     fail: await stream('fail stream'),
     fail_blocking: await blocking('fail blocking'),
     throttled: await blocking('throttled'),
-    too_long: await blocking(`hello ${'x'.repeat(32000)}`),
+    too_long: await blocking(`hello ${'x'.repeat(100000)}`),
     stop: await stop(),
     models: (await client.models.list()).data.map((model) => model.id),
   }),

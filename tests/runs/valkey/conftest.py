@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.runs.valkey.tasks import Task, task_on
+from tests.runs.valkey.instances import Instance, instance_on
 from tests.runs.valkey.valkey import Valkey, running_valkey
 
-StartTask = Callable[..., Coroutine[Any, Any, Task]]
+StartInstance = Callable[..., Coroutine[Any, Any, Instance]]
 
 
 @pytest.fixture(scope="session", params=["single", "cluster"])
@@ -37,11 +37,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 
 @pytest.fixture
-async def start_task() -> AsyncIterator[StartTask]:
-    """Start tasks: `await start_task(valkey.url)`."""
+async def start_instance() -> AsyncIterator[StartInstance]:
+    """Start instances: `await start_instance(valkey.url)`."""
     async with AsyncExitStack() as stack:
 
-        async def start(url: str, **options: Any) -> Task:
-            return await stack.enter_async_context(task_on(url, **options))
+        async def start(url: str, **options: Any) -> Instance:
+            return await stack.enter_async_context(instance_on(url, **options))
 
         yield start

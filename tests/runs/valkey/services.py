@@ -52,7 +52,7 @@ class CountingAgent:
 
 @dataclass
 class Service:
-    """One task of the service, as a process."""
+    """One instance of the service, as a process."""
 
     url: str
     process: asyncio.subprocess.Process = field(repr=False)

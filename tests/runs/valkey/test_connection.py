@@ -14,14 +14,14 @@ import trustme
 
 from bff.errors import Overloaded
 from bff.runs.valkey.connection import within
-from tests.runs.valkey.conftest import StartTask
+from tests.runs.valkey.conftest import StartInstance
+from tests.runs.valkey.instances import until
 from tests.runs.valkey.relay import Relay
-from tests.runs.valkey.tasks import until
 from tests.runs.valkey.valkey import Valkey
 
 
 async def test_tls__is_spoken_and_checked(
-    own: Valkey, start_task: StartTask, tmp_path: Path
+    own: Valkey, start_instance: StartInstance, tmp_path: Path
 ) -> None:
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -29,29 +29,29 @@ async def test_tls__is_spoken_and_checked(
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with Relay(own.port).serve(context) as relay:
         url = f"rediss://127.0.0.1:{relay.port}"
-        trusting = await start_task(f"{url}?ssl_ca_certs={tmp_path}/ca.pem")
+        trusting = await start_instance(f"{url}?ssl_ca_certs={tmp_path}/ca.pem")
         await trusting.log.ping()
         run = await trusting.begin("run")
-        plain = await start_task(own.url)
+        plain = await start_instance(own.url)
         assert (await plain.find(run)).run_id == "run"
 
-        distrusting = await start_task(url)
+        distrusting = await start_instance(url)
         with pytest.raises(Overloaded):
             await distrusting.log.ping()
         await trusting.die()
 
 
 async def test_a_password__is_used_and_never_told(
-    valkey: Valkey, start_task: StartTask, caplog: pytest.LogCaptureFixture
+    valkey: Valkey, start_instance: StartInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "bff")
     # as docs/valkey.md has it: more than this the service never needs
     rules = "on >Canary-1 ~bff:* &bff:* +@all -@admin -@dangerous"
     assert valkey.tell(f"ACL SETUSER bff {rules}") == "+OK"
     scheme = valkey.url.partition(":")[0]
-    right = await start_task(f"{scheme}://bff:Canary-1@127.0.0.1:{valkey.port}")
+    right = await start_instance(f"{scheme}://bff:Canary-1@127.0.0.1:{valkey.port}")
     run = await right.begin("run", key="key", on_disconnect="cancel")
-    other = await start_task(f"{scheme}://bff:Canary-1@127.0.0.1:{valkey.port}")
+    other = await start_instance(f"{scheme}://bff:Canary-1@127.0.0.1:{valkey.port}")
     live = asyncio.create_task(other.read(run))
     await other.log.join(run)
     await right.say(run, 2, 3)
@@ -62,7 +62,7 @@ async def test_a_password__is_used_and_never_told(
     assert (await other.limiter.take("owner")).remaining == 99
     await right.log.ping()
 
-    wrong = await start_task(f"{scheme}://bff:Canary-2@127.0.0.1:{valkey.port}")
+    wrong = await start_instance(f"{scheme}://bff:Canary-2@127.0.0.1:{valkey.port}")
     with pytest.raises(Overloaded):
         await wrong.log.ping()
     assert "is not there" in caplog.text
@@ -70,45 +70,45 @@ async def test_a_password__is_used_and_never_told(
 
 
 async def test_a_slow_server__is_as_good_as_gone_until_it_is_quick_again(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
     async with Relay(own.port).serve() as relay:
-        task = await start_task(relay.url)
-        run = await task.begin("run")
+        instance = await start_instance(relay.url)
+        run = await instance.begin("run")
         relay.delay = 0.6
-        await task.say(run, 2)
+        await instance.say(run, 2)
         began = asyncio.get_running_loop().time()
         for id in range(3, 50):
-            await task.say(run, id)
-            assert (await task.limiter.take("owner")).limit == 100
+            await instance.say(run, id)
+            assert (await instance.limiter.take("owner")).limit == 100
         with pytest.raises(Overloaded):
-            await task.log.ping()
+            await instance.log.ping()
         assert asyncio.get_running_loop().time() - began < 0.6
 
         relay.delay = 0.0
         async with asyncio.timeout(8):
             while True:
                 with suppress(Overloaded):
-                    await task.log.ping()
+                    await instance.log.ping()
                     break
                 await asyncio.sleep(0.02)
-        other = await start_task(own.url)
-        await task.end(run, 50)
+        other = await start_instance(own.url)
+        await instance.end(run, 50)
         assert [item.id for item in await other.read(run)] == list(range(1, 51))
-        await task.die()
+        await instance.die()
 
 
-async def test_something_else_on_the_port__is_no_server(start_task: StartTask) -> None:
+async def test_something_else_on_the_port__is_no_server(start_instance: StartInstance) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        task = await start_task(f"redis://127.0.0.1:{port}")
+        instance = await start_instance(f"redis://127.0.0.1:{port}")
         with pytest.raises(Overloaded):
-            await task.log.ping()
-        await task.say(await task.begin("run"), 2, 3)
+            await instance.log.ping()
+        await instance.say(await instance.begin("run"), 2, 3)
 
 
 def hold_up(seconds: float) -> None:

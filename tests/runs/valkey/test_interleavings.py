@@ -10,19 +10,21 @@ from bff.errors import SessionBusy
 from bff.events import Done, Failed
 from bff.runs.valkey import scripts
 from bff.runs.valkey.keys import idempotency_key, run_keys
-from tests.runs.valkey.conftest import StartTask
+from tests.runs.valkey.conftest import StartInstance
+from tests.runs.valkey.instances import FAST, Instance, ids
 from tests.runs.valkey.relay import Relay
-from tests.runs.valkey.tasks import FAST, Task, ids
 from tests.runs.valkey.valkey import Valkey
 
 PATIENT = replace(FAST, call_seconds=20.0)
 """For tests that hold a reply: no server is taken for gone because of it."""
 
 
-async def test_an_early_next_message__ends_nobodys_run(own: Valkey, start_task: StartTask) -> None:
+async def test_an_early_next_message__ends_nobodys_run(
+    own: Valkey, start_instance: StartInstance
+) -> None:
     """The server has taken the end of Alice's run, and this instance has not heard of it yet."""
     async with Relay(own.port).serve() as relay:
-        a, b = await start_task(relay.url, timing=PATIENT), await start_task(own.url)
+        a, b = await start_instance(relay.url, timing=PATIENT), await start_instance(own.url)
         await a.end(await a.begin("met"), 2)
         alice, bob, carol = [
             await a.begin(name, owner=name, session_id="session")
@@ -51,16 +53,16 @@ async def test_an_early_next_message__ends_nobodys_run(own: Valkey, start_task: 
 
 
 async def test_ending_dead_runs__keeps_no_living_run_from_its_lease(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
     async with Relay(own.port).serve() as relay:
-        dying, other = await start_task(own.url), await start_task(own.url)
+        dying, other = await start_instance(own.url), await start_instance(own.url)
         for n in range(3):
             await dying.begin(f"met-{n}", owner=f"owner-{n}")
         await dying.die()
         while len(other.told.interruptions) < 3:
             await asyncio.sleep(0.01)
-        dying, a = await start_task(own.url), await start_task(relay.url, timing=PATIENT)
+        dying, a = await start_instance(own.url), await start_instance(relay.url, timing=PATIENT)
         living = await a.begin("living")
         await dying.begin("dead")
         await other.die()  # so that it is `a` that ends the dead run
@@ -78,9 +80,9 @@ async def test_ending_dead_runs__keeps_no_living_run_from_its_lease(
 
 
 async def test_a_key_that_was_evicted__leaves_no_run_that_nobody_can_end(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a = await start_task(own.url)
+    a = await start_instance(own.url)
     first = await a.begin("first", session_id="session", key="key")
     await a.end(first, 2)
     own.tell(f"DEL {idempotency_key('owner', 'key')}")
@@ -94,10 +96,10 @@ async def test_a_key_that_was_evicted__leaves_no_run_that_nobody_can_end(
     assert [run.run_id for run in await a.log.open_runs("owner")] == ["next"]
 
 
-async def begin_when_free(task: Task, run_id: str) -> None:
+async def begin_when_free(instance: Instance, run_id: str) -> None:
     while True:
         try:
-            await task.begin(run_id, session_id="session")
+            await instance.begin(run_id, session_id="session")
         except SessionBusy:
             await asyncio.sleep(0.01)
         else:
@@ -105,9 +107,9 @@ async def begin_when_free(task: Task, run_id: str) -> None:
 
 
 async def test_an_evicted_log_of_an_ended_run__keeps_its_end(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+    a, b = await start_instance(own.url), await start_instance(own.url)
     done = Done(usage={"total_tokens": 7})
     complete, failed, dead = [await a.begin(name) for name in ("complete", "failed", "dead")]
     for run in (complete, failed, dead):
@@ -134,9 +136,9 @@ async def test_an_evicted_log_of_an_ended_run__keeps_its_end(
 
 
 async def test_a_log_that_is_evicted_under_a_follower__still_ends(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run")
     await a.say(run, 2, 3)
     await a.end(run, 4)

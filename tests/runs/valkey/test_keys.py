@@ -42,7 +42,7 @@ def test_all_kinds_of_keys__are_apart(owner: str, name: str) -> None:
 @given(NASTY, NASTY)
 def test_all_keys_of_an_owner__lie_in_one_slot(owner: str, name: str) -> None:
     keys = run_keys(owner, name)
-    tag = f"bff:{{{keys.partition:02d}}}:"
+    tag = f"bff:2:{{{keys.partition:02d}}}:"
 
     assert 0 <= keys.partition < PARTITIONS
     for key in (keys.run, keys.log, keys.followers, keys.open, keys.epoch, keys.leases):

@@ -6,39 +6,39 @@ from contextlib import suppress
 import pytest
 
 from bff.errors import Overloaded
-from tests.runs.valkey.conftest import StartTask
-from tests.runs.valkey.tasks import Task, until
+from tests.runs.valkey.conftest import StartInstance
+from tests.runs.valkey.instances import Instance, until
 from tests.runs.valkey.valkey import Valkey
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100, 2500])
-async def test_a_limit__is_one_over_all_tasks(
-    valkey: Valkey, start_task: StartTask, limit: int
+async def test_a_limit__is_one_over_all_instances(
+    valkey: Valkey, start_instance: StartInstance, limit: int
 ) -> None:
-    tasks = [await start_task(valkey.url, limit=limit) for _ in range(3)]
+    instances = [await start_instance(valkey.url, limit=limit) for _ in range(3)]
 
     async def ask(number: int) -> bool:
-        return (await tasks[number % 3].limiter.take("caller")).allowed
+        return (await instances[number % 3].limiter.take("caller")).allowed
 
     admitted = 0
     for _ in range(limit * 2 // 100 + 1):
         admitted += sum(await asyncio.gather(*[ask(number) for number in range(100)]))
 
     assert admitted == limit
-    assert (await tasks[0].limiter.take("another")).allowed
+    assert (await instances[0].limiter.take("another")).allowed
 
 
 async def test_a_window__slides_and_never_holds_more_than_the_limit(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = [await start_task(valkey.url, limit=20, window_seconds=1) for _ in range(2)]
+    a, b = [await start_instance(valkey.url, limit=20, window_seconds=1) for _ in range(2)]
     now = asyncio.get_running_loop().time
     admitted: list[tuple[float, float]] = []
     async with asyncio.timeout(8):
         while len(admitted) < 45:
-            for task in (a, b):
+            for instance in (a, b):
                 before = now()
-                if (await task.limiter.take("caller")).allowed:
+                if (await instance.limiter.take("caller")).allowed:
                     admitted.append((before, now()))
 
     for (asked, _), (_, answered) in zip(admitted, admitted[20:], strict=False):
@@ -46,9 +46,9 @@ async def test_a_window__slides_and_never_holds_more_than_the_limit(
 
 
 async def test_what_is_left__is_told_alike_by_take_and_peek(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = [await start_task(valkey.url, limit=3, window_seconds=60) for _ in range(2)]
+    a, b = [await start_instance(valkey.url, limit=3, window_seconds=60) for _ in range(2)]
     fresh = await b.limiter.peek("caller")
     assert (fresh.allowed, fresh.remaining, fresh.reset_seconds) == (True, 3, 0)
 
@@ -65,13 +65,13 @@ async def test_what_is_left__is_told_alike_by_take_and_peek(
 
 
 async def test_a_mixture_of_take_and_peek__admits_the_limit_and_no_more(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    tasks = [await start_task(valkey.url, limit=60) for _ in range(2)]
+    instances = [await start_instance(valkey.url, limit=60) for _ in range(2)]
     taken, seen = [], []
 
     async def ask(number: int) -> None:
-        limiter = tasks[number % 2].limiter
+        limiter = instances[number % 2].limiter
         if number % 3:
             taken.append(await limiter.take("caller"))
         else:
@@ -85,10 +85,10 @@ async def test_a_mixture_of_take_and_peek__admits_the_limit_and_no_more(
 
 
 async def test_what_a_share_admitted__is_told_to_the_server_when_it_is_back(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = [await start_task(own.url, limit=60) for _ in range(2)]
-    await until(lambda: repr(a.limiter).endswith("2 tasks>"))
+    a, b = [await start_instance(own.url, limit=60) for _ in range(2)]
+    await until(lambda: repr(a.limiter).endswith("2 instances>"))
     before = [await a.limiter.take("caller") for _ in range(10)]
     own.freeze()
     meanwhile = [await a.limiter.take("caller") for _ in range(40)]
@@ -102,9 +102,11 @@ async def test_what_a_share_admitted__is_told_to_the_server_when_it_is_back(
     assert sum(one.allowed for one in after) == 29
 
 
-async def test_a_share__is_of_what_the_server_left(own: Valkey, start_task: StartTask) -> None:
-    a, b = [await start_task(own.url, limit=60) for _ in range(2)]
-    await until(lambda: repr(a.limiter).endswith("2 tasks>"))
+async def test_a_share__is_of_what_the_server_left(
+    own: Valkey, start_instance: StartInstance
+) -> None:
+    a, b = [await start_instance(own.url, limit=60) for _ in range(2)]
+    await until(lambda: repr(a.limiter).endswith("2 instances>"))
     await asyncio.gather(*[b.limiter.take("caller") for _ in range(50)])
     last = await a.limiter.take("caller")
     own.freeze()
@@ -118,7 +120,7 @@ async def test_a_share__is_of_what_the_server_left(own: Valkey, start_task: Star
     assert sum(one.allowed for one in others) == 30
 
 
-async def available(task: Task) -> None:
+async def available(task: Instance) -> None:
     """Return when the task has found its server again."""
     async with asyncio.timeout(8):
         while True:

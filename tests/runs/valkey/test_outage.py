@@ -12,31 +12,31 @@ import pytest
 
 from bff.errors import Overloaded, SessionBusy
 from bff.events import Message, record
-from tests.runs.valkey.conftest import StartTask
-from tests.runs.valkey.tasks import FAST, Task, ids, until
+from tests.runs.valkey.conftest import StartInstance
+from tests.runs.valkey.instances import FAST, Instance, ids, until
 from tests.runs.valkey.valkey import Valkey, free_port
 
 T = TypeVar("T")
 
 
-async def degraded(task: Task) -> bool:
+async def degraded(instance: Instance) -> bool:
     try:
-        await task.log.ping()
+        await instance.log.ping()
     except Overloaded:
         return True
     return False
 
 
-async def until_degraded(task: Task) -> None:
+async def until_degraded(instance: Instance) -> None:
     async with asyncio.timeout(8):
-        while not await degraded(task):
+        while not await degraded(instance):
             await asyncio.sleep(0.01)
 
 
-async def until_well(*tasks: Task) -> None:
+async def until_well(*instances: Instance) -> None:
     async with asyncio.timeout(8):
-        for task in tasks:
-            while await degraded(task):
+        for instance in instances:
+            while await degraded(instance):
                 await asyncio.sleep(0.01)
 
 
@@ -52,10 +52,10 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 @pytest.mark.parametrize("cluster", [False, True])
 async def test_no_server_at_the_start__serves_on_and_recovers(
-    tmp_path: Path, start_task: StartTask, cluster: bool
+    tmp_path: Path, start_instance: StartInstance, cluster: bool
 ) -> None:
     server = Valkey(tmp_path, cluster=cluster, port=free_port())
-    a = await start_task(server.url)
+    a = await start_instance(server.url)
     assert await degraded(a)
 
     run = await a.begin("run", session_id="session")
@@ -69,7 +69,7 @@ async def test_no_server_at_the_start__serves_on_and_recovers(
     server.start()
     try:
         await until_well(a)
-        b = await start_task(server.url)
+        b = await start_instance(server.url)
         live = asyncio.create_task(b.read(run))
         await a.say(run, 4, 6)
         await a.end(run, 7)
@@ -79,9 +79,9 @@ async def test_no_server_at_the_start__serves_on_and_recovers(
 
 
 async def test_a_server_that_comes_back_empty__gets_its_runs_back_from_their_owners(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run", session_id="session", key="key")
     ended = await a.begin("ended", key="another")
     await a.say(ended, 2, 600)
@@ -111,9 +111,9 @@ async def test_a_server_that_comes_back_empty__gets_its_runs_back_from_their_own
 
 
 async def test_a_flush__loses_nothing_that_an_owner_still_has(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run", session_id="session", key="key", on_disconnect="cancel")
     await a.log.join(run)
     await a.say(run, 2, 40)
@@ -135,8 +135,8 @@ async def test_a_flush__loses_nothing_that_an_owner_still_has(
     assert b.told.interruptions == []
 
 
-async def test_a_silent_run__survives_a_flush(own: Valkey, start_task: StartTask) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+async def test_a_silent_run__survives_a_flush(own: Valkey, start_instance: StartInstance) -> None:
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run", session_id="session")
     live = asyncio.create_task(b.read(run))
 
@@ -148,9 +148,9 @@ async def test_a_silent_run__survives_a_flush(own: Valkey, start_task: StartTask
 
 
 async def test_a_run_that_is_lost_with_its_owner_and_the_server__is_not_followed_for_ever(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run")
     live = asyncio.create_task(b.read(run))
     await b.read(run, until=1)
@@ -165,9 +165,9 @@ async def test_a_run_that_is_lost_with_its_owner_and_the_server__is_not_followed
 
 
 async def test_a_frozen_server__costs_no_run_and_makes_nobody_wait(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run")
     here, there = asyncio.create_task(a.read(run)), asyncio.create_task(b.read(run))
     await a.say(run, 2, 3)
@@ -204,9 +204,9 @@ async def test_a_frozen_server__costs_no_run_and_makes_nobody_wait(
 
 @pytest.mark.parametrize("refusal", ["CONFIG SET maxmemory 1", "REPLICAOF 127.0.0.1 1"])
 async def test_a_server_that_takes_no_writes__is_as_good_as_gone(
-    own: Valkey, start_task: StartTask, refusal: str
+    own: Valkey, start_instance: StartInstance, refusal: str
 ) -> None:
-    a = await start_task(own.url)
+    a = await start_instance(own.url)
     run = await a.begin("run")
     assert own.tell(refusal) == "+OK"
 
@@ -218,13 +218,15 @@ async def test_a_server_that_takes_no_writes__is_as_good_as_gone(
     own.tell("CONFIG SET maxmemory 0")
     own.tell("REPLICAOF NO ONE")
     await until_well(a)
-    b = await start_task(own.url)
+    b = await start_instance(own.url)
     await a.end(run, 51)
     assert ids(await b.read(run)) == list(range(1, 52))
 
 
-async def test_an_evicted_log__is_a_gap_and_not_a_hole(own: Valkey, start_task: StartTask) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+async def test_an_evicted_log__is_a_gap_and_not_a_hole(
+    own: Valkey, start_instance: StartInstance
+) -> None:
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run")
     await a.say(run, 2, 10)
     own.tell(
@@ -239,18 +241,18 @@ async def test_an_evicted_log__is_a_gap_and_not_a_hole(own: Valkey, start_task: 
 
 
 async def test_a_restart_of_everything__takes_the_tasks_limits_and_runs_up_again(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(own.url, limit=10), await start_task(own.url, limit=10)
-    await until(lambda: "2 tasks" in repr(a.limiter))
+    a, b = await start_instance(own.url, limit=10), await start_instance(own.url, limit=10)
+    await until(lambda: "2 instances" in repr(a.limiter))
     own.kill()
     await until_degraded(a)
     await until_degraded(b)
 
     admitted = 0
-    for task in (a, b):
+    for instance in (a, b):
         for _ in range(20):
-            admitted += (await task.limiter.take("owner")).allowed
+            admitted += (await instance.limiter.take("owner")).allowed
     assert admitted == 10
 
     own.start()
@@ -260,13 +262,13 @@ async def test_a_restart_of_everything__takes_the_tasks_limits_and_runs_up_again
 
 
 async def test_a_client_ahead_of_the_log__is_asked_to_wait_until_the_owner_has_caught_up(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
     slow = replace(FAST, grace_seconds=30.0)
-    a = await start_task(own.url)
+    a = await start_instance(own.url)
     run = await a.begin("run")
     await a.say(run, 2, 3)
-    b = await start_task(own.url, timing=slow)
+    b = await start_instance(own.url, timing=slow)
 
     ahead = await b.find(run)
     with pytest.raises(Overloaded):
@@ -278,13 +280,14 @@ async def test_a_client_ahead_of_the_log__is_asked_to_wait_until_the_owner_has_c
         settled.after(9)
 
 
-async def test_what_was_said_while_the_server_was_away_and_died_with_its_task__ends_in_words(
-    own: Valkey, start_task: StartTask
+async def test_what_was_said_while_the_server_was_away_and_died_with_its_instance__ends_in_words(
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run")
     await a.say(run, 2, 3)
     own.freeze()
+    await until_degraded(a)
     await until_degraded(b)
     await a.say(run, 4, 9)
     seen = ids(await a.read(run, until=9))[-1]
@@ -299,8 +302,8 @@ async def test_what_was_said_while_the_server_was_away_and_died_with_its_task__e
     assert await b.read(found, found.after(seen)) == [end]
 
 
-async def test_many_long_runs__are_all_restored(own: Valkey, start_task: StartTask) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+async def test_many_long_runs__are_all_restored(own: Valkey, start_instance: StartInstance) -> None:
+    a, b = await start_instance(own.url), await start_instance(own.url)
     runs = [await a.begin(f"run-{n}", owner=f"owner-{n}") for n in range(30)]
     for run in runs:
         await a.log.append(run, [record(id, Message("x" * 300)) for id in range(2, 1001)])
@@ -316,9 +319,9 @@ async def test_many_long_runs__are_all_restored(own: Valkey, start_task: StartTa
 
 
 async def test_followers_elsewhere__are_still_counted_when_the_server_comes_back(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(own.url), await start_task(own.url)
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run", on_disconnect="cancel")
     await a.log.join(run)
     await b.log.join(run)

@@ -81,8 +81,8 @@ async def test_tasks_that_are_killed_or_frozen__cost_no_event_and_leave_no_silen
             assert reading.text == words(2, reading.last - 1)
             assert reading.events[-1][1] == "error"
             assert json.loads(reading.events[-1][2])["code"] == "interrupted"
-            # the frozen task, back again, says the same as the one that judged
-            states = [await interrupted(client, task, reading) for task in (b, c)]
+            # the frozen instance, back again, says the same as the one that judged
+            states = [await interrupted(client, instance, reading) for instance in (b, c)]
             assert [state["last_event_id"] for state in states] == [reading.last] * 2
             async with client.get(f"{b.url}/v1/sessions/{states[0]['session_id']}") as reply:
                 answer = (await reply.json())["messages"][-1]
@@ -94,7 +94,7 @@ async def test_tasks_that_are_killed_or_frozen__cost_no_event_and_leave_no_silen
 async def interrupted(
     client: aiohttp.ClientSession, at: Service, reading: Reading
 ) -> dict[str, Any]:
-    """The run's state, once the task knows how it ended."""
+    """The run's state, once the instance knows how it ended."""
     async with asyncio.timeout(8):
         while True:
             async with client.get(f"{at.url}/v1/runs/{reading.run_id}") as reply:

@@ -18,7 +18,7 @@ from bff.app import ROUTES, create_app
 from bff.events import Done, Event, Input, Message
 from bff.runs.valkey.timing import TIMING
 from bff.server import Runner
-from bff.settings import ApiKey, Settings, SqliteHistory
+from bff.settings import ApiKey, FolderFiles, Settings, SqliteHistory
 from tests.fakes.scripted import ScriptedAgent
 from tests.runs.valkey.round_trips import RoundTrips
 from tests.runs.valkey.valkey import Valkey
@@ -37,6 +37,7 @@ async def instance(
     settings = Settings(
         api_keys=(ApiKey("alice", hashlib.sha256(KEY.encode()).hexdigest()),),
         history=SqliteHistory(str(folder / "history.db")),
+        files=FolderFiles(str(folder / "files")),
         max_streams_per_user=1000,
         rate_limit_requests=1_000_000,
         redis_url=url,
@@ -135,6 +136,21 @@ def about_a_run(method: str, path: str, **fields: str) -> Act:
     return act
 
 
+def about_a_file(method: str, path: str) -> Act:
+    async def act(scene: Scene) -> None:
+        form = aiohttp.FormData()
+        form.add_field("file", b"hello", filename="a.txt")
+        if method == "POST":
+            await scene.trips.begin()
+        async with scene.asked.post("/v1/files", data=form) as reply:
+            file_id = (await reply.json())["id"]
+        if method != "POST":
+            await scene.trips.begin()
+            await scene.ask(method, path.format(file_id=file_id))
+
+    return act
+
+
 async def decline(scene: Scene) -> None:
     await scene.ask("POST", "/v1/chat", {"message": "ask", "session_id": "asking"})
     await scene.trips.begin()
@@ -162,6 +178,16 @@ ACTS: dict[str, Act] = {
     "POST /v1/chat/completions": request("POST", "/v1/chat/completions", {**CHAT, "stream": True}),
     "GET /v1/models": request("GET", "/v1/models"),
     "GET /v1/models/{id:.+}": request("GET", "/v1/models/agent"),
+    "POST /v1/files": about_a_file("POST", "/v1/files"),
+    "GET /v1/files": request("GET", "/v1/files"),
+    "POST /v1/files/uploads": request(
+        "POST",
+        "/v1/files/uploads",
+        {"filename": "a.txt", "mime_type": "text/plain", "size": 5},
+    ),
+    "GET /v1/files/{file_id}": about_a_file("GET", "/v1/files/{file_id}"),
+    "GET /v1/files/{file_id}/content": about_a_file("GET", "/v1/files/{file_id}/content"),
+    "DELETE /v1/files/{file_id}": about_a_file("DELETE", "/v1/files/{file_id}"),
     "POST /v1/ui/chat": request(
         "POST",
         "/v1/ui/chat",

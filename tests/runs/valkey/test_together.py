@@ -1,4 +1,4 @@
-"""What a client cannot tell: that there are several tasks."""
+"""What a client cannot tell: that there are several instances."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bff.runs.log import Superseded
 from bff.runs.request import Idempotency
 from bff.runs.valkey.keys import epoch_key, partition
 from bff.runs.valkey.timing import Timing
-from tests.runs.valkey.conftest import StartTask
-from tests.runs.valkey.tasks import FAST, ids, until
+from tests.runs.valkey.conftest import StartInstance
+from tests.runs.valkey.instances import FAST, ids, until
 from tests.runs.valkey.valkey import Valkey
 
 
-async def test_a_run__reads_the_same_on_every_task_from_any_point(
-    valkey: Valkey, start_task: StartTask
+async def test_a_run__reads_the_same_on_every_instance_from_any_point(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b, c = [await start_task(valkey.url) for _ in range(3)]
+    a, b, c = [await start_instance(valkey.url) for _ in range(3)]
     run = await a.begin("run")
     live = [asyncio.create_task(task.read(run)) for task in (a, b, c, c)]
 
@@ -37,8 +37,10 @@ async def test_a_run__reads_the_same_on_every_task_from_any_point(
     assert await b.read(run, 41) == []
 
 
-async def test_text_of_any_kind__arrives_unchanged(valkey: Valkey, start_task: StartTask) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+async def test_text_of_any_kind__arrives_unchanged(
+    valkey: Valkey, start_instance: StartInstance
+) -> None:
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run")
     texts = [
         "",
@@ -60,21 +62,24 @@ async def test_text_of_any_kind__arrives_unchanged(valkey: Valkey, start_task: S
     assert await b.read(run, 1, until=len(texts) + 1) == items
 
 
-async def test_a_session__has_one_open_run_whichever_task_is_asked(
-    valkey: Valkey, start_task: StartTask
+async def test_a_session__has_one_open_run_whichever_instance_is_asked(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     outcomes = await asyncio.gather(
-        *[task.begin(f"run-{i}", session_id="session") for i, task in enumerate([a, b] * 10)],
+        *[
+            instance.begin(f"run-{i}", session_id="session")
+            for i, instance in enumerate([a, b] * 10)
+        ],
         return_exceptions=True,
     )
     [run] = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
     assert sum(isinstance(outcome, SessionBusy) for outcome in outcomes) == 19
 
-    for task in (a, b):
-        found = await task.log.find_open("owner", "session")
+    for instance in (a, b):
+        found = await instance.log.find_open("owner", "session")
         assert found is not None
-        # the message is what a page that reloads on another task shows above the answer
+        # the message is what a page that reloads on another instance shows above the answer
         assert (found.run_id, found.request.message) == (run.run_id, run.request.message)
         assert found.request.message
     assert [open.run_id for open in await b.log.open_runs("owner")] == [run.run_id]
@@ -83,8 +88,10 @@ async def test_a_session__has_one_open_run_whichever_task_is_asked(
     await b.begin("next", session_id="session")
 
 
-async def test_open_runs__are_counted_over_all_tasks(valkey: Valkey, start_task: StartTask) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+async def test_open_runs__are_counted_over_all_instances(
+    valkey: Valkey, start_instance: StartInstance
+) -> None:
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     one = await a.begin("one", max_open=2)
     await b.begin("two", max_open=2)
 
@@ -96,10 +103,10 @@ async def test_open_runs__are_counted_over_all_tasks(valkey: Valkey, start_task:
     await b.begin("three", max_open=2)
 
 
-async def test_an_idempotency_key__is_known_to_every_task(
-    valkey: Valkey, start_task: StartTask
+async def test_an_idempotency_key__is_known_to_every_instance(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run", key="key")
 
     assert (await b.begin("again", key="key")).run_id == "run"
@@ -112,20 +119,20 @@ async def test_an_idempotency_key__is_known_to_every_task(
     assert (ended.run_id, ended.status, ended.last_event_id) == ("run", "complete", 2)
 
 
-async def test_the_same_key_on_two_tasks_at_once__begins_one_run(
-    valkey: Valkey, start_task: StartTask
+async def test_the_same_key_on_two_instances_at_once__begins_one_run(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     runs = await asyncio.gather(
-        *[task.begin(f"run-{i}", key="key") for i, task in enumerate([a, b] * 10)]
+        *[instance.begin(f"run-{i}", key="key") for i, instance in enumerate([a, b] * 10)]
     )
     assert len({run.run_id for run in runs}) == 1
 
 
 async def test_another_owners_run__is_as_unknown_as_one_that_never_was(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     await a.begin("run", owner="alice")
 
     assert await b.log.find("bob", "run") is None
@@ -133,10 +140,10 @@ async def test_another_owners_run__is_as_unknown_as_one_that_never_was(
     assert await b.log.find("alice:run", "") is None
 
 
-async def test_a_cancel__reaches_the_owner_from_any_task(
-    valkey: Valkey, start_task: StartTask
+async def test_a_cancel__reaches_the_owner_from_any_instance(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run")
 
     await b.log.request_cancel(await b.find(run))
@@ -146,10 +153,10 @@ async def test_a_cancel__reaches_the_owner_from_any_task(
     assert b.told.cancels == []
 
 
-async def test_a_run_that_ends_with_its_last_follower__counts_them_on_all_tasks(
-    valkey: Valkey, start_task: StartTask
+async def test_a_run_that_ends_with_its_last_follower__counts_them_on_all_instances(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run", on_disconnect="cancel")
     await a.log.join(run)
     await b.log.join(run)
@@ -160,10 +167,10 @@ async def test_a_run_that_ends_with_its_last_follower__counts_them_on_all_tasks(
     assert await b.log.leave(run)
 
 
-async def test_the_last_followers_task_dies__and_the_run_is_cancelled(
-    valkey: Valkey, start_task: StartTask
+async def test_the_last_followers_instance_dies__and_the_run_is_cancelled(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run", on_disconnect="cancel")
     await a.log.join(run)
     await b.log.join(run)
@@ -175,10 +182,10 @@ async def test_the_last_followers_task_dies__and_the_run_is_cancelled(
     await until(lambda: a.told.cancels != [])
 
 
-async def test_a_dead_tasks_run__ends_in_words_once_for_everybody(
-    valkey: Valkey, start_task: StartTask
+async def test_a_dead_instances_run__ends_in_words_once_for_everybody(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b, c = [await start_task(valkey.url) for _ in range(3)]
+    a, b, c = [await start_instance(valkey.url) for _ in range(3)]
     run = await a.begin("run", session_id="session", key="key")
     said = await a.say(run, 2, 5)
     live = [asyncio.create_task(task.read(run)) for task in (b, c, b)]
@@ -204,10 +211,10 @@ async def test_a_dead_tasks_run__ends_in_words_once_for_everybody(
     await b.begin("next", session_id="session")
 
 
-async def test_a_dead_tasks_run_that_nobody_asks_for__is_ended_too(
-    valkey: Valkey, start_task: StartTask
+async def test_a_dead_instances_run_that_nobody_asks_for__is_ended_too(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     for i in range(5):
         await a.begin(f"run-{i}", owner=f"owner-{i}", max_open=1)
     await a.die()
@@ -219,10 +226,10 @@ async def test_a_dead_tasks_run_that_nobody_asks_for__is_ended_too(
 
 
 async def test_an_owner_that_was_taken_for_dead__cannot_write_and_hears_of_it(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
     frozen = Timing(lease_seconds=0.6, renew_seconds=1000, tick_seconds=1000, grace_seconds=0.4)
-    a, b = await start_task(valkey.url, timing=frozen), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url, timing=frozen), await start_instance(valkey.url)
     run = await a.begin("run", session_id="session")
     await a.say(run, 2, 3)
     here = asyncio.create_task(a.read(run))
@@ -241,9 +248,9 @@ async def test_an_owner_that_was_taken_for_dead__cannot_write_and_hears_of_it(
 
 
 async def test_an_ended_run__is_unknown_once_its_retention_is_over(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = [await start_task(valkey.url, retention_seconds=1) for _ in range(2)]
+    a, b = [await start_instance(valkey.url, retention_seconds=1) for _ in range(2)]
     run = await a.begin("run", key="key")
     await a.say(run, 2)
     await a.end(run, 3)
@@ -257,30 +264,30 @@ async def test_an_ended_run__is_unknown_once_its_retention_is_over(
 
 
 async def test_a_forgotten_run__is_as_unknown_as_one_that_never_was_on_every_task(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b, c = [await start_task(valkey.url) for _ in range(3)]
-    for name, task in (("by its owner", a), ("by another", b)):
+    a, b, c = [await start_instance(valkey.url) for _ in range(3)]
+    for name, instance in (("by its owner", a), ("by another", b)):
         run = await a.begin(name, session_id="session", key="key")
         assert run.run_id == name
-        assert not await task.log.forget(await task.find(run))
+        assert not await instance.log.forget(await instance.find(run))
         await a.end(run, 2)
 
-        assert await task.log.forget(await task.find(run))
+        assert await instance.log.forget(await instance.find(run))
 
         for other in (b, c):
             assert await other.log.find(run.owner, run.run_id) is None
         async with asyncio.timeout(8):
             while await a.log.find(run.owner, run.run_id):
                 await asyncio.sleep(0.01)
-        assert await task.log.find_known(run.owner, Idempotency("key", "body")) is None
-        assert await task.log.forget(run)
+        assert await instance.log.find_known(run.owner, Idempotency("key", "body")) is None
+        assert await instance.log.forget(run)
 
 
 async def test_a_forgotten_run__is_not_brought_back_by_an_owner_that_does_not_hear_of_it(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = [await start_task(own.url) for _ in range(2)]
+    a, b = [await start_instance(own.url) for _ in range(2)]
     run = await a.begin("run", key="key")
     await a.end(run, 2)
     own.tell("CLIENT KILL TYPE pubsub")
@@ -295,8 +302,8 @@ async def test_a_forgotten_run__is_not_brought_back_by_an_owner_that_does_not_he
     assert await b.log.find(run.owner, run.run_id) is None
 
 
-async def test_every_key__expires_some_day(valkey: Valkey, start_task: StartTask) -> None:
-    a = await start_task(valkey.url)
+async def test_every_key__expires_some_day(valkey: Valkey, start_instance: StartInstance) -> None:
+    a = await start_instance(valkey.url)
     run = await a.begin("run", key="key", on_disconnect="cancel")
     await a.say(run, 2, 3)
     await a.limiter.take("owner")
@@ -314,9 +321,9 @@ async def test_every_key__expires_some_day(valkey: Valkey, start_task: StartTask
 
 
 async def test_too_long_a_run__drops_its_oldest_events_and_says_so_everywhere(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run")
     big = "x" * 200_000
     for id in range(2, 62):
@@ -332,17 +339,19 @@ async def test_too_long_a_run__drops_its_oldest_events_and_says_so_everywhere(
     assert sum(len(item.data) for item in there) < 8 * 1024 * 1024
 
 
-async def test_silence__is_told_as_empty_batches(valkey: Valkey, start_task: StartTask) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+async def test_silence__is_told_as_empty_batches(
+    valkey: Valkey, start_instance: StartInstance
+) -> None:
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run")
     async with aclosing(b.log.follow(run, 1, silence_seconds=0.05)) as batches:
         assert [await anext(batches) for _ in range(3)] == [(), (), ()]
 
 
 async def test_a_cancelled_append__is_kept_and_the_end_comes_after_it(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run")
     for id in range(2, 30):
         writing = asyncio.create_task(a.say(run, id))
@@ -353,8 +362,10 @@ async def test_a_cancelled_append__is_kept_and_the_end_comes_after_it(
     assert ids(await b.read(run)) == ids(await a.read(run)) == list(range(1, 31))
 
 
-async def test_lost_messages__are_made_up_for(valkey: Valkey, start_task: StartTask) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+async def test_lost_messages__are_made_up_for(
+    valkey: Valkey, start_instance: StartInstance
+) -> None:
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run")
     live = asyncio.create_task(b.read(run))
     for id in range(2, 300):
@@ -376,9 +387,9 @@ async def test_timing__lets_nobody_wait_longer_than_promised() -> None:
 
 
 async def test_a_run_whose_copy_was_dropped_here__is_read_from_the_server(
-    own: Valkey, start_task: StartTask
+    own: Valkey, start_instance: StartInstance
 ) -> None:
-    a = await start_task(own.url)
+    a = await start_instance(own.url)
     big = "x" * 400_000
     first, *others = [await a.begin(f"run-{n}") for n in range(10)]
     for run in (first, *others):
@@ -391,22 +402,22 @@ async def test_a_run_whose_copy_was_dropped_here__is_read_from_the_server(
     assert ids(await a.read(await a.find(first), 5)) == list(range(6, 22))
 
 
-async def test_a_task_that_leaves__gives_up_its_share_at_once(
-    valkey: Valkey, start_task: StartTask
+async def test_an_instance_that_leaves__gives_up_its_share_at_once(
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
     slow = replace(FAST, alive_seconds=60.0)
-    a, b = [await start_task(valkey.url, timing=slow) for _ in range(2)]
-    await until(lambda: "2 tasks" in repr(a.limiter))
+    a, b = [await start_instance(valkey.url, timing=slow) for _ in range(2)]
+    await until(lambda: "2 instances" in repr(a.limiter))
 
     await b.die()
 
-    await until(lambda: "1 tasks" in repr(a.limiter))
+    await until(lambda: "1 instances" in repr(a.limiter))
 
 
 async def test_thousands_of_events_at_once__are_one_append(
-    valkey: Valkey, start_task: StartTask
+    valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    a, b = await start_task(valkey.url), await start_task(valkey.url)
+    a, b = await start_instance(valkey.url), await start_instance(valkey.url)
     run = await a.begin("run")
     await a.log.append(run, [record(id, Message("x")) for id in range(2, 12_001)])
     await a.end(run, 12_001)

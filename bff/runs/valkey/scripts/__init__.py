@@ -1,13 +1,14 @@
 """What the server decides in one step: the Lua scripts beside this file.
 
-A script names every key it touches. Times are the server's, in milliseconds, so the tasks' clocks
-do not matter. Replies are lists whose first item says what happened.
+A script names every key it touches. Times are the server's, in milliseconds, so the instances'
+clocks do not matter. Replies are lists whose first item says what happened.
 
-A run's hash has `status`, `task` (who owns it), `last` (id of the last event), `bytes`, `meta`
-(JSON), `message`, `created` and `ended` (the owner's seconds), `end` (the terminal event, for when
-the log is evicted), `cancel`, `counted` (it ends with its last follower) and `watch` (`task=until
-…`: who wants its events published). The log is a list whose last element is event `last`, so ids
-need no room, cannot repeat and show what is missing.
+A run's hash has `status`, `instance` (who owns it), `last` (id of the last event), `bytes`, `meta`
+(JSON, see `stored_form.py`), `said`, `interruption` (the terminal event that is written if the
+owner dies), `ended` (the owner's seconds), `end` (the terminal event, for when the log is evicted),
+`cancel`, `counted` (it ends with its last follower) and `watch` (`instance=until …`: who wants its
+events published). The log is a list whose last element is event `last`, so ids need no room, cannot
+repeat and show what is missing.
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ def _script(name: str, *parts: str) -> Script:
 TOUCH = _script("touch", "now", "epoch")
 OPEN = _script("open", "now", "epoch")
 RESTORE = _script("restore", "now", "epoch")
-APPEND = _script("append", "now", "tell", "append_run")
-CLOSE = _script("close", "now", "tell", "append_run")
+APPEND = _script("append", "now", "channel", "tell", "append_run")
+CLOSE = _script("close", "now", "channel", "tell", "append_run")
 KNOWN = _script("known")
 WITHDRAW = _script("withdraw")
-FORGET = _script("forget")
-INTERRUPT = _script("interrupt", "now", "tell", "epoch")
+FORGET = _script("forget", "channel")
+INTERRUPT = _script("interrupt", "now", "channel", "tell", "epoch")
 FIND = _script("find", "now")
 READ = _script("read", "now")
 RENEW = _script("renew", "now")
 JOIN = _script("join", "now")
 LEAVE = _script("leave", "now")
-CANCEL = _script("cancel")
+CANCEL = _script("cancel", "channel")
 OPEN_RUNS = _script("open_runs")
 LAPSED = _script("lapsed", "now")
-ALIVE = _script("alive", "now")
+ALIVE = _script("alive", "now", "channel")
 LIMIT = _script("limit")

@@ -1,10 +1,10 @@
 -- Append ARGV[from..to] to a run, `first` being the id of the first; says what came of it and the
 -- id of the run's last event. Only the owner may, and only while the run is open.
-local function append(run, log, member, task, first, from, to, most, room, ttl)
-  local h = redis.call('HMGET', run, 'status', 'task', 'last', 'bytes', 'watch')
+local function append(run, log, member, instance, first, from, to, most, room, ttl)
+  local h = redis.call('HMGET', run, 'status', 'instance', 'last', 'bytes', 'watch')
   if not h[1] then return 'missing', 0 end
   local last = tonumber(h[3])
-  if h[2] ~= task then return 'superseded', last end
+  if h[2] ~= instance then return 'superseded', last end
   if h[1] ~= 'running' then return h[1], last end
   if first > last + 1 then return 'behind', last end
   -- an attempt whose reply was lost may have been kept: what is there already is passed over

@@ -1,13 +1,13 @@
 -- KEYS run, log, idempotency key (or run); ARGV member, how long it is known that it is forgotten
 -- -> the run's status before (`running`: it stays), or `missing`
-local h = redis.call('HMGET', KEYS[1], 'status', 'task')
+local h = redis.call('HMGET', KEYS[1], 'status', 'instance')
 if not h[1] or h[1] == 'forgotten' then return {h[1] or 'missing'} end
 if h[1] == 'running' then return {h[1]} end
 local value = KEYS[3] ~= KEYS[1] and redis.call('GET', KEYS[3])
 if value and string.match(value, '%S+$') == ARGV[1] then redis.call('DEL', KEYS[3]) end
 redis.call('DEL', KEYS[1], KEYS[2])
--- nobody owns it: a task that still has it cannot bring it back
-redis.call('HSET', KEYS[1], 'status', 'forgotten', 'task', '')
+-- nobody owns it: an instance that still has it cannot bring it back
+redis.call('HSET', KEYS[1], 'status', 'forgotten', 'instance', '')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if h[2] ~= '' then redis.call('PUBLISH', 'bff:task:' .. h[2], 'lost ' .. ARGV[1]) end
+if h[2] ~= '' then redis.call('PUBLISH', channel(h[2]), 'lost ' .. ARGV[1]) end
 return {h[1]}

@@ -1,4 +1,4 @@
--- KEYS leases, run, log; ARGV member, after, most events, task, watch for (0: do not), most bytes
+-- KEYS leases, run, log; ARGV member, after, most events, instance, watch for (0: do not), most bytes
 -- -> status, last, lease left, id of the first event, events...
 local h = redis.call('HMGET', KEYS[2], 'status', 'last', 'watch', 'end')
 if not h[1] or h[1] == 'forgotten' then return {'missing'} end
@@ -9,9 +9,9 @@ if h[1] == 'running' then
   left = till and tonumber(till) - now or 0
   if ARGV[5] ~= '0' then
     local watch = {}
-    for task, till in string.gmatch(h[3] or '', '(%S+)=(%d+)') do
-      if task ~= ARGV[4] and tonumber(till) > now then
-        watch[#watch + 1] = task .. '=' .. till
+    for instance, till in string.gmatch(h[3] or '', '(%S+)=(%d+)') do
+      if instance ~= ARGV[4] and tonumber(till) > now then
+        watch[#watch + 1] = instance .. '=' .. till
       end
     end
     watch[#watch + 1] = ARGV[4] .. '=' .. string.format('%d', now + ARGV[5])

@@ -1,32 +1,39 @@
 -- KEYS leases, then per run: run, log, open, followers, idempotency key (or run)
--- ARGV task, lease, ttl (0: leave), then per run: member, last the owner knows, has followers
+-- ARGV instance, lease, ttl, whether to extend what keys live, then per run: member, last the owner knows, has followers,
+--      session (empty: the run has ended at its owner's)
+-- -> per run a word
 local reply = {}
-local task, lease, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local instance, lease, ttl, extend = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 for i = 0, (#KEYS - 1) / 5 - 1 do
-  local key, arg = 2 + i * 5, 4 + i * 3
-  local h = redis.call('HMGET', KEYS[key], 'status', 'task', 'last', 'cancel', 'counted')
+  local key, arg = 2 + i * 5, 5 + i * 4
+  local h = redis.call('HMGET', KEYS[key], 'status', 'instance', 'last', 'cancel', 'counted')
   local word = 'ok'
   if not h[1] then word = 'missing'
-  elseif h[2] ~= task then word = 'superseded'
+  elseif h[2] ~= instance then word = 'superseded'
   elseif h[1] ~= 'running' then word = 'ended'
   else
     redis.call('ZADD', KEYS[1], now + lease, ARGV[arg])
+    local session = ARGV[arg + 3]
+    -- the lock may have been evicted
+    if session ~= '' and redis.call('HSETNX', KEYS[key + 2], session, ARGV[arg]) == 1 then
+      redis.call('PEXPIRE', KEYS[key + 2], ttl)
+    end
     if h[4] then word = 'cancel'
     elseif tonumber(h[3]) < tonumber(ARGV[arg + 1]) then word = 'behind'
     elseif h[5] then
       if ARGV[arg + 2] == '1' then
-        redis.call('HSET', KEYS[key + 3], task, now + lease)
+        redis.call('HSET', KEYS[key + 3], instance, now + lease)
       else
         word = 'left'
         local all = redis.call('HGETALL', KEYS[key + 3])
         for j = 2, #all, 2 do if tonumber(all[j]) > now then word = 'ok' end end
       end
     end
-    if ttl > 0 then
+    if extend then
       for j = key, key + 4 do redis.call('PEXPIRE', KEYS[j], ttl) end
     end
   end
   reply[i + 1] = word
 end
-if ttl > 0 then redis.call('PEXPIRE', KEYS[1], ttl) end
+if extend then redis.call('PEXPIRE', KEYS[1], ttl) end
 return reply

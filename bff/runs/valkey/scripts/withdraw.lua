@@ -1,5 +1,5 @@
--- KEYS leases, open, run, log, followers, idempotency key (or run); ARGV member, task, session
-if redis.call('HGET', KEYS[3], 'task') ~= ARGV[2] then return {'kept'} end
+-- KEYS leases, open, run, log, followers, idempotency key (or run); ARGV member, instance, session
+if redis.call('HGET', KEYS[3], 'instance') ~= ARGV[2] then return {'kept'} end
 if redis.call('HGET', KEYS[2], ARGV[3]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[3]) end
 redis.call('ZREM', KEYS[1], ARGV[1])
 if KEYS[6] ~= KEYS[3] then

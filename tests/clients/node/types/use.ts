@@ -12,6 +12,8 @@ const answers: Asked = {
   session_id: 'demo',
   resume: [{ input_id: 'refund-1', status: 'resolved', payload: { approved: true } }],
 }
+// @ts-expect-error a message is text or a list of parts
+const empty: Asked = { message: 5 }
 // @ts-expect-error unknown fields are refused
 const unknown: Asked = { message: 'a', mesage: 'b' }
 

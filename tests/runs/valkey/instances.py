@@ -50,8 +50,8 @@ class Told:
 
 
 @dataclass
-class Task:
-    """One task of the service, as far as runs and limits are concerned."""
+class Instance:
+    """One instance of the service, as far as runs and limits are concerned."""
 
     log: RunLog
     limiter: Limiter
@@ -91,10 +91,11 @@ class Task:
         )
 
     async def say(self, run: Run, first: int, last: int | None = None) -> list[Record]:
-        """Append the events `first` to `last`, one call each."""
+        """Append the events `first` to `last`, one call each, and wait until they are there."""
         items = [record(id, Message(f"word {id}")) for id in range(first, (last or first) + 1)]
         for item in items:
             await self.log.append(run, [item])
+        await self.read(run, items[-1].id - 1, until=items[-1].id)
         return items
 
     async def end(
@@ -124,10 +125,10 @@ class Task:
 
 
 @asynccontextmanager
-async def task_on(
+async def instance_on(
     url: str, *, timing: Timing = FAST, retention_seconds: float = 60, limit: int = 100,
     window_seconds: int = 60,
-) -> AsyncIterator[Task]:  # fmt: skip
+) -> AsyncIterator[Instance]:  # fmt: skip
     settings = Settings(
         redis_url=url,
         run_retention_seconds=retention_seconds,
@@ -141,11 +142,11 @@ async def task_on(
             lane=shared.limits,
             limit=settings.rate_limit_requests,
             window_seconds=settings.rate_limit_window_seconds,
-            tasks=shared.tasks,
+            instances=shared.instances,
         )
         told = Told()
         log.bind(told)
-        yield Task(log, limiter, told, life.aclose)
+        yield Instance(log, limiter, told, life.aclose)
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = 8) -> None:

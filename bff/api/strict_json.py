@@ -1,0 +1,149 @@
+"""JSON as it comes from outside: strict, bounded, and never in the way of anybody else.
+
+What is refused is what two readers could understand differently (a name twice, NaN, text that is no
+Unicode) and what takes long to read for its size: deep nesting, and more values than any
+conversation has. Counting them first takes a fraction of the time that making them would.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any, NamedTuple, NoReturn
+
+from bff.errors import BadRequest, Invalid
+
+MAX_DEPTH = 32
+"""Deepest nesting of what we read ourselves."""
+DEEP_FIELDS, MAX_FIELD_DEPTH = ("tools", "options", "state"), 128
+"""Fields that go to the agent as they are: a schema nests two or three levels for each of its
+own."""
+MAX_OLD_DEPTH = 256
+"""Of a conversation, most of which was said before and may hold what an agent once sent."""
+MAX_VALUES = 125_000
+"""In one text: each takes memory and a fraction of a microsecond, however short it is."""
+
+LONE_SURROGATES = "must be valid Unicode, without lone surrogates"
+
+
+class Parsed(NamedTuple):
+    """A value, and the bytes of memory that it takes: up to four times those of its text."""
+
+    value: Any
+    size: int
+
+
+def parse_json(body: bytes | bytearray | str) -> Parsed:
+    """Strict JSON; raises `BadRequest`, or `Invalid` for text that is no Unicode, saying what is
+    wrong."""
+    text = _text(body)
+    parsed = _parsed(text, MAX_FIELD_DEPTH)
+    shallow = parsed.value
+    if isinstance(shallow, dict):
+        shallow = {name: item for name, item in shallow.items() if name not in DEEP_FIELDS}
+    _measured(shallow, MAX_DEPTH)
+    if re.search(r"\\u[dD][89a-fA-F]", text):
+        _refuse_lone_surrogates(parsed.value, "")
+    return parsed
+
+
+def parse_conversation(body: bytes | bytearray | str) -> Parsed:
+    """JSON that holds a whole conversation. Raises `BadRequest`, saying what is wrong.
+
+    What was said before may hold half a character or be nested deeply: it is the decoder of the
+    protocol that judges what is new.
+    """
+    return _parsed(_text(body), MAX_OLD_DEPTH)
+
+
+def _text(body: bytes | bytearray | str) -> str:
+    if isinstance(body, str):
+        return body
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise malformed("not UTF-8") from None
+
+
+def _parsed(text: str, most_depth: int) -> Parsed:
+    if _has_more_values(text, MAX_VALUES):
+        raise malformed(f"has more than {MAX_VALUES:,} values")
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise malformed("nested too deeply") from None
+    except _Refused as refusal:
+        raise malformed(str(refusal)) from None
+    except json.JSONDecodeError as error:
+        raise malformed(f"not JSON at character {error.pos}") from None
+    except ValueError:
+        raise malformed("a number with too many digits") from None
+    return Parsed(value, _measured(value, most_depth))
+
+
+def _has_more_values(text: str, most: int) -> bool:
+    """Whether a JSON text holds more values than that; each has a sign of its own before it."""
+    if _signs(text) < most:  # those within strings too
+        return False
+    outside = text.replace("\\\\", "").replace('\\"', "")
+    if outside.count('"') > 4 * most:  # each value may have a name
+        return True
+    return _signs("".join(outside.split('"')[::2])) >= most
+
+
+def _signs(text: str) -> int:
+    return text.count(",") + text.count("[") + text.count("{")
+
+
+def _refuse_lone_surrogates(value: Any, field: str) -> None:
+    """Raise `Invalid` for text that UTF-8 cannot carry, in names and values alike."""
+    match value:
+        case dict():
+            for name, item in value.items():
+                _refuse_lone_surrogates(name, field)
+                _refuse_lone_surrogates(item, f"{field}.{name}" if field else name)
+        case list():
+            for index, item in enumerate(value):
+                _refuse_lone_surrogates(item, f"{field}.{index}" if field else str(index))
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise Invalid.of(field or "body", LONE_SURROGATES) from None
+
+
+class _Refused(ValueError):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise _Refused("an object has the same name twice")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _Refused(f"{name} is not JSON")
+
+
+def _measured(value: Any, most_depth: int) -> int:
+    """The memory that a value takes, in bytes. Raises `BadRequest` where it is nested deeper."""
+    level, depth, size = [value], 0, 0
+    while level:
+        deeper: list[Any] = []
+        for item in level:
+            if isinstance(item, dict | list):
+                if depth == most_depth:
+                    raise malformed("nested too deeply")
+                deeper += item.values() if isinstance(item, dict) else item
+            # PyPy does not tell, and keeps text as UTF-8, as it came
+            size += sys.getsizeof(item, 0)
+        level = deeper
+        depth += 1
+    return size
+
+
+def malformed(message: str) -> BadRequest:
+    return BadRequest.of("body", message)

@@ -1,0 +1,97 @@
+"""Files that a client puts into its message: base64, or a `data:` URL (RFC 2397).
+
+All of it is read strictly, before anything is stored: what another parser might read otherwise is
+refused. Nothing is ever fetched: an https address is handed on as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from bff.errors import Invalid
+from bff.files.upload import too_large
+from bff.messages import FilePart
+
+MAX_URL_CHARACTERS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class InlineFile:
+    """A file's bytes as they came, and what the client says of them."""
+
+    data: bytes = field(repr=False)
+    declared: str | None
+    filename: str | None = field(repr=False)
+
+
+def read_part(part: FilePart, *, field: str, max_bytes: int) -> InlineFile | None:
+    """The bytes of a part that holds them; None for one that says where they are.
+
+    Raises `Invalid` or `FileTooLarge`, naming `field`.
+    """
+    if part.data is not None:
+        return _read(part.data, part, field=field, max_bytes=max_bytes)
+    if part.url is not None and part.url[:5].lower() == "data:":
+        return _read(part.url, part, field=field, max_bytes=max_bytes)
+    if part.url is not None:
+        _check_address(part.url, field)
+    return None
+
+
+def read_base64(text: str, *, field: str, max_bytes: int) -> bytes:
+    """The bytes of base64 in the alphabet of RFC 4648, 4, padded or not, without line ends."""
+    if len(text) // 4 * 3 > max_bytes + 3:
+        raise too_large(max_bytes, field)
+    padding = "" if text.endswith("=") else "=" * (-len(text) % 4)
+    try:
+        data = base64.b64decode(text + padding, validate=True)
+    except (binascii.Error, ValueError):
+        raise Invalid.of(field, "must be base64 (A-Z, a-z, 0-9, + and /), without spaces") from None
+    if not data:
+        raise Invalid.of(field, "is empty")
+    if len(data) > max_bytes:
+        raise too_large(max_bytes, field)
+    return data
+
+
+def _read(text: str, part: FilePart, *, field: str, max_bytes: int) -> InlineFile:
+    """Base64, or a `data:` URL, whose type is the one that counts."""
+    if text[:5].lower() != "data:":
+        data = read_base64(text, field=field, max_bytes=max_bytes)
+        return InlineFile(data, part.mime_type, part.filename)
+    head, comma, content = text[5:].partition(",")
+    found = _DATA_URL.fullmatch(head) if len(head) <= 1024 else None
+    if not comma or found is None:
+        raise Invalid.of(field, "must be a data: URL such as data:image/png;base64,iVBORw0KGgo=")
+    declared = found[1] or part.mime_type or "text/plain"
+    if found[2]:
+        data = read_base64(content, field=field, max_bytes=max_bytes)
+        return InlineFile(data, declared, part.filename)
+    if not re.fullmatch(r"(?:[!#-$&-;=?-\[\]_a-z~]|%[0-9A-Fa-f]{2})+", content):
+        raise Invalid.of(field, "must be percent-encoded behind the comma, and not empty")
+    if len(data := unquote_to_bytes(content)) > max_bytes:
+        raise too_large(max_bytes, field)
+    return InlineFile(data, declared, part.filename)
+
+
+_DATA_URL = re.compile(
+    r"([a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*)?"
+    r"(?:;[a-z0-9_-]+=(?:[a-z0-9_.+:%'-]+|\"[^\"\\]*\"))*(;base64)?",
+    re.IGNORECASE,
+)
+
+
+def _check_address(url: str, field: str) -> None:
+    """Raise `Invalid` for anything but https: the agent fetches it, and with rights of its own."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme.lower() == "https" and bool(parts.hostname) and parts.port != 0
+        good = good and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    if not good or len(url) > MAX_URL_CHARACTERS or re.search(r"[\x00-\x20\x7f\\]", url):
+        raise Invalid.of(field, "must be an https:// address, without user and password")
