@@ -37,6 +37,11 @@ class FilePart:
     file_id: str | None = None
     filename: str | None = None
 
+    @property
+    def is_data_url(self) -> bool:
+        """Whether its address is the file itself."""
+        return self.url is not None and self.url[:5].lower() == "data:"
+
 
 Part = TextPart | FilePart
 

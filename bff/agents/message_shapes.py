@@ -154,6 +154,8 @@ def converse_blocks(parts: Iterable[Part]) -> list[dict[str, JSON]]:
 def _converse_block(part: Part) -> dict[str, JSON]:
     if isinstance(part, TextPart):
         return {"text": part.text}
+    if part.url is not None and not part.url.startswith("s3:"):  # Converse has no such source
+        return {"text": f"[{part.filename or part.kind}: {part.url}]"}
     source: dict[str, JSON] = (
         {"bytes": part.data}
         if part.data is not None

@@ -18,6 +18,7 @@ from pydantic import Field as PydanticField
 
 from bff.errors import Invalid
 from bff.events import JSON, well_formed
+from bff.files.stored import file_id_in
 from bff.messages import FileKind, FilePart, Part, TextPart
 from bff.settings import MAX_MESSAGE_CHARACTERS
 
@@ -94,6 +95,8 @@ def file_at(
     if not isinstance(address, str):
         field.refuse("must be a data: or https:// URL")
         return None
+    if file_id := stored_file(address):
+        return FilePart(kind or kind_of(mime_type), mime_type, file_id=file_id, filename=filename)
     if address.startswith("data:"):
         found = re.match(r"data:([^;,]*)((?:;[^;,]*)*),", address[:1000])
         if found is None or not found[2].endswith(";base64"):
@@ -108,6 +111,11 @@ def file_at(
         field.refuse("must be a data: or https:// URL")
         return None
     return FilePart(kind or kind_of(mime_type), mime_type, url=address, filename=filename)
+
+
+def stored_file(address: str) -> str | None:
+    """The id in an address of ours: where a client was told that a file's content is."""
+    return file_id_in(address, own=True)
 
 
 def base64_at(field: Field, value: JSON) -> str | None:

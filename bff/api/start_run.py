@@ -16,6 +16,7 @@ from aiohttp import web
 from bff.agents.answers import is_refusal
 from bff.agents.payload import places
 from bff.api import BODY, HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
+from bff.api.message_files import take_files
 from bff.api.streaming import run_headers
 from bff.conversations.placing import Place, Sought, everything_said, find_place
 from bff.conversations.questions import (
@@ -30,12 +31,13 @@ from bff.errors import (
     Forbidden,
     Invalid,
     NotWaiting,
+    Problem,
     RunCancelled,
     problem_of,
 )
 from bff.events import Done, Failed, Input, input_of
 from bff.identity.principals import Principal, agent_session_id
-from bff.messages import ChatMessage, Conversation, only_text, part_fields
+from bff.messages import ChatMessage, Conversation
 from bff.runs import Follower, Runs
 from bff.runs.log import Run
 from bff.runs.request import Call, Idempotency, OnDisconnect, RunRequest
@@ -112,14 +114,22 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
         questions = ()
     setting = _setting(request.app[SETTINGS], place.agent)
     request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
+    key = asked.idempotency
+    if questions:
+        key = Idempotency(*claim_key(place.session_id, conversation.answers))
+    elif key and conversation.files and (known := await runs.find_known(owner, key)):
+        return await runs.follow(known)  # its files are kept already
     wanted = await _run_request(request, asked, place, conversation, questions)
-    if not questions:
-        return await runs.start(replace(wanted, idempotency=asked.idempotency))
-    key = Idempotency(*claim_key(place.session_id, conversation.answers))
+    taken = await take_files(request, replace(wanted, idempotency=key), place, setting)
     try:
-        return await runs.start(replace(wanted, idempotency=key))
-    except Invalid:  # somebody's other answer was first
-        raise NotWaiting from None
+        return await runs.start(taken.request)
+    except Problem as problem:
+        await taken.undo()
+        if questions and isinstance(problem, Invalid):  # somebody's other answer was first
+            raise NotWaiting from None
+        raise
+    finally:
+        taken.release()
 
 
 async def _answered_before(runs: Runs, owner: str, place: Place) -> Run | None:
@@ -155,14 +165,12 @@ async def _run_request(
         if questions
         else conversation.text or " ".join(f"[{file.kind}]" for file in conversation.files)
     )
-    parts = conversation.parts
     return RunRequest(
         owner=owner,
         session_id=place.session_id,
         agent_session_id=agent_session_id(owner, place.session_id),
         agent=place.agent,
         message=text,
-        parts=() if only_text(parts) else tuple(part_fields(part) for part in parts),
         point=place.point,
         request_id=request[REQUEST_ID],
         on_disconnect=asked.on_disconnect,

@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 from uuid import uuid4
 
 from bff.conversations import transcript
 from bff.conversations.helper_calls import as_message, is_helper_call, only_instructions
 from bff.errors import Overloaded
+from bff.events import JSON
 from bff.history import MAX_FORK_TURNS, ForkedFrom, History, Session, Turn
 from bff.history.paging import first_title
-from bff.messages import ChatMessage, Conversation, TextPart
+from bff.messages import (
+    ChatMessage,
+    Conversation,
+    FileKind,
+    Part,
+    Role,
+    TextPart,
+    part_of,
+)
 from bff.off_loop import off_loop
 
 logger = logging.getLogger(__name__)
@@ -52,8 +61,9 @@ class Place:
 
     `point` is where the transcript stands before the new message. `session` is what the history
     knows of it, None for one that begins now. `untold` is what the agent's session has not been
-    given of what was said. `continued` is the turn that answers go on with, as the client has it.
-    `conversation` is the request's, an instruction alone made a message.
+    given of what was said, `files` are those of the turns that a new branch shares. `continued` is
+    the turn that answers go on with, as the client has it. `conversation` is the request's, an
+    instruction alone made a message.
     """
 
     session_id: str
@@ -62,6 +72,7 @@ class Place:
     point: str
     session: Session | None = None
     untold: tuple[ChatMessage, ...] = ()
+    files: tuple[str, ...] = ()
     continued: transcript.Spoken | None = None
     listed: bool = True
 
@@ -133,10 +144,7 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
         return await _begin(history, sought, name, said)
     agent = sought.agent or session.agent
     if agent != session.agent:  # a session stays with its agent
-        last: str | None = None
-        async with _looking_up(sought):
-            last = await last_run(history, sought.owner, session)
-        return await _branch(history, sought, session, run_id=last, name=name)
+        return await _branch(history, sought, session, run_id=session.last_run_id, name=name)
     said = await _said(sought, agent)
     if said.turns or sought.rewrites:
         if session.point in said.candidates:
@@ -241,6 +249,7 @@ async def _branch(
         point=said.point,
         session=branch,
         untold=conversation.said or said_in(kept),
+        files=files_in(kept),
     )
 
 
@@ -286,9 +295,8 @@ async def everything_said(history: History, owner: str, session_id: str) -> tupl
             after: str | None = None
             while found := await history.messages(owner, session_id, limit=_PAGE, after=after):
                 for message in found[1].items:
-                    if message.content:
-                        parts = (TextPart(message.content),)
-                        messages.append(ChatMessage(role=message.role, parts=parts))
+                    if said := _stored(message.role, message.content, message.parts):
+                        messages.append(said)
                 after = found[1].next
                 if after is None or len(messages) >= MAX_FORK_TURNS:
                     break
@@ -300,28 +308,32 @@ async def everything_said(history: History, owner: str, session_id: str) -> tupl
 _PAGE = 200
 
 
-async def last_run(history: History, owner: str, session: Session) -> str | None:
-    """The run of the last turn that a session has, be it one that it was begun with."""
-    last, after = session.last_run_id, None
-    while last is None and (
-        found := await history.messages(owner, session.session_id, limit=_PAGE, after=after)
-    ):
-        items, after = found[1].items, found[1].next
-        if after is None:
-            last = items[-1].run_id if items else None
-            break
-    return last
-
-
 def said_in(turns: Sequence[Turn]) -> tuple[ChatMessage, ...]:
     """A history's turns as the messages of a conversation."""
-    messages = []
+    messages: list[ChatMessage | None] = []
     for turn in turns:
-        if turn.message:
-            messages.append(ChatMessage(role="user", parts=(TextPart(turn.message),)))
-        if turn.answer:
-            messages.append(ChatMessage(role="assistant", parts=(TextPart(turn.answer),)))
-    return tuple(messages)
+        messages += [
+            _stored("user", turn.message, turn.parts),
+            _stored("assistant", turn.answer, turn.answer_parts),
+        ]
+    return tuple(message for message in messages if message is not None)
+
+
+def _stored(role: Role, text: str, parts: Iterable[Mapping[str, JSON]]) -> ChatMessage | None:
+    """A message of the history: its text, which counts as its words, and its files."""
+    files = [part_of(part) for part in parts if part["type"] in get_args(FileKind)]
+    said: tuple[Part, ...] = (TextPart(text), *files) if text else tuple(files)
+    return ChatMessage(role=role, parts=said) if said else None
+
+
+def files_in(turns: Iterable[Turn]) -> tuple[str, ...]:
+    """The ids of the files in turns of the history."""
+    return tuple(
+        part["source"]["value"]
+        for turn in turns
+        for part in (*turn.parts, *turn.answer_parts)
+        if part.get("source", {}).get("type") == "file"
+    )
 
 
 async def _write(

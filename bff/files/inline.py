@@ -35,7 +35,7 @@ def read_part(part: FilePart, *, field: str, max_bytes: int) -> InlineFile | Non
     """
     if part.data is not None:
         return _read(part.data, part, field=field, max_bytes=max_bytes)
-    if part.url is not None and part.url[:5].lower() == "data:":
+    if part.url is not None and part.is_data_url:
         return _read(part.url, part, field=field, max_bytes=max_bytes)
     if part.url is not None:
         _check_address(part.url, field)

@@ -1,43 +1,38 @@
-"""Files in messages: kept when a client sends them, resolved when an agent gets them, and kept
-when an agent makes them.
+"""Files in messages that a client sends: checked, kept, and from then on their ids.
 
-In between, in runs and in the history, a file is its id.
+So runs, their logs and the history hold ids and no bytes. `for_agents.py` has the way to an agent,
+`made.py` the way of what an agent makes.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
-from collections.abc import Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from bff.agent_settings import FilesFor
-from bff.errors import FileTooLarge, NotFound, Problem
-from bff.events import File
+from bff.errors import NotFound, Problem
 from bff.files import Files, StoredFile
-from bff.files.inline import InlineFile, read_base64, read_part
-from bff.files.stored import FILE_ID
-from bff.files.types import find_type, kind_of
-from bff.messages import FileKind, FilePart, Part
+from bff.files.inline import InlineFile, read_part
+from bff.files.stored import FILE_ID, file_id_in
+from bff.files.types import HEAD_BYTES, find_type, kind_of
+from bff.messages import FilePart, Part, TextPart
 
-MADE_PURPOSE = "assistants_output"
 SENT_PURPOSE = "user_data"
-MAX_EVENT_CHARACTERS = 64 * 1024
-"""The most base64 that an event carries; a run's log is no place for more."""
-IN_THREAD_BYTES = 1024 * 1024
-"""From when on encoding would hold up everybody else."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptParts:
-    """A message's parts, its files by id, and which of them were stored just now."""
+    """A message's parts, its files by id, and which of them were stored just now.
+
+    `data` is the base64 of those, for an agent that gets it: nobody has to read them back.
+    """
 
     parts: tuple[Part, ...]
     stored: tuple[str, ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 async def keep_parts(
@@ -45,47 +40,67 @@ async def keep_parts(
     owner: str,
     parts: Sequence[Part],
     *,
-    session_id: str,
+    session_id: str | None,
     field: str,
     max_bytes: int,
 ) -> KeptParts:
     """Store what comes inline, look up what comes as an id, and note that the session uses it.
 
-    All parts are checked before any is stored. Type and kind are what was found in the bytes. An
-    address stays as it is; without a store, so does what is inline. Errors name `field.INDEX`.
+    All parts are checked before any is stored. Type and kind are what was found in the bytes (but
+    see `as_declared`). The address of one of the owner's own files is its id; any other stays as it
+    is. Without a store, or in no session, so does what is inline. Errors name `field.INDEX`.
     Raises `Invalid`, `FileTooLarge`, `FileRefused`, `NoRoomForFiles`, `Overloaded`, and `NotFound`
     for an id of nobody's or of somebody else's.
     """
     fields = [f"{field}.{index}" for index in range(len(parts))]
+    parts = [
+        await as_own(files, owner, part) if isinstance(part, FilePart) else part for part in parts
+    ]
     inline = [
         read_part(part, field=name, max_bytes=max_bytes) if isinstance(part, FilePart) else None
         for name, part in zip(fields, parts, strict=True)
     ]
     known = [
-        await _look_up(files, owner, part.file_id, name)
+        await look_up(files, owner, part.file_id, name)
         if isinstance(part, FilePart) and part.file_id is not None
         else None
         for name, part in zip(fields, parts, strict=True)
     ]
     kept: list[Part] = []
     stored: list[str] = []
+    data: dict[str, str] = {}
     try:
         for name, part, given, file in zip(fields, parts, inline, known, strict=True):
-            if given is not None and files is not None:
+            if given is not None and files is not None and session_id is not None:
                 file = await put(files, owner, given, purpose=SENT_PURPOSE, field=name)
                 stored.append(file.id)
+                data[file.id] = base64.b64encode(given.data).decode()
             if file is not None:
-                kept.append(_by_id(file))
+                found = by_id(file)
+                if given is not None and isinstance(part, FilePart):
+                    found = as_declared(given.declared, part, found)
+                    found = replace(found, filename=file.filename if part.filename else None)
+                kept.append(found)
             elif given is not None and isinstance(part, FilePart):
                 kept.append(_found(part, given))
             else:
                 kept.append(part)
-        if files is not None and (used := _ids(kept)):
+        if files is not None and session_id is not None and (used := _ids(kept)):
             await files.used_by(owner, used, session_id)
     except BaseException:
         await discard(files, owner, stored)
         raise
-    return KeptParts(tuple(kept), tuple(stored))
+    return KeptParts(tuple(kept), tuple(stored), data)
+
+
+def without_bytes(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts for a log and the history, which are no place for what is inline: its name."""
+    return tuple(
+        TextPart(f"[{part.filename or part.kind}]")
+        if isinstance(part, FilePart) and (part.data is not None or part.is_data_url)
+        else part
+        for part in parts
+    )
 
 
 async def discard(files: Files | None, owner: str, stored: Sequence[str]) -> None:
@@ -109,7 +124,17 @@ async def put(
         )
 
 
-async def _look_up(files: Files | None, owner: str, file_id: str, field: str) -> StoredFile:
+async def as_own(files: Files | None, owner: str, part: FilePart) -> FilePart:
+    """The part by its id if it is at the address of one of the owner's files."""
+    if part.url is None or files is None:
+        return part
+    file_id = file_id_in(part.url)
+    if file_id is None or await files.get(owner, file_id) is None:
+        return part
+    return replace(part, url=None, file_id=file_id)
+
+
+async def look_up(files: Files | None, owner: str, file_id: str, field: str) -> StoredFile:
     found = None
     if files is not None and FILE_ID.fullmatch(file_id):
         found = await files.get(owner, file_id)
@@ -118,7 +143,7 @@ async def _look_up(files: Files | None, owner: str, file_id: str, field: str) ->
     return found
 
 
-def _by_id(file: StoredFile) -> FilePart:
+def by_id(file: StoredFile) -> FilePart:
     return FilePart(
         kind=kind_of(file.mime_type),
         mime_type=file.mime_type,
@@ -127,150 +152,25 @@ def _by_id(file: StoredFile) -> FilePart:
     )
 
 
+def as_declared(declared: str | None, part: FilePart, found: FilePart) -> FilePart:
+    """What was found in the bytes, for the agent.
+
+    Where a client calls something a picture, sound or film that is none, the agent is told what the
+    client says: it is the agent's to judge. The file itself is what was found.
+    """
+    kind = part.kind
+    if declared is None or kind == "document" or kind == found.kind or kind_of(declared) != kind:
+        return found
+    return replace(found, kind=kind, mime_type=declared)
+
+
 def _found(part: FilePart, given: InlineFile) -> FilePart:
     """The part as plain base64 under the type that was found."""
-    mime_type = find_type(given.data[: 64 * 1024], given.declared)
+    mime_type = find_type(given.data[:HEAD_BYTES], given.declared)
     data = base64.b64encode(given.data).decode()
-    return replace(part, kind=kind_of(mime_type), mime_type=mime_type, data=data, url=None)
+    found = replace(part, kind=kind_of(mime_type), mime_type=mime_type, data=data, url=None)
+    return as_declared(given.declared, part, found)
 
 
 def _ids(parts: Sequence[Part]) -> list[str]:
     return [part.file_id for part in parts if isinstance(part, FilePart) and part.file_id]
-
-
-# What an agent gets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentLimits:
-    """What an agent takes inline, in bytes; `payload_bytes` is for all files, encoded."""
-
-    payload_bytes: int = 100_000_000
-    image_bytes: int | None = None
-    document_bytes: int | None = None
-
-    def of(self, kind: FileKind) -> int | None:
-        return {"image": self.image_bytes, "document": self.document_bytes}.get(kind)
-
-
-AGENTCORE = AgentLimits()
-"""https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/bedrock-agentcore-limits.html"""
-CONVERSE = AgentLimits(image_bytes=3_932_160, document_bytes=4_718_592)
-"""3.75 MB and 4.5 MB: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-
-call.html. Of agents that are sent Converse's blocks (`AGENT_PAYLOAD=strands`)."""
-
-
-async def for_agent(
-    files: Files | None,
-    owner: str,
-    parts: Sequence[Part],
-    mode: FilesFor,
-    *,
-    limits: AgentLimits = AGENTCORE,
-    field: str = "message",
-) -> tuple[Part, ...]:
-    """The parts with each file as the agent takes it: inline, a URL for 15 minutes, or in S3.
-
-    Raises before the agent is called: `FileTooLarge` with the file's name and the limit, and
-    `NotFound` for a file that has gone meanwhile.
-    """
-    found: list[Part] = []
-    encoded = 0
-    for index, part in enumerate(parts):
-        name = f"{field}.{index}"
-        if isinstance(part, FilePart) and part.file_id is not None:
-            part = await _resolve(files, owner, part, mode, limits, name)
-        if isinstance(part, FilePart) and part.data is not None:
-            _check(part, len(part.data) // 4 * 3, limits, name)
-            encoded += len(part.data)
-            if encoded > limits.payload_bytes:
-                message = (
-                    f"{_named(part)} is one too many: the agent takes files of "
-                    f"{limits.payload_bytes // 4 * 3:,} bytes together at most"
-                )
-                raise FileTooLarge.of(name, message)
-        found.append(part)
-    return tuple(found)
-
-
-async def _resolve(
-    files: Files | None,
-    owner: str,
-    part: FilePart,
-    mode: FilesFor,
-    limits: AgentLimits,
-    field: str,
-) -> FilePart:
-    file = await _look_up(files, owner, part.file_id or "", field)
-    assert files is not None
-    part = replace(_by_id(file), filename=part.filename or file.filename)
-    url = None
-    if mode == "url":
-        url = await files.presign_read(owner, file)
-    elif mode == "s3":
-        url = files.s3_uri(owner, file)
-    if url is not None:
-        return replace(part, file_id=None, url=url)
-    _check(part, file.size_bytes, limits, field)  # before it is read
-    data = bytearray()
-    async with aclosing(files.read(owner, file)) as blocks:
-        async for block in blocks:
-            data += block
-    return replace(part, file_id=None, data=await _encode(data))
-
-
-async def _encode(data: bytearray) -> str:
-    if len(data) < IN_THREAD_BYTES:
-        return base64.b64encode(data).decode()
-    return await asyncio.to_thread(lambda: base64.b64encode(data).decode())
-
-
-def _check(part: FilePart, size_bytes: int, limits: AgentLimits, field: str) -> None:
-    limit = limits.of(part.kind)
-    if limit is not None and size_bytes > limit:
-        message = (
-            f"{_named(part)} has {size_bytes:,} bytes; the agent takes "
-            f"{part.kind}s of {limit:,} bytes at most"
-        )
-        raise FileTooLarge.of(field, message)
-
-
-def _named(part: FilePart) -> str:
-    return repr(part.filename) if part.filename else f"this {part.kind}"
-
-
-# What an agent makes
-
-
-async def keep_made(files: Files | None, owner: str, session_id: str, made: File) -> File:
-    """A file of the agent's: what is large and inline goes to the store and becomes a link.
-
-    What cannot be stored stays inline: an answer is worth more than a short event.
-    """
-    if files is None or made.data is None or len(made.data) <= MAX_EVENT_CHARACTERS:
-        return made
-    try:
-        data = await asyncio.to_thread(_read_made, made.data)
-        given = InlineFile(data, made.mime_type, made.filename)
-        try:
-            stored = await put(files, owner, given, purpose=MADE_PURPOSE)
-        except Problem as problem:
-            if made.filename is None or problem.code != "invalid":
-                raise
-            stored = await put(files, owner, replace(given, filename=None), purpose=MADE_PURPOSE)
-        await files.used_by(owner, [stored.id], session_id)
-    except Problem as problem:
-        _log.warning("a file of the agent's stays inline: %s", problem.code)
-        return made
-    return File(stored.mime_type, url=content_path(stored.id), filename=stored.filename)
-
-
-def _read_made(text: str) -> bytes:
-    """An agent's base64, which may be wrapped in lines or in the alphabet for URLs."""
-    plain = "".join(text.split()).translate(str.maketrans("-_", "+/"))
-    return read_base64(plain, field="file", max_bytes=len(plain))
-
-
-def content_path(file_id: str) -> str:
-    """Where a file's content is, on this service."""
-    return f"/v1/files/{file_id}/content"

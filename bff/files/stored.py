@@ -61,6 +61,22 @@ def session_mark(session_id: str) -> str:
     return hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def content_path(file_id: str) -> str:
+    """Where a file's content is, on this service."""
+    return f"/v1/files/{file_id}/content"
+
+
+def file_id_in(url: str, *, own: bool = False) -> str | None:
+    """The id in the address of a file's content, here or on any service; `own`: only here."""
+    found = _CONTENT_URL.fullmatch(url[:2048])
+    return found["id"] if found and not (own and found["origin"]) else None
+
+
+_CONTENT_URL = re.compile(
+    rf"(?P<origin>https?://[^/?#\s]+)?(?:/[^?#\s]*)?/v1/files/(?P<id>{FILE_ID.pattern})/content"
+)
+
+
 def created_at(file_id: str) -> float:
     """When the file of this id was made; raises `ValueError` for what is no id."""
     if not FILE_ID.fullmatch(file_id):

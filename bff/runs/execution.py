@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bff.agents import Agent, Prompt
@@ -19,7 +19,7 @@ from bff.conversations.transcript import points, points_broken_off
 from bff.errors import AgentFailed, AgentTimeout, Internal, Interrupted, Problem
 from bff.events import Done, Event, Failed, File, Input, Record, encode, input_fields, record
 from bff.files import Files
-from bff.files.parts import keep_made
+from bff.files.made import keep_answer, keep_made
 from bff.history import CALL_TIMEOUT_SECONDS, History, Turn
 from bff.runs.client_tools import ClientTools
 from bff.runs.log import Run, RunLog, Status, Superseded
@@ -254,6 +254,9 @@ async def write_turn(
     )
     try:
         async with limit or asyncio.timeout(HISTORY_SECONDS):
+            if turn.answer_parts:
+                kept = await keep_answer(parts.files, run.owner, run.session_id, turn.answer_parts)
+                turn = replace(turn, answer_parts=kept)
             await parts.history.add(run.owner, turn)
     except Exception:
         logger.exception("run %s is missing from the history", run.run_id)

@@ -216,6 +216,14 @@ def test_strands__gets_text_or_content_blocks() -> None:
     }
 
 
+def test_strands__is_told_an_address_that_converse_cannot_take_as_text() -> None:
+    link = FilePart("image", url="https://example.com/a.png", filename="a.png")
+
+    sent = payload("strands", prompt(new=(user_message("Look", link),)))
+
+    assert sent == {"prompt": [{"text": "Look"}, {"text": "[a.png: https://example.com/a.png]"}]}
+
+
 def test_strands__is_told_instructions_and_transcript_where_its_session_begins() -> None:
     sent = payload("strands", prompt(history=SAID, first=True, before=(SYSTEM,)))
     later = payload("strands", prompt(before=(SYSTEM,)))

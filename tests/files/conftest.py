@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import uuid
@@ -146,3 +147,17 @@ async def put(
 
 async def content(files: Files, who: str, file: StoredFile, *places: int) -> bytes:
     return b"".join([block async for block in files.read(who, file, *places)])
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+async def stored(files: Files, owner: str = ALICE) -> list[str]:
+    return [file.id for file in (await files.page(owner, limit=100))[0]]
+
+
+@pytest.fixture
+async def folder_files(reopen_folder: Reopen) -> AsyncIterator[Files]:
+    async with reopen_folder() as opened:
+        yield opened

@@ -132,23 +132,13 @@ def _result(part: Mapping[str, Any]) -> str | None:
 def _file(field: Field, part: Mapping[str, Any]) -> FilePart | None:
     mime_type = string_of(part, "mediaType")
     filename = string_of(part, "filename")
-    if isinstance(url := part.get("url"), str) and (id := stored_file(url)):
-        return FilePart(kind_of(mime_type), _whole(mime_type), file_id=id, filename=filename)
-    return file_at(field.at("url"), url, mime_type=_whole(mime_type), filename=filename,
+    return file_at(field.at("url"), part.get("url"), mime_type=_whole(mime_type), filename=filename,
                    kind=kind_of(mime_type) if mime_type else None)  # fmt: skip
 
 
 def _whole(mime_type: str | None) -> str | None:
     """A MIME type; None for the half of one that v7 may send."""
     return mime_type if mime_type and "/" in mime_type else None
-
-
-def stored_file(url: str) -> str | None:
-    """The id of a file of ours that an address of its content names."""
-    path = url.partition("?")[0]
-    _, found, rest = path.rpartition("/v1/files/")
-    id, _, content = rest.partition("/")
-    return id if found and content == "content" else None
 
 
 def _answers(item: Mapping[str, Any]) -> Iterator[Answer]:
