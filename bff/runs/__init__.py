@@ -156,6 +156,8 @@ class Runs:
         """
         if self.draining:
             raise Draining(retry_after_seconds=1)
+        if self._log.at_once and not order.questions:
+            return await self._open(order)  # which waits for nothing, so cannot be left half done
         opening = asyncio.create_task(self._open(order))
         self._openings.add(opening)
         opening.add_done_callback(self._openings.discard)
@@ -267,7 +269,12 @@ class Runs:
         if not self._followers:
             self._unfollowed.set()
         if run.request.on_disconnect == "cancel":
-            self._spawn(self._leave(run))
+            leaving = self._leave(run)
+            if self._log.at_once:
+                with suppress(StopIteration):  # its end; there is no other await in it
+                    leaving.send(None)
+            else:
+                self._spawn(leaving)
 
     async def _leave(self, run: Run) -> None:
         if await self._log.leave(run):

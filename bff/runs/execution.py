@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from bff.agents import Agent, Prompt
 from bff.conversations.questions import questions_as_text
@@ -75,7 +75,9 @@ class RunExecution:
         self._abandoned = False
         self._history_seconds = HISTORY_SECONDS
         self._writing: asyncio.Timeout | None = None
-        self._task = asyncio.create_task(self._call_agent(), name=f"agent {run.run_id}")
+        self._calling: asyncio.Task[Any] | None = None
+        """The task that runs all of this, as long as the agent's call in it may be interrupted."""
+        self._interrupts = 0
         if call.memory:
             call.memory.hold()
         parts.observer.run_started()
@@ -84,12 +86,12 @@ class RunExecution:
         """End the run early; whoever is first decides how, and an ending run just goes on."""
         if self._ending is None and not self._finishing:
             self._ending = ending
-            self._task.cancel()
+            self._interrupt()
 
     def abandon(self) -> None:
         """Stop without another word: the run is another instance's now."""
         self._abandoned = True
-        self._task.cancel()
+        self._interrupt()
 
     def hurry(self, seconds: float) -> None:
         """Have an end within so many seconds: neither the agent nor the history is waited for any
@@ -99,18 +101,25 @@ class RunExecution:
         if self._writing:
             self._writing.reschedule(loop.time() + self._history_seconds)
         # an agent that is still closing what it has open is interrupted once more
-        loop.call_later(seconds / 3, self._task.cancel)
+        loop.call_later(seconds / 3, self._interrupt)
+
+    def _interrupt(self) -> None:
+        if self._calling is not None:
+            self._interrupts += 1
+            self._calling.cancel()
 
     async def finish(self) -> Status:
-        """Wait for the call's end, write the history, then the terminal event: in this order."""
-        await asyncio.wait({self._task})
-        self._finishing = True
+        """Call the agent, write the history, then the terminal event: in this order.
+
+        One task does it all; only its first part is ever interrupted from here.
+        """
         parts, run = self._parts, self.run
         code: str | None = "interrupted"
         try:
+            outcome = await self._interruptible()
             if self._abandoned:
                 raise Superseded
-            status, event = self._outcome()
+            status, event = self._outcome(outcome)
             code = event.problem["code"] if isinstance(event, Failed) else None
             [last] = self._number([event])
             self._writing = asyncio.timeout(self._history_seconds)
@@ -125,6 +134,34 @@ class RunExecution:
                 self._call.memory.close()
         parts.observer.run_ended(status, code, parts.clock() - run.created_at)
         return status
+
+    async def _interruptible(self) -> Done | BaseException | None:
+        """What the call gave or raised; None if it was interrupted, or never made.
+
+        Raises `CancelledError` if somebody else has cancelled the task.
+        """
+        outcome: Done | BaseException | None = None
+        if self._ending is None and not self._abandoned:
+            self._calling = task = asyncio.current_task()
+            assert task is not None
+            try:
+                outcome = await self._call_agent()
+            except asyncio.CancelledError:
+                pass
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                outcome = error
+            self._calling = None
+            if self._interrupts:
+                with suppress(asyncio.CancelledError):  # one that came when the call was over
+                    await asyncio.sleep(0)
+                for _ in range(self._interrupts):
+                    task.uncancel()
+            if task.cancelling():
+                raise asyncio.CancelledError
+        self._finishing = True
+        return outcome
 
     async def _call_agent(self) -> Done:
         """Call the agent, once, and log what it says; raises what went wrong."""
@@ -195,29 +232,25 @@ class RunExecution:
             self._next_id += 1
         return records
 
-    def _outcome(self) -> tuple[Status, Done | Failed]:
+    def _outcome(self, outcome: Done | BaseException | None) -> tuple[Status, Done | Failed]:
         """How the run ended. What the agent said in time wins over an ending asked for later."""
-        error: BaseException | None
-        if self._task.cancelled():
+        if outcome is None:
             if isinstance(self._ending, Done):
                 return "cancelled", self._ending
-            error = self._ending or Interrupted(agent_called=True)
-        else:
-            error = self._task.exception()
-        match error:
-            case None:
-                done = self._task.result()
+            outcome = self._ending or Interrupted(agent_called=True)
+        match outcome:
+            case Done() as done:
                 if inputs := self._transcript.inputs:
                     done = Done("input_required", done.usage, inputs)
                 return done.status, done
             case Superseded():
-                raise error
-            case Problem():
-                problem = error
+                raise outcome
+            case Problem() as problem:
+                pass
             case TimeoutError():
                 problem = AgentTimeout(agent_called=True)
             case _:
-                logger.error("run %s failed", self.run.run_id, exc_info=error)
+                logger.error("run %s failed", self.run.run_id, exc_info=outcome)
                 problem = Internal(agent_called=True)
         run_id, request_id = self.run.run_id, self.run.request.request_id
         document = problem.document(request_id=request_id, instance=f"/v1/runs/{run_id}")

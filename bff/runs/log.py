@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from bff.errors import Overloaded
 from bff.events import Record
@@ -77,6 +77,9 @@ class Owner(Protocol):
 
 class RunLog(Protocol):
     """The runs of all owners and their events. Every call is inside one owner."""
+
+    at_once: ClassVar[bool]
+    """None of its calls waits for anything but `follow`: none of them needs a task of its own."""
 
     def bind(self, owner: Owner) -> None:
         """Say whom to tell of cancels and losses; called once, before anything else."""

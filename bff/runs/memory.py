@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
 from bff.events import Record, gap
@@ -120,6 +121,8 @@ class MemoryRunLog:
     follower who still wanted them is told by a `gap`.
     """
 
+    at_once: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -178,7 +181,9 @@ class MemoryRunLog:
         return known or self._keep(run, first, idempotency)
 
     def _keep(self, run: Run, first: Record, idempotency: Idempotency | None) -> Run:
-        kept = _Kept(replace(run, last_event_id=first.id), first)
+        kept = _Kept(
+            run if run.last_event_id == first.id else replace(run, last_event_id=first.id), first
+        )
         if not self._make_room(kept.bytes):
             raise Overloaded(retry_after_seconds=5)
         self._runs[run.owner, run.run_id] = kept

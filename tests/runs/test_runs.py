@@ -227,6 +227,8 @@ async def test_cancel__closes_the_agent_and_ends_with_cancelled() -> None:
     parts = house([[Message("a")], asyncio.Event()])
     async with parts.runs() as runs:
         follower = await runs.start(ORDER)
+        async with aclosing(follower.batches(1)) as batches:
+            await anext(batches)  # what the agent said first
         run = await runs.cancel(follower.run)
         again = await runs.cancel(run)
         records = await read(follower)
@@ -234,6 +236,18 @@ async def test_cancel__closes_the_agent_and_ends_with_cancelled() -> None:
     assert run.status == again.status == "cancelled"
     assert records[-1].event == Done("cancelled")
     assert parts.agent.closed == 1
+
+
+async def test_cancel_before_the_call_began__makes_none() -> None:
+    parts = house()
+    async with parts.runs() as runs:
+        follower = await runs.start(ORDER)
+        run = await runs.cancel(follower.run)
+        records = await read(follower)
+
+    assert run.status == "cancelled"
+    assert [item.name for item in records] == ["start", "done"]
+    assert not parts.agent.calls
 
 
 async def test_cancel_before_the_agent_was_reached__still_ends_the_run() -> None:
@@ -277,8 +291,11 @@ async def test_the_last_follower_to_leave__cancels_a_run_that_is_to_be_cancelled
 
 
 async def test_a_starter_who_leaves_while_starting__counts_as_having_left() -> None:
+    class Slow(MemoryRunLog):
+        at_once = False
+
     parts = house([asyncio.Event()])
-    async with parts.runs() as runs:
+    async with parts.runs(log=Slow(retention_seconds=60)) as runs:
         starting = asyncio.create_task(runs.start(replace(ORDER, on_disconnect="cancel")))
         await asyncio.sleep(0)
         starting.cancel()
@@ -291,6 +308,7 @@ async def test_a_starter_who_leaves_while_starting__counts_as_having_left() -> N
 
 async def test_a_follower_who_leaves_while_joining__counts_as_having_left() -> None:
     class Slow(MemoryRunLog):
+        at_once = False
         slow = False
 
         async def join(self, run: Run) -> None:
@@ -393,6 +411,7 @@ async def test_drain__lets_open_runs_end_and_takes_no_new_one() -> None:
 
 async def test_drain__lets_a_run_end_that_was_just_being_opened() -> None:
     class Slow(MemoryRunLog):
+        at_once = False
         asked, go = asyncio.Event(), asyncio.Event()
 
         async def open(

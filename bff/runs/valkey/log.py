@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from bff.errors import Invalid, Overloaded, SessionBusy
 from bff.events import Record, gap
@@ -36,6 +36,8 @@ MOST_WAITING_BYTES = 256 * 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValkeyRunLog:
     """What `RunLog` asks."""
+
+    at_once: ClassVar[bool] = False
 
     server: Server
     lane: Lane
