@@ -30,7 +30,7 @@ class Run:
     last_event_id: int = 0
     ended_at: float | None = None
     settled: bool = True
-    """False while the run's owner may still be writing what it delivered without the log."""
+    """False while the run's owner may have delivered more than the log has, which was away."""
 
     @property
     def owner(self) -> str:
@@ -43,8 +43,8 @@ class Run:
     def after(self, seen: int) -> int:
         """Where a client goes on that has seen event `seen`. Raises `ValueError` for no event.
 
-        A client can be ahead of a log that was away while its owner went on: then `Overloaded` is
-        raised until the owner has caught up, or the end is told once more if it never can.
+        After an outage of the log a client may have seen events that are not in it yet: then
+        `Overloaded` is raised until they are, or the end is told once more if they never will be.
         """
         if seen <= self.last_event_id:
             return seen

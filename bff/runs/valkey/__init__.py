@@ -93,8 +93,7 @@ async def open_valkey(
     )
     log = ValkeyRunLog(
         server=server, lane=requests, replicas=replicas, remote_runs=remote_runs, opener=opener,
-        takeover=takeover, followers=followers, epochs=epochs, grace_seconds=timing.grace_seconds,
-        ttl_ms=ttl,
+        takeover=takeover, followers=followers, epochs=epochs, ttl_ms=ttl,
     )  # fmt: skip
     subscriber = Subscriber(
         server=server, replicas=replicas, remote_runs=remote_runs, instance=instance, timing=timing

@@ -112,7 +112,7 @@ class Server:
         self._name = urlsplit(url).hostname or "?"
         self._call_seconds = call_seconds
         self._slack_seconds = slack_seconds
-        self._answered_at = self._up_since = 0.0
+        self._answered_at = 0.0
         self._now = asyncio.get_running_loop().time
         self._steady_since = self._now()
 
@@ -127,11 +127,6 @@ class Server:
     def steady_seconds(self) -> float:
         """For how long the server has been there, but for moments too short to cost a lease."""
         return self._now() - self._steady_since if self.up else 0.0
-
-    @property
-    def up_seconds(self) -> float:
-        """For how long every call has been answered."""
-        return self._now() - self._up_since if self.up else 0.0
 
     def unsteady(self) -> None:
         """Owners may have been kept from renewing their leases: they get time to do so."""
@@ -207,7 +202,7 @@ class Server:
         now = self._now()
         if now - self._answered_at > self._slack_seconds:
             self.unsteady()
-        self._answered_at = self._up_since = now
+        self._answered_at = now
         self.up = True
         self.down.clear()
 

@@ -47,7 +47,6 @@ class ValkeyRunLog:
     takeover: Takeover
     followers: Followers
     epochs: Epochs
-    grace_seconds: float
     ttl_ms: int
 
     def __repr__(self) -> str:
@@ -136,7 +135,7 @@ class ValkeyRunLog:
         if _lapsed(reply):
             over = await self.takeover.end_dead([keys])
             if (run := over.get(keys.member)) is not None:
-                return self._settled(run)
+                return run
             if keys.member in over:  # somebody else has ended it
                 reply = await self.lane.run(_finding(keys))
         match reply:
@@ -147,13 +146,7 @@ class ValkeyRunLog:
                 return None
             case ["forgotten"]:
                 return None
-        return self._settled(_found(reply))
-
-    def _settled(self, run: Run) -> Run:
-        """After an outage its owner may still be writing what was delivered meanwhile."""
-        if self.server.up_seconds >= self.grace_seconds:
-            return run
-        return replace(run, settled=False)
+        return _found(reply)
 
     async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
         key = idempotency_key(owner, idempotency.key)
@@ -190,7 +183,7 @@ class ValkeyRunLog:
             replies = await self.lane.run_all(map(_finding, there))
             for other, reply in zip(there, replies, strict=True):
                 if reply[0] == "running":
-                    run = self._settled(_found(reply))
+                    run = _found(reply)
                     runs.setdefault(run.run_id, run)
                     if _lapsed(reply):
                         self.takeover.suspect(other)
@@ -282,12 +275,17 @@ def _finding(keys: RunKeys) -> Call:
 
 
 def _found(reply: Sequence[Any]) -> Run:
-    """The run that `FIND` found."""
+    """The run that `FIND` found.
+
+    While it is open its owner may have delivered more than the server has: whether the server is
+    away for the owner cannot be seen from here.
+    """
     status, last, ended, meta, _, said = reply
-    return read_run(
+    run = read_run(
         meta, said=said, status=status, last_event_id=last,
         ended_at=float(ended) if ended else None,
     )  # fmt: skip
+    return replace(run, settled=status != "running")
 
 
 def _lapsed(reply: Sequence[Any]) -> bool:

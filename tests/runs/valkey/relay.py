@@ -28,6 +28,7 @@ class Relay:
         self._seen: Counter[str] = Counter()
         self._arrived = asyncio.Condition()
         self._holding: set[str] = set()
+        self._refusing = False
         self._released = asyncio.Event()
         self._released.set()
         self._to = port
@@ -66,6 +67,14 @@ class Relay:
             connection.close()
         self.release()
 
+    def refuse(self) -> None:
+        """Let nothing pass: the server is away for whoever comes this way."""
+        self._refusing = True
+        self.cut()
+
+    def accept(self) -> None:
+        self._refusing = False
+
     async def passed(self, script: Script, times: int) -> None:
         """Return when the script was asked for so many times more."""
         until = self._seen[script.sha] + times
@@ -77,6 +86,9 @@ class Relay:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._refusing:
+            writer.close()
+            return
         there, to = await asyncio.open_connection("127.0.0.1", self._to)
         connection = _Connection(writer, to)
         self._connections.add(connection)

@@ -14,6 +14,7 @@ from bff.errors import Overloaded, SessionBusy
 from bff.events import Message, record
 from tests.runs.valkey.conftest import StartInstance
 from tests.runs.valkey.instances import FAST, Instance, ids, until
+from tests.runs.valkey.relay import Relay
 from tests.runs.valkey.valkey import Valkey, free_port
 
 T = TypeVar("T")
@@ -264,20 +265,32 @@ async def test_a_restart_of_everything__takes_the_tasks_limits_and_runs_up_again
 async def test_a_client_ahead_of_the_log__is_asked_to_wait_until_the_owner_has_caught_up(
     own: Valkey, start_instance: StartInstance
 ) -> None:
-    slow = replace(FAST, grace_seconds=30.0)
-    a = await start_instance(own.url)
-    run = await a.begin("run")
-    await a.say(run, 2, 3)
-    b = await start_instance(own.url, timing=slow)
+    """Only for the owner the server is away, and whoever asks elsewhere cannot see that."""
+    patient = replace(FAST, grace_seconds=30.0)  # ends nobody's run
+    async with Relay(own.port).serve() as relay:
+        a, b = await start_instance(relay.url), await start_instance(own.url, timing=patient)
+        run = await a.begin("run")
+        await a.say(run, 2, 3)
+        relay.refuse()
+        await until_degraded(a)
+        await a.say(run, 4, 9)
 
-    ahead = await b.find(run)
-    with pytest.raises(Overloaded):
-        ahead.after(9)
-    assert [ahead.after(seen) for seen in (0, 3)] == [0, 3]
+        assert (await a.find(run)).after(9) == 9
+        behind = await b.find(run)
+        assert [behind.after(seen) for seen in (0, 3)] == [0, 3]
+        with pytest.raises(Overloaded):
+            behind.after(9)
 
-    settled = replace(ahead, settled=True)
-    with pytest.raises(ValueError, match="9"):
-        settled.after(9)
+        relay.accept()
+        await until_well(a)
+        await b.read(run, until=9)
+        assert (await b.find(run)).after(9) == 9
+        await a.end(run, 10)
+        ended = await b.find(run)
+        assert ended.after(10) == 10
+        with pytest.raises(ValueError, match="11"):
+            ended.after(11)
+        await a.die()
 
 
 async def test_what_was_said_while_the_server_was_away_and_died_with_its_instance__ends_in_words(

@@ -3,7 +3,7 @@
 local function append(run, log, member, instance, first, from, to, most, room, ttl)
   local h = redis.call('HMGET', run, 'status', 'instance', 'last', 'bytes', 'watch')
   if not h[1] then return 'missing', 0 end
-  local last = tonumber(h[3])
+  local last = tonumber(h[3] or 0)
   if h[2] ~= instance then return 'superseded', last end
   if h[1] ~= 'running' then return h[1], last end
   if first > last + 1 then return 'behind', last end
