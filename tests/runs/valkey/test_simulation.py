@@ -1,0 +1,291 @@
+"""Any order of whatever can happen to several instances that share their runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from bff.errors import SessionBusy
+from bff.events import Message
+from bff.runs.log import Run
+from bff.runs.valkey.replicas import Replicas
+from tests.runs.valkey.simulation import (
+    Execution,
+    Instance,
+    Pipeline,
+    Reader,
+    Simulation,
+    is_interruption,
+    keys_of,
+    word,
+)
+
+PLACES = (("alice", "s"), ("alice", "t"), ("bob", "s"))
+"""Owners and their sessions."""
+HELD = ("append", "close", "open", "restore", "renew", "interrupt", "read", "*")
+EVICTED = ("log", "open", "key", "leases", "followers", "run")
+
+
+class Complaints(logging.Handler):
+    """A defect that costs one run is caught and logged: here it counts."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(logging.ERROR)
+        self._simulation = simulation
+
+    def emit(self, line: logging.LogRecord) -> None:
+        self._simulation.wrong.append(f"{line.getMessage()}: {line.exc_info and line.exc_info[1]}")
+
+
+class Machine(RuleBasedStateMachine):
+    """What happens; `healthy` says at last that all is as it should be."""
+
+    replicas: type[Replicas] = Replicas
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.s = Simulation(self.replicas)
+        self.complaints = Complaints(self.s)
+        logging.getLogger("bff").addHandler(self.complaints)
+        self.lossy: set[str] = set()
+        """Runs that the server lost something of."""
+
+    @initialize(number=st.integers(1, 3), max_events=st.sampled_from([8, 20_000]))
+    def start(self, number: int, max_events: int) -> None:
+        self.s.max_events = max_events
+        for _ in range(number):
+            self.s.start_instance()
+        self.s.loop.advance(2.5)  # from then on they may end each other's runs
+
+    # What callers and agents do
+
+    @rule(data=st.data(), place=st.sampled_from(PLACES), key=st.sampled_from([None, None, "k"]))
+    def begin(self, data: st.DataObject, place: tuple[str, str], key: str | None) -> None:
+        _ = self.s.begin(data.draw(self.any_instance), *place, key)
+
+    @property
+    def any_instance(self) -> st.SearchStrategy[Instance]:
+        return st.sampled_from(self.s.living)
+
+    @property
+    def open_executions(self) -> list[str]:
+        return [
+            run_id
+            for run_id, execution in self.s.executions.items()
+            if not execution.over and not execution.ending and execution.instance.alive
+        ]
+
+    def any_open(self, data: st.DataObject) -> Execution:
+        return self.s.executions[data.draw(st.sampled_from(self.open_executions))]
+
+    @precondition(lambda self: self.open_executions)
+    @rule(data=st.data(), count=st.sampled_from([1, 1, 2, 9]))
+    def say(self, data: st.DataObject, count: int) -> None:
+        self.s.say(self.any_open(data), count)
+
+    @precondition(lambda self: self.open_executions)
+    @rule(data=st.data(), late=st.booleans())
+    def end(self, data: st.DataObject, late: bool) -> None:
+        execution = self.any_open(data)
+        if late:  # the reply is
+            self.s.network.holding.setdefault(execution.instance.name, set()).add("close")
+        self.s.end(execution)
+
+    @precondition(lambda self: self.open_executions)
+    @rule(data=st.data())
+    def post_again_at_once(self, data: st.DataObject) -> None:
+        """A caller does not wait for the end to be heard of, and others say something meanwhile."""
+        execution, other = self.any_open(data), self.any_open(data)
+        instance, network = execution.instance, self.s.network
+        network.holding.setdefault(instance.name, set()).update(("append", "close"))
+        self.s.end(execution)
+        self.s.say(other, 1)
+        _ = self.s.begin(instance, execution.run.owner, execution.run.session_id)
+        network.holding.pop(instance.name)
+        for pipeline in [each for each in network.waiting if each.instance == instance.name]:
+            network.pass_on(pipeline)
+        self.s.loop.settle()
+
+    @precondition(lambda self: self.s.executions)
+    @rule(data=st.data())
+    def follow(self, data: st.DataObject) -> None:
+        run = self.s.executions[data.draw(st.sampled_from(list(self.s.executions)))].run
+        self.s.follow(data.draw(self.any_instance), run)
+
+    @precondition(lambda self: self.s.executions)
+    @rule(data=st.data())
+    def find(self, data: st.DataObject) -> None:
+        run = self.s.executions[data.draw(st.sampled_from(list(self.s.executions)))].run
+        self.s.find(data.draw(self.any_instance), run)
+
+    # What the network and the server do
+
+    @rule(seconds=st.sampled_from([0.01, 0.1, 0.7, 1.5, 4.0]))
+    def wait(self, seconds: float) -> None:
+        self.s.loop.advance(seconds)
+
+    @rule(data=st.data(), script=st.sampled_from(HELD))
+    def hold(self, data: st.DataObject, script: str) -> None:
+        instance = data.draw(self.any_instance)
+        self.s.network.holding.setdefault(instance.name, set()).add(script)
+
+    @rule(data=st.data(), trouble=st.sampled_from(["stuck", "cut", "deaf"]))
+    def trouble(self, data: st.DataObject, trouble: str) -> None:
+        getattr(self.s.network, trouble).add(data.draw(self.any_instance).name)
+
+    @rule(data=st.data())
+    def stop_trouble(self, data: st.DataObject) -> None:
+        name = data.draw(self.any_instance).name
+        network = self.s.network
+        network.holding.pop(name, None)
+        for troubles in (network.stuck, network.cut, network.deaf):
+            troubles.discard(name)
+
+    @precondition(lambda self: self.s.network.waiting)
+    @rule(data=st.data(), lost=st.booleans())
+    def reply(self, data: st.DataObject, lost: bool) -> None:
+        pipeline: Pipeline = data.draw(st.sampled_from(self.s.network.waiting))
+        (self.s.network.lose if lost else self.s.network.pass_on)(pipeline)
+        self.s.loop.settle()
+
+    @precondition(lambda self: self.s.network.late)
+    @rule()
+    def arrive_late(self) -> None:
+        self.s.network.execute(self.s.network.late.pop(0))
+        self.s.loop.settle()
+
+    @rule()
+    def flush(self) -> None:
+        self.s.remember()
+        self.lossy |= set(self.s.executions)
+        self.s.model.flush()
+
+    @rule(data=st.data(), kind=st.sampled_from(EVICTED))
+    def evict(self, data: st.DataObject, kind: str) -> None:
+        keys = [key for key in self.s.model.data if f":{kind}" in key]
+        if keys:
+            self.s.remember()
+            self.lossy |= set(self.s.executions)
+            del self.s.model.data[data.draw(st.sampled_from(sorted(keys)))]
+
+    @precondition(lambda self: len(self.s.living) > 1)
+    @rule(data=st.data())
+    def kill(self, data: st.DataObject) -> None:
+        self.s.kill(data.draw(self.any_instance))
+        self.s.start_instance()
+
+    # What may never be
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        assert not self.s.wrong, self.s.wrong
+
+    @invariant()
+    def every_reader_has_each_event_once_and_in_order(self) -> None:
+        for reader in self.s.readers:
+            self.in_order(reader)
+
+    def in_order(self, reader: Reader) -> None:
+        expected = reader.after + 1
+        for item in reader.records:
+            if item.name == "gap":
+                assert item.id >= expected, reader.records
+                expected = item.id + 1
+                continue
+            assert item.id == expected, reader.records
+            expected += 1
+            if isinstance(item.event, Message):
+                assert item.event.content.startswith(word(reader.run, item.id))
+        assert not any(item.terminal for item in reader.records[:-1]), reader.records
+
+    def teardown(self) -> None:
+        try:
+            if self.s.instances and not self.s.wrong:
+                self.healthy()
+        finally:
+            logging.getLogger("bff").removeHandler(self.complaints)
+            self.s.close()
+
+    def healthy(self) -> None:
+        """Everything has a way out: once trouble is over, all ends, and all can begin anew."""
+        s = self.s
+        s.network.heal()
+        s.loop.advance(7)
+        for execution in list(s.executions.values()):
+            s.end(execution)
+        s.loop.advance(4)
+        for instance in s.living:
+            assert instance.replicas.all_settled, instance.replicas
+            for place in PLACES:
+                run = self.begun(instance, *place)
+                if isinstance(run, SessionBusy):  # a dead owner's, whose lease was evicted
+                    s.loop.advance(4)
+                    run = self.begun(instance, *place)
+                assert isinstance(run, Run), f"{place} is not free: {run!r}"
+                s.end(s.executions[run.run_id])
+        assert all(execution.over for execution in s.executions.values())
+        for reader in s.readers:
+            self.in_order(reader)
+            self.ended(reader)
+        assert not s.wrong, s.wrong
+
+    def begun(self, instance: Instance, owner: str, session: str) -> Run | Exception:
+        begun = self.s.begin(instance, owner, session)
+        assert begun.done(), "begun for ever"
+        outcome: Run | Exception = begun.result()
+        return outcome
+
+    def ended(self, reader: Reader) -> None:
+        assert reader.task.done(), f"{reader.run.run_id} is followed for ever: {reader.records}"
+        assert reader.records, reader.run.run_id
+        last = reader.records[-1]
+        assert last.terminal, reader.records
+        execution = self.s.executions[reader.run.run_id]
+        if execution.instance.alive and not execution.abandoned:
+            assert last.name == "done"
+        log = self.s.model.data.get(keys_of(reader.run).log)
+        if log and reader.run.run_id not in self.lossy and not is_interruption(last):
+            assert f"{last.name} {last.data}" == log[-1]
+
+
+SETTINGS = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+"""The same examples each time. `python -m tests.runs.valkey.test_simulation N` tries N others."""
+
+
+def test_any_order_of_what_can_happen__touches_nobodys_run_but_its_own() -> None:
+    run_state_machine_as_test(Machine, settings=SETTINGS)
+
+
+def search() -> None:
+    """Try so many examples; prints how an invariant was broken, and the way there."""
+    phases = [Phase.generate] + ([Phase.shrink] if "--shrink" in sys.argv else [])
+    try:
+        run_state_machine_as_test(
+            Machine,
+            settings=settings(
+                SETTINGS, max_examples=int(sys.argv[1]), derandomize=False, phases=phases
+            ),
+        )
+    except Exception as error:
+        broken = traceback.extract_tb(error.__traceback__)[-1].line
+        print(f"found: {broken}: {error}".partition("\n")[0])
+        raise
+
+
+if __name__ == "__main__":
+    search()
