@@ -7,6 +7,7 @@ usage. The dialects themselves remember nothing.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 
 from bff.agents.dialects.speakers import Speakers, Voice
@@ -29,6 +30,18 @@ Read = Callable[["Assembly", JSON, str | None], None]
 Known = Callable[[dict[str, JSON]], bool]
 Reader = Callable[["Assembly", dict[str, JSON]], bool]
 """Reads a frame; false if it is of another dialect that uses the same word."""
+
+
+def called(frame: dict[str, JSON]) -> str | None:
+    """What a frame is called by its own word, if that is a name."""
+    for key in ("type", "event"):
+        name = frame.get(key)
+        if isinstance(name, str) and name != REDACT and _NAME.fullmatch(name):
+            return name
+    return None
+
+
+_NAME = re.compile(r"[A-Za-z][\w.:/-]{0,63}")
 
 
 class InBandError(Exception):
@@ -140,7 +153,12 @@ class Assembly:
                 self.enter(self.speakers.current)
 
     def custom(self, value: JSON, name: str | None = None, *, content: bool = True) -> None:
-        """Keep what is none of the others; an agent's state alone is no content."""
+        """Keep what is none of the others; an agent's state alone is no content.
+
+        Its name is the one given, or what the frame itself is called.
+        """
+        if name is None and isinstance(value, dict):
+            name = called(value)
         if content and value not in ("", None, [], {}):
             self._customs.append(value)
         self.out.append(Custom(value, name))

@@ -33,6 +33,7 @@ from bff.agents.dialects import (
     untyped,
 )
 from bff.agents.dialects.assembly import Assembly, InBandError, Reader
+from bff.agents.dialects.event_names import role_of
 from bff.agents.dialects.loose import read_loose, say
 from bff.agents.dialects.questions import ask_strands, is_strands
 from bff.agents.frames import Document, open_frames
@@ -164,7 +165,7 @@ def is_known(frame: dict[str, JSON]) -> bool:
     kind, event = frame.get("type"), frame.get("event")
     return (
         (isinstance(kind, str) and (kind in BY_TYPE or kind.startswith(("response.", "data-"))))
-        or (isinstance(kind, str) and named_events.role(None, frame) is not None)
+        or (isinstance(kind, str) and _is_named(frame))
         or (isinstance(event, str) and (event.startswith("on_") or agno.is_ours(event)))
         or not BY_KEY.keys().isdisjoint(frame.keys())
         or (isinstance(event, dict) and strands.is_converse(event))
@@ -178,6 +179,11 @@ def is_known(frame: dict[str, JSON]) -> bool:
         or "__interrupt__" in frame
         or {"statusCode", "body"} <= frame.keys()
     )
+
+
+def _is_named(frame: dict[str, JSON]) -> bool:
+    role = named_events.role(None, frame)
+    return role is not None and (role != "text" or untyped.is_envelope(frame))
 
 
 def _read_string(answer: Assembly, name: str | None, text: str) -> None:
@@ -211,7 +217,7 @@ def _read_named_string(answer: Assembly, name: str, text: str) -> bool:
         case "silent" | "theirs":
             pass
         case "custom":
-            answer.custom({"event": name, "data": text}, content=False)
+            answer.custom({"event": name, "data": text}, name, content=False)
         case "end" | "done" if text != "[DONE]":
             answer.text.whole(text, "end")
         case _:
@@ -262,6 +268,11 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
                 return
         if _read_prefixed(answer, kind, frame):
             return
+        if len(frame) == 2 and name is None and role_of(kind) == "text":  # many agents' token
+            key = next(key for key in frame if key != "type")
+            if type(frame[key]) is str and key in untyped.TEXT_KEYS:
+                say(answer, key, frame[key])
+                return
     for key in frame:
         if key in BY_KEY:
             for reader in BY_KEY[key]:
@@ -282,7 +293,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
         name = frame["event"]
     wrapper, frame = named_events.unwrapped(frame)
     role = named_events.role(name or wrapper, frame)
-    if role is not None and named_events.read(answer, role, frame):
+    if role is not None and named_events.read(answer, role, frame, name):
         return
     wrong = untyped.is_error(frame)
     if wrong is not None:

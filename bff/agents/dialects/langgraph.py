@@ -210,7 +210,7 @@ def read_astream_event(answer: Assembly, event: str, frame: dict[str, JSON]) -> 
         ):
             read_messages(answer, messages, "state")  # what no model said, nodes may have
         case ("on_custom_event", _):
-            answer.custom(frame)
+            answer.custom(frame["data"], word(frame.get("name")))
         case ("on_tool_error", _):
             wrong = fields.get("error")
             words = wrong if isinstance(wrong, str) else "the tool failed"

@@ -37,11 +37,11 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
     if thought:
         answer.thinking.plain(thought, "thinking")
     if not any(frame.values()) or read_block(answer, frame):
-        _keep(answer, frame, thought)
+        _keep(answer, name, frame, thought)
         return
     key = untyped.text_key(frame)
     if key is None:
-        _keep(answer, frame, thought)
+        _keep(answer, name, frame, thought)
         return
     text = untyped.text_of(frame[key]) or ""
     speaker = _speaker(frame)
@@ -254,11 +254,13 @@ def _is_richer(value: dict[str, JSON]) -> bool:
     return untyped.text_of(value) is None or len(value) > 1
 
 
-def _keep(answer: Assembly, frame: dict[str, JSON], thought: str | None) -> None:
+def _keep(answer: Assembly, name: str | None, frame: dict[str, JSON], thought: str | None) -> None:
     """An object without a text: its usage is noted, and if it says anything else, it is kept."""
     usage = frame.get("usage") or frame.get("usage_metadata")
     answer.usage.set_total(usage)
     silent = usage or thought is not None
     rest = untyped.beside(frame, "") if silent else frame
     if any(value not in ("", None, [], {}) for value in rest.values()):
-        answer.custom(rest, content=not all(isinstance(v, bool | None) for v in rest.values()))
+        answer.custom(
+            rest, name, content=not all(isinstance(v, bool | None) for v in rest.values())
+        )

@@ -1,101 +1,22 @@
 """Events named by hand: the name is the SSE event's, or the object's `type`.
 
 LangGraphAgentCore names them so (`TOOL_CALL`, `LLM_RESPONSE`, …; its source is
-https://github.com/JKevinXu/LangGraphAgentCore), as do this service and many agents that use no
-framework's events.
+https://github.com/JKevinXu/LangGraphAgentCore), as do this service and most agents that use no
+framework's events. What they are about may stand one level down, under `data` or `payload`.
 """
 
 from __future__ import annotations
 
 import re
 
+from bff.agents.dialects import questions
 from bff.agents.dialects.assembly import Assembly, InBandError
+from bff.agents.dialects.attachments import read_sources
+from bff.agents.dialects.event_names import Role, role_of
 from bff.agents.dialects.langchain import thought
 from bff.agents.dialects.tool_calls import as_text
 from bff.agents.dialects.untyped import TEXT_KEYS, beside, is_error, plain_name, text_of
 from bff.events import JSON
-
-_NAMED = {
-    "agent_start": "silent",
-    "agent_end": "end",
-    "llm_response": "text",
-    "llm_token": "text",
-    "thinking": "thinking",
-    "reasoning": "thinking",
-    "tool_call": "tool_start",
-    "tool_start": "tool_start",
-    "tool_use": "tool_start",
-    "tool_result": "tool_end",
-    "tool_end": "tool_end",
-    "error": "error",
-    "start": "silent",
-    "done": "done",
-    "end": "done",
-    "complete": "done",
-    "status": "custom",
-    "progress": "custom",
-    "log": "custom",
-    "debug": "custom",
-    "trace": "custom",
-    "metadata": "custom",
-    "metrics": "custom",
-    "sources": "custom",
-    "citations": "custom",
-    "suggestions": "custom",
-    "session": "custom",
-    "function_call": "tool_start",
-    "function_call_output": "tool_end",
-    "tool_error": "tool_end",
-    "tool_output": "tool_end",
-    "ping": "silent",
-    "heartbeat": "silent",
-    "keepalive": "silent",
-    "keep-alive": "silent",
-    "thought": "thinking",
-    "agent_thought": "thinking",
-    "thinking_delta": "thinking",
-    "reasoning_delta": "thinking",
-    "user": "theirs",
-    "human": "theirs",
-    "user_message": "theirs",
-    "human_message": "theirs",
-    "user_input": "theirs",
-    "user_transcript": "theirs",
-    "tool_status": "custom",
-    "info": "custom",
-    "warning": "custom",
-    "notice": "custom",
-    "notification": "custom",
-    "redact": "redact",
-    "redaction": "redact",
-    "redacted": "redact",
-    "message_replace": "redact",
-    "content_replace": "redact",
-    "guardrail_replacement": "redact",
-}
-_BY_LAST_WORD = {
-    "start": "custom",
-    "started": "custom",
-    "begin": "custom",
-    "status": "custom",
-    "progress": "custom",
-    "log": "custom",
-    "debug": "custom",
-    "trace": "custom",
-    "failed": "custom",
-    "error": "custom",
-    "retry": "custom",
-    "end": "done",
-    "ended": "done",
-    "done": "done",
-    "complete": "done",
-    "completed": "done",
-    "finish": "done",
-    "finished": "done",
-}
-"""What a name of several words is about, by its last: `node_started`, `step-failed`."""
-_RUN_ENDS = frozenset({"run_failed", "run_error", "agent_failed", "agent_error", "fatal_error"})
-
 
 _ARGS = (
     "args",
@@ -105,36 +26,96 @@ _ARGS = (
     "tool_input",
     "toolInput",
     "tool_args",
+    "toolArgs",
     "tool_kwargs",
+    "params",
+    "kwargs",
+)
+_TOOL_NAMES = ("tool", "tool_name", "toolName", "function_name", "functionName")
+_TOOL_IDS = (
+    "tool_call_id",
+    "toolCallId",
+    "tool_use_id",
+    "toolUseId",
+    "call_id",
+    "callId",
+    "tool_id",
+    "toolId",
+)
+_OUTCOMES = (
+    "result",
+    "output",
+    "toolResult",
+    "tool_result",
+    "tool_output",
+    "toolOutput",
+    "tool_return",
+    "observation",
+    "return_value",
+    "response",
+)
+"""Keys that hold nothing but what a tool found, beside its name."""
+_FOUND = (*_OUTCOMES, "content", "text", "data", "value", "message")
+"""Where an event that is a tool's result has it."""
+_HOLDERS = (
+    "data",
+    "payload",
+    "tool",
+    "tool_call",
+    "toolCall",
+    "tool_use",
+    "toolUse",
+    "function_call",
+    "function",
+    "call",
+    "tool_result",
+    "toolResult",
+    "item",
+    "detail",
+    "details",
+)
+"""Keys under which an event may have its fields."""
+_CALLS = (
+    "tool_calls",
+    "toolCalls",
+    "tool_uses",
+    "toolUses",
+    "tool_results",
+    "toolResults",
+    "calls",
+)
+_BEGUN = frozenset(
+    {"start", "started", "running", "pending", "in_progress", "calling", "executing"}
 )
 
 
-def role(name: str | None, frame: dict[str, JSON]) -> str | None:
+def names_of(name: str | None, frame: dict[str, JSON]) -> list[str]:
+    """What an event is called: its SSE name, and the fields that are for that."""
+    found = [] if name is None else [name]
+    for key in ("type", "event", "event_type", "eventType", "message_type", "messageType"):
+        value = frame.get(key)
+        if type(value) is str:
+            found.append(value)
+    return found
+
+
+def role(name: str | None, frame: dict[str, JSON]) -> Role | None:
     """What a named event is for, or None if its name says nothing to us."""
-    kind = frame.get("type")
-    for word in (name, kind):
-        if isinstance(word, str):
-            found = _named(word)
-            if found:
-                return found
-    if not frame.keys().isdisjoint(_ARGS) and _first(frame, *_TOOL_NAMES):
-        return "tool_start"
-    if not frame.keys().isdisjoint(_RESULTS) and _first(frame, *_TOOL_IDS):
+    for word in names_of(name, frame):
+        found = role_of(word)
+        if found is not None:
+            return found
+    if _first(frame, *_TOOL_NAMES):
+        if not frame.keys().isdisjoint(_ARGS):
+            return "tool_start"
+        if not frame.keys().isdisjoint(_OUTCOMES) or frame.get("error"):
+            return "tool_end"
+    elif not frame.keys().isdisjoint(_RESULTS) and _first(frame, *_TOOL_IDS):
         return "tool_end"
     return None
 
 
-def _named(word: str) -> str | None:
-    word = word.lower()
-    found = _NAMED.get(word)
-    if found is None and word in _RUN_ENDS:
-        return "error"
-    if found is None and (parts := _WORDS.split(word)) and len(parts) > 1:
-        found = _BY_LAST_WORD.get(parts[-1])
-    return found
-
-
-_WORDS = re.compile(r"[_.\-\s:]+")
+_RESULTS = ("toolResult", "tool_result")
 
 
 def unwrapped(frame: dict[str, JSON]) -> tuple[str | None, dict[str, JSON]]:
@@ -155,19 +136,13 @@ _WRAPPERS = {
     "toolResult": "tool_result",
     "function_call": "tool_use",
 }
-_TOOL_NAMES = ("tool", "tool_name", "toolName")
-_TOOL_IDS = ("tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "call_id")
-_FOUND = ("tool_output", "text", "data", "value", "message")
-_RESULTS = ("toolResult", "tool_result")
 
 
-def read(answer: Assembly, role: str, frame: dict[str, JSON]) -> bool:
+def read(answer: Assembly, role: Role, frame: dict[str, JSON], name: str | None = None) -> bool:
     """One event named by hand; false if it is not of the shape its name promises."""
-    tool = _first(frame, *_TOOL_NAMES, "name")
-    id = _first(frame, *_TOOL_IDS, "id")
     match role:
-        case "custom":
-            answer.custom(frame, content=False)
+        case "custom" | "start":
+            _keep(answer, frame, name)
         case "theirs":
             pass
         case "error":
@@ -176,48 +151,150 @@ def read(answer: Assembly, role: str, frame: dict[str, JSON]) -> bool:
             else:
                 raise InBandError("an error event in its stream")
         case "thinking":
-            said = text_of(frame) or thought(frame)
+            said = _text(frame) or thought(frame)
             answer.thinking.plain(said, "thinking")
-            return bool(said)
-        case "redact" if text_of(frame):
+        case "redact":
+            text = _text(frame)
+            if not text:
+                return False
             answer.pause()
-            answer.redact(text_of(frame) or "")
-            answer.text.whole(text_of(frame) or "", "redact")
-        case "tool_start" if tool:
-            args: JSON = next((frame[name] for name in _ARGS if name in frame), {})
-            answer.tools.whole("named", id, tool, args)
-        case "tool_end" if tool or id:
-            wrong = frame.get("error")
-            names = (
-                "result",
-                "output",
-                "content",
-                *_RESULTS,
-                "tool_output",
-                "text",
-                "data",
-                "value",
-                "message",
-            )
-            value = next((frame[name] for name in names if name in frame), None)
-            failed = bool(wrong) or frame.get("status") == "error" or _says_error(frame)
-            text = as_text(wrong if wrong and wrong is not True else value)
-            answer.tools.result(id, tool, None if failed else text, text if failed else None)
+            answer.redact(text)
+            answer.text.whole(text, "redact")
+        case "tool" | "tool_start" | "tool_piece" | "tool_end":
+            return _read_tool_event(answer, role, frame)
+        case "asks":
+            _ask(answer, frame)
         case "end":
-            answer.text.whole(text_of(frame) or "", "end")
+            answer.text.whole(_text(frame) or "", "end")
         case "done":
             _read_done(answer, frame)
         case "silent":
-            return not text_of(frame)
-        case _:
+            if text_of(frame):
+                return False
+        case "text":
             return False
     answer.dialects.add("named events")
     return True
 
 
+def _text(frame: dict[str, JSON]) -> str | None:
+    """The text of an event, also under the two keys that only an event has it under."""
+    found = text_of(frame)
+    if found is None:
+        found = text_of({"text": frame.get("value"), "content": frame.get("payload")})
+    return found
+
+
+def _keep(answer: Assembly, frame: dict[str, JSON], name: str | None) -> None:
+    """News about the run; of a list of sources those that have an address are told as such."""
+    names = names_of(name, frame)
+    if any(_SOURCES.search(word) for word in names):
+        for key in ("sources", "citations", "references", "data", "content"):
+            if isinstance(frame.get(key), list) and read_sources(answer, frame[key]):
+                return
+    answer.custom(frame, name, content=False)
+    if any(_OVER.search(word) for word in names):  # what a part came to, if nothing else is said
+        answer.latest = _text({**frame, "message": None}) or answer.latest
+
+
+_SOURCES = re.compile("source|citation|reference", re.IGNORECASE)
+_OVER = re.compile("(?:end(?:ed)?|done|completed?|finished)$", re.IGNORECASE)
+
+
+# Tools
+
+
+def _read_tool_event(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
+    """A call, a piece of its arguments, or its result: of one tool or of several."""
+    listed = next((frame[key] for key in _CALLS if isinstance(frame.get(key), list)), None)
+    if listed is None:
+        listed = [frame]
+    read = False
+    for item in listed:
+        if isinstance(item, dict):
+            read = _read_use(answer, role, _fields(item)) or read
+    if read:
+        answer.dialects.add("named events")
+    return read
+
+
+def _fields(frame: dict[str, JSON]) -> dict[str, JSON]:
+    """An event's fields, those one level down among them."""
+    for key in _HOLDERS:
+        inner = frame.get(key)
+        if isinstance(inner, dict) and not inner.keys().isdisjoint(_SAYS):
+            outer = {name: value for name, value in frame.items() if name != key}
+            return {**outer, **inner, "type": frame.get("type")}
+    return frame
+
+
+_SAYS = frozenset({"name", *_TOOL_NAMES, *_TOOL_IDS})
+
+
+def _read_use(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
+    tool = _first(frame, *_TOOL_NAMES, "name")
+    function = frame.get("function")
+    if tool is None:
+        tool = _first(function, "name") if isinstance(function, dict) else function
+        tool = tool if isinstance(tool, str) and tool else None
+    id = _first(frame, *_TOOL_IDS, "id")
+    status = str(frame.get("status", frame.get("state"))).lower()
+    if role == "tool":
+        role = "tool_start" if status in _BEGUN or _outcome(frame) is None else "tool_end"
+    if role == "tool_piece":
+        piece = next((frame[k] for k in ("delta", *_ARGS) if isinstance(frame.get(k), str)), "")
+        answer.tools.piece("named", f"named {id}", id, tool, piece)
+        return bool(id or tool)
+    if role == "tool_start":
+        if tool is None:
+            return False
+        answer.tools.whole("named", id, tool, _args(frame))
+        if frame.keys().isdisjoint(_OUTCOMES) or _outcome(frame) is None:
+            return True
+    wrong = frame.get("error")
+    if tool is None and id is None and not answer.tools.open_calls():
+        return False
+    if role == "tool_end" and tool and not frame.keys().isdisjoint(_ARGS) and _args(frame):
+        answer.tools.whole("named", id, tool, _args(frame))  # told before, or nowhere else
+    failed = bool(wrong) or status in ("error", "failed") or _says_error(frame)
+    text = as_text(wrong if wrong and wrong is not True else _outcome(frame))
+    answer.tools.result(id, tool, None if failed else text, text if failed else None)
+    return True
+
+
+def _args(frame: dict[str, JSON]) -> JSON:
+    function = frame.get("function")
+    for fields in (frame, function if isinstance(function, dict) else {}):
+        for key in _ARGS:
+            if fields.get(key) is not None:
+                return fields[key]
+    return {}
+
+
+def _outcome(frame: dict[str, JSON]) -> JSON:
+    return next((frame[name] for name in _FOUND if frame.get(name) is not None), None)
+
+
 def _says_error(frame: dict[str, JSON]) -> bool:
     kind = frame.get("type")
-    return isinstance(kind, str) and kind.endswith("error")
+    return isinstance(kind, str) and kind.lower().endswith(("error", "failed"))
+
+
+# Questions and ends
+
+
+def _ask(answer: Assembly, frame: dict[str, JSON]) -> None:
+    for key in ("interrupts", "value", "data", "payload"):
+        inner = frame.get(key)
+        if key == "interrupts" and isinstance(inner, list):
+            questions.ask_langgraph(answer, inner)
+            return
+        if inner not in (None, "", [], {}):
+            id = _first(frame, "interrupt_id", "interruptId", "request_id", "requestId", "id")
+            questions.ask(answer, id, inner)
+            return
+    id = _first(frame, "interrupt_id", "interruptId", "request_id", "requestId", "id")
+    questions.ask(answer, id, frame)
 
 
 def _read_done(answer: Assembly, frame: dict[str, JSON]) -> None:
@@ -245,7 +322,7 @@ _LAST_KEYS = ("content", "text", "output", "result", "response", "answer")
 """Where a last frame has the answer once more; its `message` is about the stream."""
 
 
-def _first(frame: dict[str, JSON], *names: str) -> str | None:
+def _first(frame: JSON, *names: str) -> str | None:
     for name in names:
         value = frame.get(name)
         if isinstance(value, str) and value:

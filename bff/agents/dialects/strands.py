@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from bff.agents.dialects import questions
-from bff.agents.dialects.assembly import Assembly, InBandError
+from bff.agents.dialects.assembly import Assembly, InBandError, Reader
 from bff.agents.dialects.attachments import read_block, source_of
 from bff.agents.dialects.fields import items
 from bff.agents.dialects.tool_calls import as_text
@@ -174,6 +174,14 @@ def read_strands(answer: Assembly, frame: dict[str, JSON]) -> None:
         case _ if not frame.keys() & LIFECYCLE and "current_tool_use" not in frame:
             kept = {name: frame[name] for name in frame if name in MARKS or name == "type"}
             answer.custom(kept, content="tool_stream_event" not in kept)
+
+
+def read_typed(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """An event of Strands' own that has a `type` beside its key."""
+    if frame.keys().isdisjoint(("current_tool_use", "tool_stream_event")):
+        return False
+    read_strands(answer, frame)
+    return True
 
 
 def speaks(event: dict[str, JSON]) -> bool:
@@ -343,4 +351,9 @@ def read_response(answer: Assembly, frame: dict[str, JSON]) -> bool:
 
 
 BY_KEY = {"stop_reason": read_returned, "stopReason": read_response}
-BY_TYPE = {"agent_result": read_result, "AgentResult": read_result}
+BY_TYPE: dict[str, Reader] = {
+    "agent_result": read_result,
+    "AgentResult": read_result,
+    "tool_use_stream": read_typed,
+    "tool_stream": read_typed,
+}

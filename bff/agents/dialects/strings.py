@@ -120,7 +120,7 @@ def _events(answer: Assembly, text: str) -> list[Frame] | None:
         return None
     reader = EventStream()
     frames = reader.feed(text.encode("utf-8", "surrogatepass"))
-    if answer.strings == "text" and not all(role(frame.name, {}) is not None for frame in frames):
+    if answer.strings == "text" and any(role(frame.name, {}) in (None, "text") for frame in frames):
         return None
     if frames:
         answer.strings = "sse"

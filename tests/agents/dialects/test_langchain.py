@@ -41,7 +41,7 @@ class TestLangChain:
 
     def test_unknown_block__is_kept(self) -> None:
         block = {"type": "chart", "points": [1, 2]}
-        assert said(chunk([block]), chunk("Hi")) == [Custom(block), Message("Hi")]
+        assert said(chunk([block]), chunk("Hi")) == [Custom(block, "chart"), Message("Hi")]
 
     @pytest.mark.parametrize("split", [[ARGS], [ARGS[:9], ARGS[9:]], ["", *ARGS, ""], [None, ARGS]])
     def test_call__is_told_once_when_its_arguments_are_complete(self, split: list[str]) -> None:

@@ -1,10 +1,11 @@
 """What named events in an agent's own stream become."""
 
 import json
+from typing import Any
 
 import pytest
 
-from bff.events import Custom, Message, Thinking, ToolEnd, ToolStart
+from bff.events import Custom, Message, Source, Thinking, ToolEnd, ToolStart
 from tests.agents.conftest import tools
 from tests.agents.decoding import (
     ARGS,
@@ -99,12 +100,29 @@ class TestNamedEvents:
             {"type": "status", "message": "Working"},
             {"type": "progress", "data": 50},
             {"data": 50},
-            {"type": "sources", "data": [{"text": "A document", "url": "https://example.com"}]},
             {"data": [{"text": "A document", "url": "https://example.com"}]},
         ],
     )
-    def test_news_about_the_run__are_kept_and_no_text(self, frame: object) -> None:
-        assert said("Hi", frame) == [Message("Hi"), Custom(frame)]
+    def test_news_about_the_run__are_kept_and_no_text(self, frame: Any) -> None:
+        kept = Custom(frame, frame.get("type"))
+        assert said("Hi", frame) == [Message("Hi"), kept]
+
+    def test_a_list_of_sources__is_told_and_kept_where_it_says_more(self) -> None:
+        frame = {"type": "sources", "data": [{"text": "A page", "url": "https://example.com"}]}
+        told = [Message("Hi"), Source("https://example.com")]
+        assert said("Hi", frame) == [*told, Custom(frame, "sources")]
+        frame["data"] = [{"url": "https://example.com"}]
+        assert said("Hi", frame) == told
+
+    def test_news__are_kept_under_the_name_they_have(self) -> None:
+        step = {"step": 1}
+        data = b'event: progress\ndata: {"step": 1}\n\ndata: "Hi"\n\n'
+        assert decode(data)[0][0] == Custom(step, "progress")
+        named = {"event": "on_custom_event", "name": "progress", "data": step}
+        assert said(named, "Hi")[0] == Custom(step, "progress")
+        assert said({"type": "not a name!", "n": [1]}, "Hi")[0] == Custom(
+            {"type": "not a name!", "n": [1]}
+        )
 
     def test_conversation_once_more_at_the_end__adds_nothing(self) -> None:
         messages = [ai("Let me see. ", "1", tool_calls=[CALL]), result(), ai("It is 345", "2")]
