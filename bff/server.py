@@ -180,7 +180,9 @@ class Connection(RequestHandler):
     __slots__ = (
         "_head_seconds",
         "_head_timer",
+        "_left_before",
         "_reply_timer",
+        "_replying",
         "_trailing",
         "_write_seconds",
         "arriving",
@@ -194,6 +196,8 @@ class Connection(RequestHandler):
         self._write_seconds = write_seconds
         self._head_timer: asyncio.TimerHandle | None = None
         self._reply_timer: asyncio.TimerHandle | None = None
+        self._replying = False
+        self._left_before: int | None = None
         self.arriving: Callable[[int], bool] | None = None
         """Told how much has come for a WebSocket; false if that is to be passed over."""
         self._trailing = False
@@ -216,6 +220,8 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._forget_timer()
+        if self._reply_timer is not None:
+            self._reply_timer.cancel()
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
@@ -256,22 +262,30 @@ class Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        self._watch_reply(None)
+        self._replying, self._left_before = True, None
+        if self._reply_timer is None:
+            self._watch_reply()
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            if self._reply_timer is not None:
-                self._reply_timer.cancel()
+            self._replying = False
             if self._trailing and self.transport and not self._messages and not self._head_timer:
                 self._await_head()  # of a head that came behind this request, if one has begun
 
-    def _watch_reply(self, left_before: int | None) -> None:
-        """Cut the connection if none of what is left of a reply was taken since the last look."""
-        left = self.transport.get_write_buffer_size() if self.transport else 0
-        if self.transport and left_before and left >= left_before:
+    def _watch_reply(self) -> None:
+        """Cut the connection if none of what is left of a reply was taken since the last look.
+
+        One timer serves many replies: a timer for each costs more than most of them need.
+        """
+        self._reply_timer = None
+        if self.transport is None or not self._replying:
+            return
+        left = self.transport.get_write_buffer_size()
+        if self._left_before and left >= self._left_before:
             self.transport.abort()
             return
-        self._reply_timer = self._loop.call_later(self._write_seconds / 2, self._watch_reply, left)
+        self._left_before = left
+        self._reply_timer = self._loop.call_later(self._write_seconds / 2, self._watch_reply)
 
     def handle_error(
         self,

@@ -150,10 +150,11 @@ class Settings:
     def local(self) -> bool:
         return self.environment == "local"
 
-    @property
-    def agents(self) -> tuple[AgentSetting, ...]:
-        """All agents; the first is the default."""
-        return self.named_agents or (
+    agents: tuple[AgentSetting, ...] = field(init=False, compare=False, repr=False)
+    """All agents; the first is the default."""
+
+    def __post_init__(self) -> None:
+        agents = self.named_agents or (
             AgentSetting(
                 name=DEFAULT_AGENT,
                 arn=self.agent_runtime_arn,
@@ -164,6 +165,7 @@ class Settings:
                 files=self.agent_files,
             ),
         )
+        object.__setattr__(self, "agents", agents)
 
     @property
     def idle_connection_seconds(self) -> float:

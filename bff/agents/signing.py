@@ -46,7 +46,7 @@ class Signer:
         self._second = -1
         self._timestamp = self._scope = ""
         self._key_of: tuple[str, str] = ("", "")
-        self._key = b""
+        self._keyed = hmac.new(b"", digestmod="sha256")
 
     def sign(
         self, credentials: Credentials, body: bytes, headers: Mapping[str, str]
@@ -69,19 +69,21 @@ class Signer:
             f"{ALGORITHM}\n{self._timestamp}\n{self._scope}\n"
             f"{sha256(canonical.encode()).hexdigest()}"
         )
-        signature = hmac.digest(self._key_for(credentials), text.encode(), "sha256").hex()
+        mac = self._keyed_for(credentials).copy()
+        mac.update(text.encode())
         signed["Authorization"] = (
             f"{ALGORITHM} Credential={credentials.access_key}/{self._scope}, "
-            f"SignedHeaders={names}, Signature={signature}"
+            f"SignedHeaders={names}, Signature={mac.hexdigest()}"
         )
         return signed
 
-    def _key_for(self, credentials: Credentials) -> bytes:
-        """The day's key; another day, or credentials that were refreshed, make another."""
+    def _keyed_for(self, credentials: Credentials) -> hmac.HMAC:
+        """An HMAC that has taken in the day's key, which is most of its work; another day, or
+        credentials that were refreshed, make another."""
         made_of = (credentials.secret_key, self._scope)
         if made_of != self._key_of:
             key = f"AWS4{credentials.secret_key}".encode()
             for part in self._scope.split("/"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._key, self._key_of = key, made_of
-        return self._key
+            self._keyed, self._key_of = hmac.new(key, digestmod="sha256"), made_of
+        return self._keyed

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bff.settings import Network
 
@@ -40,6 +41,12 @@ class Client:
         if isinstance(self.counted, ipaddress.IPv6Address):
             return f"address:{ipaddress.ip_network((self.counted, 64), strict=False)}"
         return f"address:{self.counted}"
+
+
+@lru_cache(maxsize=4096)
+def written(address: Address | None) -> str:
+    """As logs have it."""
+    return str(address)
 
 
 def client_of(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> Client:
@@ -73,6 +80,7 @@ def parse_address(text: str) -> Address | None:
 _WITH_PORT = re.compile(r"\[([^\]]*:[^\]]*)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})")
 
 
+@lru_cache(maxsize=4096)
 def _without_zone(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text)

@@ -108,18 +108,25 @@ async def _read(
 
 async def _received(request: web.Request, body: Body, most_bytes: int) -> bytearray:
     """The whole body, if it comes in time: a large one may take longer, but never trickle."""
+    if request.content.is_eof():  # it came with the head, so nothing is waited for
+        return _within(bytearray(request.content.read_nowait()), body, most_bytes)
     text = bytearray()
     began = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout_at(began + seconds_for(0)) as limit:
             async for chunk in request.content.iter_any():
                 text += chunk
-                if len(text) > most_bytes:
-                    raise _too_large(most_bytes)
-                body.grow(len(text))
+                _within(text, body, most_bytes)
                 limit.reschedule(began + seconds_for(len(text)))
     except TimeoutError:
         raise RequestTimeout(headers={"Connection": "close"}) from None
+    return text
+
+
+def _within(text: bytearray, body: Body, most_bytes: int) -> bytearray:
+    if len(text) > most_bytes:
+        raise _too_large(most_bytes)
+    body.grow(len(text))
     return text
 
 

@@ -7,7 +7,7 @@ import logging
 import math
 import re
 from collections.abc import Awaitable, Callable
-from uuid import uuid4
+from secrets import token_hex
 
 from aiohttp import web
 
@@ -22,7 +22,7 @@ from bff.api import (
     SETTINGS,
     TELEMETRY,
 )
-from bff.api.addresses import Client, client_of
+from bff.api.addresses import Client, client_of, written
 from bff.api.streaming import EventStream
 from bff.api.websocket.handshake import SOCKET_ROUTE, bearer_protocols
 from bff.errors import (
@@ -75,18 +75,21 @@ PEEKING = web.RequestKey("peeking", asyncio.Task[Allowance])
 """What a free request's reply says of the rate."""
 
 
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
 @web.middleware
 async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id, the client's own if it is a sane one, and note how it went."""
     given = request.headers.get("X-Request-Id", "")
-    sane = re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given)
-    request[REQUEST_ID] = given if sane else uuid4().hex
+    sane = given and _SANE_ID.fullmatch(given)
+    request_id = request[REQUEST_ID] = given if sane else token_hex(16)
     resource = request.match_info.route.resource
     with request.app[TELEMETRY].request(
-        request_id=request[REQUEST_ID],
+        request_id=request_id,
         method=request.method,
         route=resource.canonical if resource else "unknown",
-        client=str(client(request).counted),
+        client=written(client(request).counted),
         headers=request.headers,
     ) as exchange:
         try:
@@ -172,7 +175,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise UnsupportedMediaType(headers={"Connection": "close"})
     if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise BadRequest(headers={"Connection": "close"})
-    for name in request.query:
+    for name in request.query if request.query_string else ():
         if re.sub("[^a-z]", "", name.lower()) in _SECRET_PARAMETERS:
             message = "credentials are taken in headers only"
             raise BadRequest(errors=[{"field": "query", "message": message}])

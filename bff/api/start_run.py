@@ -119,8 +119,8 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
         key = Idempotency(*claim_key(place.session_id, conversation.answers))
     elif key and conversation.files and (known := await runs.find_known(owner, key)):
         return await runs.follow(known)  # its files are kept already
-    wanted = await _run_request(request, asked, place, conversation, questions)
-    taken = await take_files(request, replace(wanted, idempotency=key), place, setting)
+    wanted = await _run_request(request, asked, place, conversation, questions, key)
+    taken = await take_files(request, wanted, place, setting)
     try:
         return await runs.start(taken.request)
     except Problem as problem:
@@ -158,6 +158,7 @@ async def _run_request(
     place: Place,
     conversation: Conversation,
     questions: Sequence[Input],
+    key: Idempotency | None,
 ) -> RunRequest:
     owner, settings = request[PRINCIPAL].id, request.app[SETTINGS]
     text = (
@@ -182,6 +183,7 @@ async def _run_request(
         ),
         continues=(asked.continues or _asked_by(place)) if place.conversation.answers else None,
         listed=place.listed,
+        idempotency=key,
         call=await _call(request, asked, place, conversation, settings),
     )
 
@@ -238,9 +240,10 @@ async def _told(request: web.Request, place: Place, settings: Settings) -> tuple
 
 def known_agent(request: web.Request, name: str | None) -> str | None:
     """The agent's name; raises `Invalid` for one that is not in `AGENTS`."""
-    names = [agent.name for agent in request.app[SETTINGS].agents]
-    if name is not None and name not in names:
-        raise Invalid.of("agent", f"must be one of {', '.join(names)}")
+    if name is not None:
+        names = [agent.name for agent in request.app[SETTINGS].agents]
+        if name not in names:
+            raise Invalid.of("agent", f"must be one of {', '.join(names)}")
     return name
 
 
@@ -288,7 +291,8 @@ def _bearer(principal: Principal, settings: Settings) -> str | None:
 
 def _setting(settings: Settings, name: str) -> AgentSetting:
     """The agent's setting; the default's for an agent that is no longer there."""
-    return next((agent for agent in settings.agents if agent.name == name), settings.agents[0])
+    agents = settings.agents
+    return next((agent for agent in agents if agent.name == name), agents[0])
 
 
 def without_place(conversation: Conversation, setting: AgentSetting) -> list[str]:

@@ -36,16 +36,16 @@ class Principal:
     parts: tuple[str, ...]
     expires_at: float | None = field(default=None, compare=False)
     token: str | None = field(default=None, compare=False, repr=False)
+    id: str = field(init=False, compare=False, repr=False)
+    """The digest that everything of this principal is kept under."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", _digest("principal", self.kind, *self.parts))
 
     @property
     def sub(self) -> str | None:
         """A token's own `sub`; None where the caller has none."""
         return self.parts[1] if self.kind == "jwt" else None
-
-    @property
-    def id(self) -> str:
-        """The digest that everything of this principal is kept under."""
-        return _digest("principal", self.kind, *self.parts)
 
 
 def agent_session_id(owner: str, session_id: str) -> str:

@@ -84,6 +84,8 @@ class _Kept:
         self.listeners: set[_Listener] = set()
 
     def state(self) -> Run:
+        if self.run.last_event_id == self.last_id:
+            return self.run
         return replace(self.run, last_event_id=self.last_id)
 
     def add(self, records: Sequence[Record]) -> int:
@@ -215,7 +217,11 @@ class MemoryRunLog:
         self.bytes -= len(kept.run.request.message)
         kept.bytes -= len(kept.run.request.message)
         kept.run = replace(
-            kept.run, request=run.request.ended(), status=status, ended_at=self._clock()
+            kept.run,
+            request=run.request.ended(),
+            status=status,
+            last_event_id=records[-1].id,
+            ended_at=self._clock(),
         )
         self._add(kept, records)
         self._free(kept)

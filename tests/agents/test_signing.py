@@ -51,7 +51,8 @@ URL = address("https://agents.example", "arn:aws:x:y:1:runtime/agent-abc", "DEFA
     host=st.sampled_from(
         ["https://agents.example", "https://agents.example:443", "http://127.0.0.1:9100"]
     ),
-    arn=st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1),
+    # never a mere "." or "..", which botocore takes for a step in the path
+    arn=st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"])).map("arn:{}".format),
     qualifier=st.text("abcXYZ019_-.~", min_size=1),
     body=st.binary(),
     value=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)),
