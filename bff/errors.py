@@ -225,6 +225,19 @@ class AgentFailed(Problem):
     status, code, title = 502, "agent_failed", "Agent failed"
     detail = "The agent failed before its answer was complete."
 
+    def __init__(self, *, answered: bool = False, **fields: Any) -> None:
+        """`answered` says that its answer was an error, and not that the connection broke."""
+        super().__init__(**fields)
+        self.answered = answered
+
+
+class AgentSessionIdle(Problem):
+    status, code, title = 502, "agent_session_idle", "Agent session over"
+    detail = (
+        "The agent no longer knows what it asked, most likely since its session ended meanwhile;"
+        " send a new message."
+    )
+
 
 class AgentUnavailable(Problem):
     status, code, title = 503, "agent_unavailable", "Agent unavailable"

@@ -23,7 +23,13 @@ from yarl import URL
 
 from bff.agents import Prompt
 from bff.agents.dialects.decoder import Decoder
-from bff.errors import AgentFailed, AgentThrottled, AgentTimeout, AgentUnavailable, Problem
+from bff.errors import (
+    AgentFailed,
+    AgentThrottled,
+    AgentTimeout,
+    AgentUnavailable,
+    Problem,
+)
 from bff.events import Event
 
 logger = logging.getLogger(__name__)
@@ -111,7 +117,7 @@ async def stream(
             logger.debug("the agent's answer was read as %s", ", ".join(decoder.dialects))
         if decoder.failure:
             logger.error("agent failed: %s", decoder.failure)
-            raise AgentFailed(agent_called=True)
+            raise AgentFailed(answered=True, agent_called=True)
     except (aiohttp.ClientError, OSError) as error:
         raise _broken(error) from error
     finally:
@@ -192,7 +198,7 @@ def _refused(response: aiohttp.ClientResponse, advice: Advice) -> Problem:
             return AgentTimeout(agent_called=True)
         case _ if 300 <= status < 400:
             return AgentUnavailable(agent_called=True)
-    return AgentFailed(agent_called=True)
+    return AgentFailed(answered=True, agent_called=True)
 
 
 def advise(status: int) -> str | None:

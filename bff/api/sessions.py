@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from pydantic import Field
 from bff.api import AGENTS, FILES, HISTORY, PRINCIPAL, RUNS
 from bff.api.body import Strict, read_small
 from bff.api.runs import rfc3339
+from bff.conversations.questions import shown_open
 from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
 from bff.events import dumps
 from bff.history import History, Page, Session, StoredMessage
@@ -225,8 +227,8 @@ def _session(session: Session) -> dict[str, Any]:
         "updated_at": rfc3339(session.updated_at),
         "agent": session.agent,
     }
-    if session.inputs:
-        body["inputs"] = list(session.inputs)
+    if inputs := shown_open(session.inputs, now=time.time()):
+        body["inputs"] = inputs
     if fork := session.forked_from:
         body["forked_from"] = {"session_id": fork.session_id, "run_id": fork.run_id}
     return body

@@ -22,9 +22,10 @@ from bff.conversations.placing import Place, Sought, everything_said, find_place
 from bff.conversations.questions import (
     answering,
     answers_as_text,
-    claim_key,
+    digest_of,
     still_open,
     to_open,
+    with_expired,
 )
 from bff.errors import (
     AgentFailed,
@@ -38,7 +39,8 @@ from bff.errors import (
 from bff.events import Done, Failed, Input, input_of
 from bff.identity.principals import Principal, agent_session_id
 from bff.messages import ChatMessage, Conversation
-from bff.runs import Follower, Runs
+from bff.runs import Follower
+from bff.runs.answers import earlier_answer, start_answer
 from bff.runs.log import Run
 from bff.runs.request import Call, Idempotency, OnDisconnect, RunRequest
 from bff.runs.transcript import Transcript
@@ -82,9 +84,9 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
 
     Raises `Invalid`, `InputRequired`, `NotWaiting`, `Forbidden`, and what `Runs.start` raises.
     """
-    runs, owner = request.app[RUNS], request[PRINCIPAL].id
+    runs, owner, history = request.app[RUNS], request[PRINCIPAL].id, request.app[HISTORY]
     place = await find_place(
-        request.app[HISTORY],
+        history,
         Sought(
             owner=owner,
             conversation=_checked(asked.conversation),
@@ -95,6 +97,11 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
             now=time.time(),
         ),
     )
+    # what a key began may have been an answer, which only the key can tell; or its files are kept
+    claimed = place.session is not None and place.session.claimed_by is not None
+    key = asked.idempotency if claimed or place.conversation.files else None
+    if key and (known := await runs.find_known(owner, key)):
+        return await runs.follow(known)
     open_inputs = [input_of(fields) for fields in place.session.inputs] if place.session else []
     questions = tuple(open_inputs) if asked.late else still_open(open_inputs, now=time.time())
     conversation = place.conversation
@@ -103,8 +110,8 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
     elif conversation.answers and not to_open(conversation.answers, questions):
         if conversation.new:  # results of tools that nobody waits for are history
             conversation = replace(conversation, answers=())
-        elif known := await _answered_before(runs, owner, place):
-            return await runs.follow(known)
+        elif first := await earlier_answer(runs, owner, place.session, conversation.answers):
+            return await runs.follow(first)
         elif asked.answered_in is not None:
             raise Invalid.of(asked.answered_in, LAST_WORD)
         else:
@@ -112,33 +119,22 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
     conversation = answering(conversation, questions)
     if not conversation.answers:
         questions = ()
+    elif len(questions) < len(open_inputs):
+        questions = tuple(open_inputs)
+        conversation = replace(conversation, answers=with_expired(conversation.answers, questions))
     setting = _setting(request.app[SETTINGS], place.agent)
     request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
-    key = asked.idempotency
-    if questions:
-        key = Idempotency(*claim_key(place.session_id, conversation.answers))
-    elif key and conversation.files and (known := await runs.find_known(owner, key)):
-        return await runs.follow(known)  # its files are kept already
-    wanted = await _run_request(request, asked, place, conversation, questions, key)
+    wanted = await _run_request(request, asked, place, conversation, questions)
     taken = await take_files(request, wanted, place, setting)
     try:
+        if questions:
+            return await start_answer(runs, history, taken.request)
         return await runs.start(taken.request)
-    except Problem as problem:
+    except Problem:
         await taken.undo()
-        if questions and isinstance(problem, Invalid):  # somebody's other answer was first
-            raise NotWaiting from None
         raise
     finally:
         taken.release()
-
-
-async def _answered_before(runs: Runs, owner: str, place: Place) -> Run | None:
-    """The run that the same answers began when they came for the first time."""
-    key = Idempotency(*claim_key(place.session_id, place.conversation.answers))
-    try:
-        return await runs.find_known(owner, key)
-    except Invalid:  # somebody's other answer was first
-        return None
 
 
 def _checked(conversation: Conversation) -> Conversation:
@@ -158,7 +154,6 @@ async def _run_request(
     place: Place,
     conversation: Conversation,
     questions: Sequence[Input],
-    key: Idempotency | None,
 ) -> RunRequest:
     owner, settings = request[PRINCIPAL].id, request.app[SETTINGS]
     text = (
@@ -183,7 +178,8 @@ async def _run_request(
         ),
         continues=(asked.continues or _asked_by(place)) if place.conversation.answers else None,
         listed=place.listed,
-        idempotency=key,
+        told=digest_of(questions, conversation.answers) if questions else None,
+        idempotency=asked.idempotency,
         call=await _call(request, asked, place, conversation, settings),
     )
 

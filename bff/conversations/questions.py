@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from bff.agents.answers import payload_of
 from bff.errors import InputRequired, Invalid, NotWaiting
-from bff.events import JSON, Input, dumps, input_fields
+from bff.events import JSON, Event, Input, ToolEnd, dumps, input_fields, input_of
 from bff.messages import Answer, Conversation
 
 
 def still_open(questions: Sequence[Input], *, now: float) -> tuple[Input, ...]:
     """The questions whose time is not over; `now` is in seconds since 1970."""
     return tuple(question for question in questions if not _is_over(question, now))
+
+
+def with_expired(answers: Sequence[Answer], questions: Sequence[Input]) -> tuple[Answer, ...]:
+    """The answers to those of the questions that are still open, and for the others a refusal.
+
+    An agent goes on with all of its questions at once: one whose time is over is declined.
+    """
+    given = {answer.input_id: answer for answer in answers}
+    return tuple(given.get(question.id, Answer(question.id, "cancelled")) for question in questions)
+
+
+def shown_open(inputs: Sequence[Mapping[str, JSON]], *, now: float) -> list[dict[str, JSON]]:
+    """The same for questions as a history keeps them, which is how they are shown."""
+    return [dict(fields) for fields in inputs if not _is_over(input_of(fields), now)]
 
 
 def _is_over(question: Input, now: float) -> bool:
@@ -81,22 +95,58 @@ def _names(question: Input) -> Iterator[str]:
         yield question.tool.id
 
 
-def claim_key(session_id: str, answers: Sequence[Answer]) -> tuple[str, str]:
-    """What makes an answer one run, however often and by whomever it is sent.
+def digest_of(questions: Sequence[Input], answers: Sequence[Answer]) -> str:
+    """What the agent is told, as one digest: the same for the same answer, by whatever protocol.
 
-    An idempotency key and the fingerprint of what is said; the key has a space, so it is none that
-    a client can send.
+    Raises what `answering` raises for answers that are not to these questions.
     """
-    said: JSON = sorted(
-        [answer.input_id, answer.status, dumps(answer.payload), answer.approved, answer.reason]
-        for answer in answers
+    told = [
+        [question.id, answer.status, payload_of(question, answer)]
+        for question, answer in zip(questions, _matched(answers, questions), strict=True)
+    ]
+    return hashlib.sha256(dumps(told).encode()).hexdigest()
+
+
+def are_same(digest: str | None, questions: Sequence[Input], answers: Sequence[Answer]) -> bool:
+    """Whether the digest is that of these answers to these questions."""
+    try:
+        return digest is not None and digest == digest_of(questions, answers)
+    except (NotWaiting, Invalid):
+        return False
+
+
+def asked_anew(events: Sequence[Event], answered: Sequence[Input]) -> bool:
+    """Whether an agent that was told an answer puts its question again, as if for the first time.
+
+    Strands takes the answer to a question that it does not know for a message, and its model makes
+    the same call once more: with an id of its own, though nothing became of the first call.
+    """
+    known = {question.id for question in answered}
+    calls = {question.tool.id for question in answered if question.tool}
+    if any(isinstance(event, ToolEnd) and event.id in calls for event in events):
+        return False
+    before = [_without_ids(question) for question in answered if _is_strands_call(question)]
+    return any(
+        isinstance(event, Input)
+        and event.id not in known
+        and _is_strands_call(event)
+        and _without_ids(event) in before
+        for event in events
     )
-    key = _sha(dumps([session_id, sorted(answer.input_id for answer in answers)]))
-    return f"resume {key}", _sha(dumps(said))
 
 
-def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _is_strands_call(question: Input) -> bool:
+    """Whether this is a question of Strands' about a call of a tool."""
+    match question.value:
+        case {"id": str(id), "name": str()} if question.tool is not None:
+            return id.startswith("v1:")
+    return False
+
+
+def _without_ids(question: Input) -> JSON:
+    assert question.tool is not None
+    value = {key: item for key, item in question.value.items() if key in ("name", "reason")}
+    return [question.tool.name, question.tool.args, value]
 
 
 def answers_as_text(questions: Sequence[Input], answers: Sequence[Answer]) -> str:

@@ -84,6 +84,8 @@ class Session:
     agent: str = DEFAULT_AGENT
     inputs: Sequence[JSON] = field(default=(), repr=False)
     """The open questions, in order."""
+    claimed_by: str | None = None
+    """The run that took the last questions that were taken."""
     forked_from: ForkedFrom | None = None
     last_run_id: str | None = None
     """The newest run of its own, never one that it was begun with."""

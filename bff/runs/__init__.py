@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from bff.agents import Agent
-from bff.errors import Draining, NotFound, NotWaiting, Overloaded, Problem, SessionBusy
-from bff.events import Done, Failed, Record, Start, record
+from bff.errors import Draining, NotFound, SessionBusy
+from bff.events import Done, Record, Start, record
 from bff.files import Files
 from bff.history import History
+from bff.runs.answers import Claim, not_taken
 from bff.runs.execution import (
     RunDependencies,
     RunExecution,
@@ -39,8 +40,6 @@ logger = logging.getLogger(__name__)
 
 CANCEL_WAIT_SECONDS = 5.0
 """How long a caller of cancel waits for the run's end before being told it is still running."""
-CLAIM_SECONDS = 3.0
-"""How long an answer waits for the history to say that nobody else has given one."""
 ENDS_SECONDS = STOP_GRACE_SECONDS / 2
 """How long the runs that a drain has ended may take for their last events and the history."""
 STOP_SECONDS = 10.0
@@ -111,6 +110,7 @@ class Runs:
         self._max_open_per_owner = max_open_per_owner
         self._stopped_on_cancel = stopped_on_cancel
         self._executions: dict[str, RunExecution] = {}
+        self._claiming: dict[str, Claim] = {}
         self._openings: set[asyncio.Task[Follower]] = set()
         self._ends: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -180,38 +180,21 @@ class Runs:
             idempotency=order.idempotency,
             max_open=self._max_open_per_owner,
         )
+        claim = Claim()
         if opened.run_id == run.run_id and order.questions:
-            await self._claim(opened)
+            self._claiming[run.run_id] = claim
+            try:
+                await claim.take(self._parts, opened)
+            finally:
+                del self._claiming[run.run_id]
         await self._join(opened)
         if opened.run_id == run.run_id:
             assert order.call is not None
             execution = RunExecution(self._parts, opened, order.call)
             self._executions[run.run_id] = execution
             self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(execution)))
+            claim.pass_on(execution)
         return Follower(self, opened)
-
-    async def _claim(self, run: Run) -> None:
-        """Take the questions that a run answers, for ever and everywhere, before its call.
-
-        Raises `NotWaiting` if somebody else has, `Overloaded` if the history cannot tell: then the
-        run is over and the agent is not called.
-        """
-        request = run.request
-        ids = [question.id for question in request.questions]
-        problem: Problem | None = None
-        try:
-            async with asyncio.timeout(CLAIM_SECONDS):
-                history = self._parts.history
-                if not await history.claim(run.owner, run.session_id, run.run_id, ids):
-                    problem = NotWaiting()
-        except (Overloaded, TimeoutError):
-            problem = Overloaded(retry_after_seconds=1)
-        if problem is not None:
-            document = problem.document(
-                request_id=request.request_id, instance=f"/v1/runs/{run.run_id}"
-            )
-            await self._log.close(run, record(2, Failed(document)), "failed")
-            raise problem
 
     def _left_while_opening(self, opening: asyncio.Task[Follower]) -> None:
         if not opening.cancelled() and opening.exception() is None:
@@ -360,7 +343,8 @@ class Runs:
             del self._executions[execution.run.run_id]
             del self._ends[execution.run.run_id]
         request = execution.run.request
-        if status == "cancelled" and request.agent in self._stopped_on_cancel:
+        stopped = status == "cancelled" and request.agent in self._stopped_on_cancel
+        if stopped or execution.forgotten:
             self.stop_agent(request.agent, request.agent_session_id)
 
     # What the log tells its owner
@@ -368,17 +352,22 @@ class Runs:
     def cancel_requested(self, run_id: str) -> None:
         if execution := self._executions.get(run_id):
             execution.end(Done("cancelled"))
+        elif claim := self._claiming.get(run_id):
+            claim.cancelled = True
 
     def superseded(self, run_id: str) -> None:
         if execution := self._executions.get(run_id):
             execution.abandon()
+        elif claim := self._claiming.get(run_id):
+            claim.abandoned = True
 
     def interrupted(self, run: Run) -> None:
         self._spawn(self._remember_interrupted(run))
 
     async def _remember_interrupted(self, run: Run) -> None:
         transcript = await Follower(self, run).fold()
-        await write_turn(self._parts, run, transcript, "interrupted")
+        left_open = await not_taken(self._parts.history, run) if run.request.questions else ()
+        await write_turn(self._parts, run, transcript, "interrupted", left_open=left_open)
 
     async def _stop_agent(self, agent: str, agent_session_id: str) -> None:
         try:

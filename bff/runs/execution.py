@@ -14,9 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from bff.agents import Agent, Prompt
-from bff.conversations.questions import questions_as_text
+from bff.conversations.questions import asked_anew, questions_as_text
 from bff.conversations.transcript import points, points_broken_off
-from bff.errors import AgentFailed, AgentTimeout, Internal, Interrupted, Problem
+from bff.errors import (
+    AgentFailed,
+    AgentSessionIdle,
+    AgentTimeout,
+    Internal,
+    Interrupted,
+    Problem,
+)
 from bff.events import Done, Event, Failed, File, Input, Record, encode, input_fields, record
 from bff.files import Files
 from bff.files.made import keep_answer, keep_made
@@ -73,6 +80,9 @@ class RunExecution:
         self._ending: Done | Problem | None = None
         self._finishing = False
         self._abandoned = False
+        self._called = False
+        self.forgotten = False
+        """The agent's session has no memory of the question, and waits for another one's answer."""
         self._history_seconds = HISTORY_SECONDS
         self._writing: asyncio.Timeout | None = None
         self._calling: asyncio.Task[Any] | None = None
@@ -123,7 +133,14 @@ class RunExecution:
             code = event.problem["code"] if isinstance(event, Failed) else None
             [last] = self._number([event])
             self._writing = asyncio.timeout(self._history_seconds)
-            await write_turn(parts, run, self._transcript, status, limit=self._writing)
+            await write_turn(
+                parts,
+                run,
+                self._transcript,
+                status,
+                left_open=self._left_open(),
+                limit=self._writing,
+            )
             self._writing = None
             await parts.log.close(run, last, status)
         except Superseded:
@@ -167,6 +184,8 @@ class RunExecution:
         """Call the agent, once, and log what it says; raises what went wrong."""
         agent, log = self._parts.agents[self.run.request.agent], self._parts.log
         prompt, deadline_seconds = self._prompt(), self._call.deadline_seconds
+        answered = self.run.request.questions
+        self._called = True
         now = asyncio.get_running_loop().time
         began = heard = now()
         idle = self._parts.idle_timeout_seconds
@@ -180,6 +199,9 @@ class RunExecution:
                 if now() - heard > slack:
                     heard = now()
                     limit.reschedule(min(heard + idle + slack, deadline))
+                if answered and asked_anew(batch, answered) and not self._went_on():
+                    self.forgotten = True
+                    raise AgentSessionIdle(agent_called=True)
                 done = batch[-1] if batch and isinstance(batch[-1], Done) else None
                 events = self._client_tools.pass_on(batch[:-1] if done else batch)
                 if done:
@@ -238,6 +260,7 @@ class RunExecution:
             if isinstance(self._ending, Done):
                 return "cancelled", self._ending
             outcome = self._ending or Interrupted(agent_called=True)
+        problem: Problem
         match outcome:
             case Done() as done:
                 if inputs := self._transcript.inputs:
@@ -245,8 +268,11 @@ class RunExecution:
                 return done.status, done
             case Superseded():
                 raise outcome
-            case Problem() as problem:
-                pass
+            case AgentFailed(answered=True) if self.run.request.questions and self._next_id == 2:
+                problem = AgentSessionIdle(agent_called=True)
+            case Problem():
+                problem = outcome
+                problem.agent_called = problem.agent_called and self._called
             case TimeoutError():
                 problem = AgentTimeout(agent_called=True)
             case _:
@@ -256,6 +282,20 @@ class RunExecution:
         document = problem.document(request_id=request_id, instance=f"/v1/runs/{run_id}")
         return "failed", Failed(document)
 
+    def _went_on(self) -> bool:
+        """Whether something has become of the calls that the agent asked about."""
+        asked = {question.tool.id for question in self.run.request.questions if question.tool}
+        return any(call["id"] in asked for call in self._transcript.tool_calls)
+
+    def _left_open(self) -> Sequence[Input]:
+        """The questions that are open now: new ones, or the old if the agent was not called."""
+        match self._transcript.end:
+            case Done("input_required"):
+                return self._transcript.inputs
+            case Failed(problem) if "should_retry" not in problem:
+                return self.run.request.questions
+        return () if self._called else self.run.request.questions
+
 
 async def write_turn(
     parts: RunDependencies,
@@ -263,6 +303,7 @@ async def write_turn(
     transcript: Transcript,
     status: Status,
     *,
+    left_open: Sequence[Input] = (),
     limit: asyncio.Timeout | None = None,
 ) -> None:
     """Write the turn; a history that cannot be written does not take the answer away."""
@@ -281,7 +322,7 @@ async def write_turn(
         status=status,
         asked_at=run.created_at,
         answered_at=parts.clock(),
-        inputs=[input_fields(question) for question in _left_open(request, transcript)],
+        inputs=[input_fields(question) for question in left_open],
         continues=request.continues,
         points=_points(request, transcript, status),
     )
@@ -294,17 +335,6 @@ async def write_turn(
     except Exception:
         logger.exception("run %s is missing from the history", run.run_id)
         parts.observer.history_failed()
-
-
-def _left_open(request: RunRequest, transcript: Transcript) -> Sequence[Input]:
-    """The questions that are open now: new ones, or the old if the agent has not been called."""
-    match transcript.end:
-        case Done("input_required"):
-            return transcript.inputs
-        case Failed(problem) if "should_retry" not in problem:
-            return request.questions
-        case _:
-            return ()
 
 
 def _points(request: RunRequest, transcript: Transcript, status: Status) -> tuple[str, ...]:

@@ -61,8 +61,8 @@ class RunRequest:
     is more than text. `point` is where the transcript stands before it
     (`bff/conversations/transcript.py`). `questions` are those that are answered and `declined` the
     ids of those that are refused; `continues` is the run that asked, where the answer was no
-    message of its own. A session that is not `listed` is in no history. `call` is there until the
-    run has ended, and only on the instance that makes it.
+    message of its own; `told` is the digest of the answers. A session that is not `listed` is in no
+    history. `call` is there until the run has ended, and only on the instance that makes it.
     """
 
     owner: str
@@ -78,6 +78,7 @@ class RunRequest:
     declined: tuple[str, ...] = ()
     continues: str | None = None
     listed: bool = True
+    told: str | None = None
     idempotency: Idempotency | None = None
     call: Call | None = None
 
@@ -100,6 +101,7 @@ def kept_fields(request: RunRequest) -> dict[str, JSON]:
         "declined": list(request.declined),
         "continues": request.continues,
         "listed": request.listed,
+        "told": request.told,
         "idempotency": _key_fields(request.idempotency),
     }
 
@@ -129,6 +131,7 @@ def request_of(fields: Mapping[str, JSON], said: str) -> RunRequest:
         declined=tuple(fields.get("declined", ())),
         continues=fields.get("continues"),
         listed=fields.get("listed", True),
+        told=fields.get("told"),
         idempotency=Idempotency(*key) if (key := fields.get("idempotency")) else None,
     )
 

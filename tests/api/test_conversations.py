@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,39 +13,9 @@ from bff.api import HISTORY
 from bff.errors import AgentUnavailable
 from bff.events import Done, Input, Message, ToolStart
 from bff.messages import ClientTool, FilePart, TextPart
-from tests.api.conftest import KEYS, Service, Start
+from tests.api.asking import APPROVAL, CITY, YES, asking, chat, resume
+from tests.api.conftest import KEYS, Start
 from tests.fakes.scripted import ScriptedAgent
-
-APPROVAL = Input("i-1", "approval", "May I?", value={"amount": 10})
-CITY = Input("i-2", "input", "Which city?")
-
-
-def asking(*questions: Input, then: Sequence[Any] = ([Message("Paid.")], [Done()])) -> Any:
-    """An agent that asks first, and says what it does with the answers."""
-
-    class Asking(ScriptedAgent):
-        async def stream(self, prompt):  # type: ignore[no-untyped-def]
-            self.calls.append(prompt)
-            for step in then if prompt.questions else ([Message("Wait. ")], [*questions], [Done()]):
-                if isinstance(step, Exception):
-                    raise step
-                yield step
-
-    return Asking()
-
-
-async def chat(service: Service, status: int = 200, **body: Any) -> dict[str, Any]:
-    async with service.client.post("/v1/chat", json=body) as reply:
-        answer: dict[str, Any] = await reply.json()
-        assert reply.status == status, answer
-        return answer
-
-
-def resume(*answers: tuple[str, Any]) -> list[dict[str, Any]]:
-    return [{"input_id": id, "status": "resolved", "payload": said} for id, said in answers]
-
-
-YES = resume(("i-1", {"approved": True}))
 
 
 async def test_everything_a_client_says__reaches_the_agent(start: Start) -> None:

@@ -8,13 +8,17 @@ import pytest
 from bff.conversations.questions import (
     answering,
     answers_as_text,
-    claim_key,
+    are_same,
+    asked_anew,
+    digest_of,
     questions_as_text,
+    shown_open,
     still_open,
     to_open,
+    with_expired,
 )
 from bff.errors import InputRequired, Invalid, NotWaiting
-from bff.events import Input, ToolUse
+from bff.events import Input, ToolEnd, ToolUse
 from bff.messages import Answer, Conversation, user_message
 
 APPROVAL = Input("a-1", "approval", "May I pay?", ToolUse("call-1", "pay", {"amount": 10}))
@@ -106,27 +110,72 @@ def test_answers_to_what_is_open__know_a_tool_by_its_call() -> None:
     assert to_open([Answer("call-3")], [CALL]) == ()
 
 
-def test_the_same_answers__have_the_same_key_in_any_order() -> None:
-    one, other = Answer("a", payload={"x": 1}), Answer("b", approved=True)
+def test_the_same_answers__have_the_same_digest_in_any_order_and_by_any_protocol() -> None:
+    yes, city = Answer("a-1", payload=True), Answer("i-1", payload="Rome")
+    digest = digest_of([APPROVAL, CITY], [yes, city])
 
-    assert claim_key("s", [one, other]) == claim_key("s", [other, one])
+    assert digest_of([APPROVAL, CITY], [city, yes]) == digest
+    # a client that only knows "approved", and one that knows the call and not the question
+    assert digest_of([APPROVAL, CITY], [Answer("call-1", approved=True), city]) == digest
+    assert are_same(digest, [APPROVAL, CITY], [city, yes])
 
 
 @pytest.mark.parametrize(
     "given",
     [
-        [Answer("a", payload={"x": 2}), Answer("b", approved=True)],
-        [Answer("a", payload={"x": 1}), Answer("b", approved=False)],
-        [Answer("a", payload={"x": 1}), Answer("b", "cancelled")],
+        [Answer("a-1", payload={"x": 2}), Answer("i-1", payload="Rome")],
+        [Answer("a-1", approved=False), Answer("i-1", payload="Rome")],
+        [Answer("a-1", "cancelled"), Answer("i-1", payload="Rome")],
+        [Answer("a-1", payload=True)],
+        [Answer("other"), Answer("i-1", payload="Rome")],
     ],
 )
-def test_other_answers__have_the_same_key_and_another_fingerprint(given: list[Any]) -> None:
-    key, fingerprint = claim_key("s", [Answer("a", payload={"x": 1}), Answer("b", approved=True)])
-    again, other = claim_key("s", given)
+def test_other_answers__are_not_the_same(given: list[Answer]) -> None:
+    digest = digest_of(
+        [APPROVAL, CITY], [Answer("a-1", payload=True), Answer("i-1", payload="Rome")]
+    )
 
-    assert (key == again, fingerprint == other) == (True, False)
-    assert claim_key("t", given)[0] != key
-    assert " " in key  # no client's key has one
+    assert not are_same(digest, [APPROVAL, CITY], given)
+    assert not are_same(None, [APPROVAL, CITY], given)
+
+
+def test_a_question_whose_time_is_over__is_declined_with_the_others_answers() -> None:
+    told = with_expired([Answer("i-1", payload="Rome")], [APPROVAL, CITY])
+
+    assert told == (Answer("a-1", "cancelled"), Answer("i-1", payload="Rome"))
+
+
+def test_a_question_whose_time_is_over__is_not_shown() -> None:
+    over = {"id": "a", "kind": "input", "expires_at": "2020-01-01T00:00:00Z"}
+    still: dict[str, Any] = {"id": "b", "kind": "input", "value": 1}
+
+    assert shown_open([over, still], now=1_800_000_000) == [still]
+
+
+def strands(id: str, call: str, path: str = "a.txt") -> Input:
+    value: Any = {"id": f"v1:before_tool_call:{id}:x", "name": "approval", "reason": {"path": path}}
+    return Input(
+        value["id"], "approval", tool=ToolUse(call, "delete_file", {"path": path}), value=value
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "is_anew"),
+    [
+        ([strands("c-2", "c-2")], True),
+        ([strands("c-1", "c-1")], False),
+        ([strands("c-2", "c-2", "b.txt")], False),
+        ([ToolEnd("c-1", "delete_file", "done"), strands("c-2", "c-2")], False),
+        (
+            [Input("other", "approval", tool=ToolUse("c-2", "delete_file", {"path": "a.txt"}))],
+            False,
+        ),
+        ([CITY], False),
+        ([], False),
+    ],
+)
+def test_a_question__is_put_anew_by_who_forgot_it(events: list[Any], is_anew: bool) -> None:
+    assert asked_anew(events, [strands("c-1", "c-1")]) == is_anew
 
 
 def test_answers__are_shown_as_text() -> None:

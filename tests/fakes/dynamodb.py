@@ -1,9 +1,10 @@
 """Before a DynamoDB that keeps the wire (moto's): a proxy that sees and alters calls, and a look
 at what lies in a table."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import aioboto3
 import aiohttp
@@ -21,9 +22,16 @@ class Proxy:
         self.calls: list[tuple[str, Any]] = []
         self.answers: dict[str, list[tuple[int, dict[str, Any]] | None]] = {}
         """By operation: what to answer to the next calls; None passes one on."""
+        self.hold: Callable[[Any], Literal["call", "reply"] | None] = lambda call: None
+        """Which calls never arrive, and which are never answered."""
+        self.held = asyncio.Event()
 
     def operations(self) -> list[str]:
         return [name for name, _ in self.calls]
+
+    async def _never(self) -> None:
+        self.held.set()
+        await asyncio.Event().wait()
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
@@ -35,12 +43,18 @@ class Proxy:
                 waiting = self.answers.get(name)
                 if waiting and (answer := waiting.pop(0)) is not None:
                     return web.json_response(answer[1], status=answer[0])
+                hold = self.hold(self.calls[-1][1])
+                if hold == "call":
+                    await self._never()
                 headers = {k: v for k, v in request.headers.items() if k != "Host"}
                 async with session.post(
                     self.target, data=await request.read(), headers=headers
                 ) as reply:
                     kept = {k: v for k, v in reply.headers.items() if k.startswith("x-amz")}
-                    return web.Response(status=reply.status, body=await reply.read(), headers=kept)
+                    body = await reply.read()
+                    if hold == "reply":
+                        await self._never()
+                    return web.Response(status=reply.status, body=body, headers=kept)
 
             app = web.Application(client_max_size=20 * 1024 * 1024)
             app.router.add_post("/", handle)

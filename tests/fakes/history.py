@@ -24,7 +24,6 @@ class _Conversation:
     turns: list[Turn] = field(default_factory=list)
     own: set[str] = field(default_factory=set)
     """The runs that it was not begun with."""
-    claimed_by: str | None = None
     branch_of: str | None = None
 
 
@@ -100,7 +99,7 @@ class ListHistory:
         if (owner, session.session_id) in self._kept:
             return
         self._kept[owner, session.session_id] = _Conversation(
-            replace(session, told=False, inputs=(), last_run_id=None, branch=None),
+            replace(session, told=False, inputs=(), claimed_by=None, last_run_id=None, branch=None),
             sorted(
                 (replace(turn, session_id=session.session_id) for turn in turns),
                 key=lambda t: (t.asked_at, t.run_id),
@@ -129,9 +128,8 @@ class ListHistory:
             return False
         open_ids = sorted(question["id"] for question in kept.session.inputs)
         if open_ids and open_ids == sorted(input_ids):
-            kept.session = replace(kept.session, inputs=())
-            kept.claimed_by = run_id
-        return kept.claimed_by == run_id
+            kept.session = replace(kept.session, inputs=(), claimed_by=run_id)
+        return kept.session.claimed_by == run_id
 
     async def sessions(self, owner: str, *, limit: int, after: str | None = None) -> Page[Session]:
         before = (math.inf, "") if after is None else read_position(after, float, str)

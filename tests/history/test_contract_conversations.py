@@ -465,6 +465,7 @@ async def test_claim__takes_exactly_the_open_questions(history: History) -> None
     assert (await all_sessions(history, ALICE))[0].inputs == ()
     assert await history.claim(ALICE, "chat", "another", ["q1", "q2"]) is False
     assert await history.claim(ALICE, "chat", "run", ["q1", "q2"]) is True
+    assert (await state(history)).claimed_by == "run"
 
 
 async def test_claim__of_a_session_that_asks_nothing_is_refused(history: History) -> None:
@@ -516,7 +517,9 @@ async def test_a_claim__whose_run_failed_early_is_put_back(history: History) -> 
     await history.add(ALICE, replace(asking(2, "q1", "q2"), status="failed"))
 
     assert await open_ids(history) == ["q1", "q2"]
+    assert (await state(history)).claimed_by == turn(2).run_id
     assert await history.claim(ALICE, "chat", "second", ["q1", "q2"]) is True
+    assert (await state(history)).claimed_by == "second"
     assert await history.claim(ALICE, "chat", turn(2).run_id, ["q1", "q2"]) is False
     assert await history.claim(ALICE, "chat", "second", ["q1", "q2"]) is True
 

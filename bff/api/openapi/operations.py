@@ -81,6 +81,7 @@ ENDS_RUN: Problems = (
     errors.RunCancelled,
     errors.AgentThrottled,
     errors.AgentFailed,
+    errors.AgentSessionIdle,
     errors.AgentUnavailable,
     errors.Interrupted,
     errors.AgentTimeout,

@@ -177,6 +177,7 @@ class Entry:
             updated_at=max(kept.note.updated_at for kept in (self.first, self.last) if kept),
             agent=base.agent,
             inputs=tuple(self.open_inputs),
+            claimed_by=self.claimed_by,
             forked_from=_fork_of(base),
             last_run_id=(newest and newest.run_id) or None,
             point=newest.point if newest else base.point,

@@ -287,6 +287,7 @@ def session_of(item: Item, inputs: Sequence[JSON] | None = None) -> Session:
         updated_at=float(item["updated_at"]["N"]),
         agent=text(item, "agent") or DEFAULT_AGENT,
         inputs=tuple(inputs),
+        claimed_by=text(item, "claimed_by"),
         forked_from=ForkedFrom(session_id=forked, run_id=text(item, "forked_run"))
         if forked
         else None,

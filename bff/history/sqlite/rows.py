@@ -19,7 +19,7 @@ from bff.history.sqlite.file import Run
 
 _SESSION = (
     "session_id, title, created_at, updated_at, agent, inputs, forked_session, forked_run,"
-    " last_run_id, point, branch, told"
+    " last_run_id, point, branch, told, claimed_by"
 )
 _TURN = (
     "run_id, session_id, agent, message, parts, answer, answer_parts, status, asked_at,"
@@ -152,6 +152,7 @@ def session_of(row: Sequence[Any]) -> Session:
         point,
         branch,
         told,
+        claimed_by,
     ) = row
     return Session(
         session_id=id,
@@ -160,6 +161,7 @@ def session_of(row: Sequence[Any]) -> Session:
         updated_at=updated_at,
         agent=agent,
         inputs=tuple(json.loads(inputs)),
+        claimed_by=claimed_by,
         forked_from=None if forked is None else ForkedFrom(session_id=forked, run_id=at_run),
         last_run_id=last,
         point=point,
