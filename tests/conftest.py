@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from botocore.loaders import create_loader
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
 
 LOADER = create_loader()
 
@@ -15,11 +22,21 @@ LOADER = create_loader()
 @pytest.fixture(scope="session")
 def aws() -> Iterator[str]:
     """The address of a moto server: it keeps the wire of DynamoDB, S3 and Memory's events."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    moto, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+    def serve(environ: dict[str, Any], respond: Any) -> Any:
+        """One call at a time: a transaction that fails puts back moto's whole table as it was."""
+        with turn:
+            return moto(environ, respond)
+
+    server = make_server("127.0.0.1", 0, serve, True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    host, port = server.server_address[:2]
+    yield f"http://{host!s}:{port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from bff.api.chat_request import SESSION_PATTERN
 from bff.api.runs import run_state
 from bff.api.sessions import MAX_TITLE_CHARACTERS, session_id_of, session_state
 from bff.api.start_run import Asked, start_run
-from bff.conversations.placing import files_in, said_in
+from bff.conversations.placing import files_in, last_run, said_in
 from bff.conversations.transcript import after_all, root, spoken
 from bff.errors import Invalid, NotFound
 from bff.history import ForkedFrom, History, Session, Turn
@@ -66,22 +66,11 @@ async def _shared(
 ) -> tuple[str | None, list[Turn]]:
     """The last run that both sessions share, and the turns up to it; raises `NotFound`."""
     if run_id is None:
-        run_id = session.last_run_id or await _last_given(history, owner, session.session_id)
+        run_id = await last_run(history, owner, session)
     turns = await history.fork_turns(owner, session.session_id, run_id)
     if turns is None:
         raise NotFound
     return run_id, list(turns)
-
-
-async def _last_given(history: History, owner: str, session_id: str) -> str | None:
-    """The last turn of a session that has only what it was begun with."""
-    last, after = None, None
-    while found := await history.messages(owner, session_id, limit=100, after=after):
-        items, after = found[1].items, found[1].next
-        last = items[-1].run_id if items else last
-        if after is None:
-            break
-    return last
 
 
 async def cancel_inputs(request: web.Request) -> web.StreamResponse:

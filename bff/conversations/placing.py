@@ -144,7 +144,10 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
         return await _begin(history, sought, name, said)
     agent = sought.agent or session.agent
     if agent != session.agent:  # a session stays with its agent
-        return await _branch(history, sought, session, run_id=session.last_run_id, name=name)
+        last: str | None = None
+        async with _looking_up(sought):
+            last = await last_run(history, sought.owner, session)
+        return await _branch(history, sought, session, run_id=last, name=name)
     said = await _said(sought, agent)
     if said.turns or sought.rewrites:
         if session.point in said.candidates:
@@ -306,6 +309,19 @@ async def everything_said(history: History, owner: str, session_id: str) -> tupl
 
 
 _PAGE = 200
+
+
+async def last_run(history: History, owner: str, session: Session) -> str | None:
+    """The run of the last turn that a session has, be it one that it was begun with."""
+    last, after = session.last_run_id, None
+    while last is None and (
+        found := await history.messages(owner, session.session_id, limit=_PAGE, after=after)
+    ):
+        items, after = found[1].items, found[1].next
+        if after is None:
+            last = items[-1].run_id if items else None
+            break
+    return last
 
 
 def said_in(turns: Sequence[Turn]) -> tuple[ChatMessage, ...]:

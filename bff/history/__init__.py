@@ -88,7 +88,7 @@ class Session:
     """The run that took the last questions that were taken."""
     forked_from: ForkedFrom | None = None
     last_run_id: str | None = None
-    """The newest run of its own, never one that it was begun with."""
+    """The newest run of its own, never one that it was begun with; None if it is forgotten."""
     point: str | None = None
     """The digest of the transcript as it stands; None if it is not known."""
     branch: str | None = None
@@ -205,6 +205,18 @@ class History(Protocol):
         It is gone for every reader when this returns, with its points, who took its questions and
         its name for a branch, though sweeping up may take longer. The name used again is a new
         session.
+        """
+        ...
+
+    async def forget(self, owner: str, session_id: str, run_id: str) -> bool:
+        """Remove one turn from a session; False if the session has none of that run.
+
+        It is gone for every reader when this returns, with its points and the questions that it
+        left open; written again, it stays so as long as the session lives. A title that was made
+        of its message is made of the oldest message that is left. If it was the last, `last_run_id`
+        is None and `point` stays: the agent still remembers it, so whoever goes on from an earlier
+        run branches off. With its only turn the session is deleted. Copies that other sessions were
+        begun with are theirs.
         """
         ...
 

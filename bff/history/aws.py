@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Hashable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Hashable,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar, overload
 
@@ -132,12 +140,16 @@ class Work:
 
     async def close(self) -> None:
         """Wait for calls, then for sweeping, both within bounds; what is left is cancelled."""
-        for tasks, timeout in (
-            (self._calls, CLOSE_SECONDS),
-            (self._sweeps.values(), SWEEP_GRACE_SECONDS),
-        ):
-            if left := list(tasks):
-                _, late = await asyncio.wait(left, timeout=timeout)
-                for task in late:
-                    task.cancel()
-                await asyncio.gather(*late, return_exceptions=True)
+        await _end(lambda: list(self._calls), CLOSE_SECONDS)
+        await _end(lambda: list(self._sweeps.values()), SWEEP_GRACE_SECONDS)
+
+
+async def _end(tasks: Callable[[], list[asyncio.Task[Any]]], timeout: float) -> None:
+    """Wait for tasks and for those that they start; what is left in the end is cancelled."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout
+    while (left := tasks()) and loop.time() < until:
+        await asyncio.wait(left, timeout=until - loop.time())
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

@@ -12,6 +12,7 @@ from bff.agents.embedded import EmbeddedAgent
 from bff.api import HISTORY
 from bff.errors import AgentUnavailable
 from bff.events import Done, Input, Message, ToolStart
+from bff.identity.principals import Principal
 from bff.messages import ClientTool, FilePart, TextPart
 from tests.api.asking import APPROVAL, CITY, YES, asking, chat, resume
 from tests.api.conftest import KEYS, Start
@@ -295,6 +296,21 @@ async def test_a_fork__begins_with_the_messages_up_to_a_run(start: Start) -> Non
     assert [message.text for message in told.history] == ["I am Jo", "Hello"]
     assert (later.history, told.session_id == later.session_id) == ((), True)
     assert told.session_id != service.agent.calls[0].session_id
+
+
+async def test_a_fork__of_a_session_whose_last_run_was_forgotten_has_the_others(
+    start: Start,
+) -> None:
+    service = await start()
+    first = await chat(service, message="I am Jo", session_id="s")
+    second = await chat(service, message="Where is Rome?", session_id="s")
+    owner = Principal("key", ("alice",)).id
+    assert await service.app[HISTORY].forget(owner, "s", second["run_id"])
+
+    async with service.client.post("/v1/sessions/s/fork", json={"session_id": "t"}) as reply:
+        fork = await reply.json()
+
+    assert fork["forked_from"] == {"session_id": "s", "run_id": first["run_id"]}
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,43 @@ async def test_a_named_session__keeps_its_agent_until_another_is_asked_for(
     assert (other.agent, other.session_id == "demo") == ("agent", False)
 
 
+async def test_another_agent__is_told_all_that_is_left_when_the_last_turn_was_forgotten(
+    history: ListHistory,
+) -> None:
+    chat = Chat(history, name="demo")
+    await chat.say("Hi", "Hello", agent="coder")
+    await chat.say("A secret", "Hm", agent="coder")
+    await forget_last(history, "demo")
+
+    chat.messages.clear()
+    other = await chat.place("More", agent="agent")
+
+    assert [message.text for message in other.untold] == ["Hi", "Hello"]
+
+
+async def test_a_transcript_without_a_forgotten_turn__goes_on_where_no_agent_knows_it(
+    history: ListHistory,
+) -> None:
+    chat = Chat(history)
+    first = await chat.say("Hi", "Hello")
+    await chat.say("A secret", "Hm")
+    await forget_last(history, first.session_id)
+
+    del chat.messages[2:]
+    branch = await chat.say("More")
+
+    assert branch.session_id != first.session_id
+    assert [message.text for message in branch.untold] == ["Hi", "Hello"]
+    assert (await chat.place("Still more")).session_id == branch.session_id
+
+
+async def forget_last(history: ListHistory, session_id: str) -> None:
+    session = await history.session("alice", session_id)
+    assert session is not None
+    assert session.last_run_id is not None
+    assert await history.forget("alice", session_id, session.last_run_id)
+
+
 @pytest.mark.parametrize(
     "conversation",
     [

@@ -24,6 +24,9 @@ class _Conversation:
     turns: list[Turn] = field(default_factory=list)
     own: set[str] = field(default_factory=set)
     """The runs that it was not begun with."""
+    newest: float = -math.inf
+    """When the newest of these was asked, forgotten or not."""
+    forgotten: set[str] = field(default_factory=set)
     branch_of: str | None = None
 
 
@@ -51,15 +54,15 @@ class ListHistory:
             agent=turn.agent,
         )
         kept = self._kept.setdefault((owner, turn.session_id), _Conversation(fresh))
-        if any(known.run_id == turn.run_id for known in kept.turns):
+        if turn.run_id in kept.forgotten or turn.run_id in (t.run_id for t in kept.turns):
             return
-        newest = max((t.asked_at for t in kept.turns if t.run_id in kept.own), default=-math.inf)
         kept.session = replace(
             kept.session,
             updated_at=max(kept.session.updated_at, turn.answered_at),
             told=kept.session.told or turn.status != "failed",
         )
-        if turn.asked_at >= newest:
+        if turn.asked_at >= kept.newest:
+            kept.newest = turn.asked_at
             kept.session = replace(
                 kept.session,
                 inputs=tuple(turn.inputs),
@@ -170,6 +173,21 @@ class ListHistory:
         named = self._kept.get((owner, kept.branch_of or ""))
         if named and named.session.branch == session_id:
             named.session = replace(named.session, branch=None)
+        return True
+
+    async def forget(self, owner: str, session_id: str, run_id: str) -> bool:
+        kept = self._kept.get((owner, session_id))
+        turn = next((t for t in kept.turns if t.run_id == run_id), None) if kept else None
+        if kept is None or turn is None:
+            return False
+        if len(kept.turns) == 1:
+            return await self.delete(owner, session_id)
+        kept.turns.remove(turn)
+        kept.forgotten.add(run_id)
+        if kept.session.title == first_title(turn.message):
+            kept.session = replace(kept.session, title=first_title(kept.turns[0].message))
+        if kept.session.last_run_id == run_id:
+            kept.session = replace(kept.session, inputs=(), last_run_id=None)
         return True
 
     async def ping(self) -> None:

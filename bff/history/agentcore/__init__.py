@@ -23,7 +23,12 @@ from bff.history import CALL_TIMEOUT_SECONDS, Derive, Page, Session, StoredMessa
 from bff.history.agentcore.agent_messages import Group
 from bff.history.agentcore.clearing import Clearing
 from bff.history.agentcore.client import Logs, Memory, Sleep, place_of, turns_of
-from bff.history.agentcore.conversation import conversation, turns_up_to
+from bff.history.agentcore.conversation import (
+    conversation,
+    title_without,
+    turns_up_to,
+    unnoted,
+)
 from bff.history.agentcore.events import (
     MAX_PLACES,
     Event,
@@ -38,7 +43,6 @@ from bff.history.agentcore.session_notes import SessionNotes, token
 from bff.history.aws import CHECK_SECONDS, Work, code_of, open_client, together
 from bff.history.paging import (
     MessagePage,
-    first_title,
     newest_that_fit,
     position,
     read_position,
@@ -165,6 +169,9 @@ class AgentCoreHistory:
     async def delete(self, owner: str, session_id: str) -> bool:
         return await self._work.call(self._delete(owner, session_id))
 
+    async def forget(self, owner: str, session_id: str, run_id: str) -> bool:
+        return await self._work.call(self._forget(owner, session_id, run_id))
+
     async def ping(self) -> None:
         await self._work.call(self._memory.ping())
 
@@ -249,7 +256,7 @@ class AgentCoreHistory:
             session = replace(session, inputs=own.inputs if own else ())
         return session
 
-    async def _read(self, owner: str, session_id: str) -> tuple[Session | None, Sequence[Group]]:
+    async def _read(self, owner: str, session_id: str) -> tuple[Session | None, list[Group]]:
         """A session and all its messages: the service can neither sort nor start in between."""
         session = self._derive(owner, session_id)
         ours = turns_of(session)
@@ -269,6 +276,7 @@ class AgentCoreHistory:
             _since(cleared_at, events),
             _since(cleared_at, records),
             batch=entry.begun.note.batch if entry.begun else None,
+            forgotten=entry.forgotten,
             agent=known.agent if known else DEFAULT_AGENT,
         )
         if entry.session and not entry.begun and groups and groups[0].at < entry.session.created_at:
@@ -276,7 +284,7 @@ class AgentCoreHistory:
             if listed.session and known:
                 first = listed.session
                 known = replace(known, title=first.title, created_at=first.created_at)
-        return known or _unnoted(session_id, groups), groups
+        return known or unnoted(session_id, groups), groups
 
     async def _events(self, owner: str, session: str, *, payloads: bool) -> list[Event]:
         events = self._memory.events(owner, session, payloads=payloads)
@@ -322,6 +330,37 @@ class AgentCoreHistory:
         self._clearing.go_on(owner, session_id, note.at)
         return True
 
+    async def _forget(self, owner: str, session_id: str, run_id: str) -> bool:
+        """Hide the turn by a note. Of several that do so at once, the last sees what is left."""
+        session, groups = await self._read(owner, session_id)
+        gone = [group for group in groups if group.turn and group.turn.run_id == run_id]
+        left = [group for group in groups if group not in gone]
+        if session is None or not gone:
+            return False
+        if left:
+            title = title_without(session, gone, left)
+            note = Note(
+                kind="forget",
+                session_id=session_id,
+                at=self._memory.stamp(),
+                run_id=run_id,
+                title=title or "",
+                created_at=session.created_at,
+                updated_at=session.updated_at,
+                agent=session.agent,
+                retitles=title is not None,
+            )
+            await self._notes.write_last_in_own(owner, note)
+            self._clearing.forget_run(owner, session_id, run_id)
+            session, left = await self._read(owner, session_id)
+        if not left:
+            await self._delete(owner, session_id)
+        elif session is not None:
+            gone = [group for group in groups if group not in left]
+            if (title := title_without(session, gone, left)) is not None:
+                await self._rename(owner, session_id, title)
+        return True
+
     async def _forget_branch(self, owner: str, name: str, branch: str) -> None:
         named = (await self._notes.entry(owner, name)).session
         if named is not None and named.branch == branch:
@@ -344,17 +383,3 @@ def _use(session: Session) -> tuple[float, str]:
 
 def _since(cleared_at: int, events: Sequence[Event]) -> Sequence[Event]:
     return [event for event in events if stamp(event) > cleared_at]
-
-
-def _unnoted(session_id: str, groups: Sequence[Group]) -> Session | None:
-    """A session that only its messages tell of: an agent wrote them, or our note was lost."""
-    messages = [message for group in groups for message in group.messages]
-    if not messages:
-        return None
-    asked = next((message.content for message in messages if message.role == "user"), "")
-    return Session(
-        session_id=session_id,
-        title=first_title(asked),
-        created_at=messages[0].created_at,
-        updated_at=messages[-1].created_at,
-    )

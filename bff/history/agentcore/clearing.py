@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from bff.history import Derive
 from bff.history.agentcore.client import OWNERS_LOG, Logs, Memory, session_log, turns_of
-from bff.history.agentcore.events import places_in, stamp
+from bff.history.agentcore.events import mark, places_in, stamp
 from bff.history.agentcore.notes import Note
 from bff.history.agentcore.points import Points
 from bff.history.aws import Work, together
@@ -43,6 +43,25 @@ class Clearing:
             self._work.sweep(key, self._sweep(owner, session_id, cleared_at))
         elif self._memory.clock() > done_at + LINGER_SECONDS:
             self._work.sweep(key, self._remove_notes(owner, session_id, cleared_at + 1))
+
+    def forget_run(self, owner: str, session_id: str, run_id: str) -> None:
+        """Sweep what we wrote of a turn that is forgotten; its note hides the rest as well.
+
+        What the agent wrote stays, and so does the record that tells which of it is the turn's.
+        """
+        self._work.sweep((owner, session_id, run_id), self._sweep_run(owner, session_id, run_id))
+
+    async def _sweep_run(self, owner: str, session_id: str, run_id: str) -> None:
+        session = self._derive(owner, session_id)
+        ours = [
+            event
+            async for event in self._memory.events(owner, session, payloads=False)
+            if mark(event, "run") == run_id
+        ]
+        for point in {point for event in ours for point in places_in(event)}:
+            await self._points.forget_run(owner, point, session_id, run_id)
+        for event in ours:
+            await self._memory.delete(owner, session, event["eventId"])
 
     async def _sweep(self, owner: str, session_id: str, cleared_at: int) -> None:
         """Delete what was written up to then, and the notes of it."""

@@ -7,14 +7,14 @@ it wrote around a run of ours is that run's turn: its words count, ours stand in
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bff.history import StoredMessage, Turn
+from bff.history import Session, StoredMessage, Turn
 from bff.history.agentcore.agent_messages import AgentMessages, Group
 from bff.history.agentcore.events import Event, begun_with, mark, order, turns_in
-from bff.history.paging import messages_of
+from bff.history.paging import first_title, messages_of
 from bff.settings import DEFAULT_AGENT
 
 BEFORE_SECONDS = 2.0
@@ -28,12 +28,14 @@ def conversation(
     records: Iterable[Event] = (),
     *,
     batch: str | None = None,
+    forgotten: Container[str] = (),
     agent: str = DEFAULT_AGENT,
 ) -> list[Group]:
     """The messages of a session, in order, whatever order the events came in.
 
     `events` are those of the agent's session; `records` those of ours, in which runs lie whose
     words the agent wrote, and under the mark `batch` the turns that the session was begun with.
+    The turns of `forgotten` runs are left out, with what the agent wrote around them.
     """
     events = sorted(events, key=order)
     records = sorted(records, key=order)
@@ -44,7 +46,8 @@ def conversation(
     groups = _around(list(turns_in(records, agent=agent)), agents.groups())
     turns = [*turns_in(events, agent=agent), *(begun_with(records, batch) if batch else ())]
     groups += [_group(turn) for turn in turns]
-    return sorted(groups, key=lambda group: (group.at, group.id))
+    kept = (group for group in groups if not group.turn or group.turn.run_id not in forgotten)
+    return sorted(kept, key=lambda group: (group.at, group.id))
 
 
 def _group(turn: Turn) -> Group:
@@ -131,3 +134,28 @@ def _answered(turn: Turn, message: StoredMessage) -> Turn:
         answered_at=message.created_at,
         tool_calls=[*turn.tool_calls, *message.tool_calls],
     )
+
+
+def unnoted(session_id: str, groups: Sequence[Group]) -> Session | None:
+    """A session that only its messages tell of: an agent wrote them, or our note was lost."""
+    messages = [message for group in groups for message in group.messages]
+    if not messages:
+        return None
+    return Session(
+        session_id=session_id,
+        title=first_title(_asked_first(groups)),
+        created_at=messages[0].created_at,
+        updated_at=messages[-1].created_at,
+    )
+
+
+def title_without(session: Session, gone: Sequence[Group], left: Sequence[Group]) -> str | None:
+    """The session's new title; None if the old one is not of a turn that is gone."""
+    titles = {first_title(group.turn.message) for group in gone if group.turn}
+    title = first_title(_asked_first(left))
+    return title if session.title in titles and session.title != title else None
+
+
+def _asked_first(groups: Sequence[Group]) -> str:
+    messages = (message for group in groups for message in group.messages)
+    return next((message.content for message in messages if message.role == "user"), "")

@@ -29,7 +29,7 @@ LISTED_CHARACTERS = 20_000
 PIECE_CHARACTERS = 90_000
 """Of a note's text, which is ASCII, in one payload item; the service takes 100 KB."""
 
-NoteKind = Literal["turn", "title", "clear", "begin", "claim", "branch"]
+NoteKind = Literal["turn", "title", "clear", "begin", "claim", "branch", "forget"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,8 @@ class Note:
     of: str = ""
     """Of a claim, the run whose questions it takes; of a beginning, the session whose branch it is;
     of a branch that is forgotten, that one."""
+    retitles: bool = False
+    """Of a turn that is forgotten: the title was the turn's, and is `title` from then on."""
 
     def encode(self) -> str:
         """As ASCII text, without what is as always."""
@@ -159,6 +161,8 @@ class Entry:
     """By the run whose questions they take: of several that do, the first one has them."""
     turns: dict[str, Note] = field(default_factory=dict)
     """By run: those whose notes are still there."""
+    forgotten: dict[str, Kept] = field(default_factory=dict)
+    """By run: the notes that hide its turn, for as long as the session lives."""
     ids: set[str] = field(default_factory=set)
     at: int = 0
     """When the last note was made."""
@@ -179,7 +183,7 @@ class Entry:
             inputs=tuple(self.open_inputs),
             claimed_by=self.claimed_by,
             forked_from=_fork_of(base),
-            last_run_id=(newest and newest.run_id) or None,
+            last_run_id=(newest and newest.run_id not in self.forgotten and newest.run_id) or None,
             point=newest.point if newest else base.point,
             branch=(self.branch and self.branch.note.branch) or None,
             told=self.begun is None or self.told is not None,
@@ -187,15 +191,19 @@ class Entry:
 
     @property
     def open_inputs(self) -> Sequence[JSON]:
-        if self.newest is None or self.newest.note.run_id in self.claims:
+        if self.newest is None or self._settled(self.newest.note):
             return ()
         return self.newest.note.inputs
+
+    def _settled(self, asked: Note) -> bool:
+        """Whether what a turn asked is nobody's to answer any more."""
+        return asked.run_id in self.claims or asked.run_id in self.forgotten
 
     @property
     def asks_elsewhere(self) -> bool:
         """Whether questions are open that only the session's own log has."""
         newest = self.newest.note if self.newest else None
-        return newest is not None and newest.asks and newest.run_id not in self.claims
+        return newest is not None and newest.asks and not self._settled(newest)
 
     def asks(self, ids: Sequence[str]) -> bool:
         """Whether exactly these questions are open."""
@@ -223,12 +231,15 @@ class Entry:
             *(self.cleared, self.first, self.begun, self.titled, self.last, self.newest),
             *(self.told, self.branch, self._last_claim),
             self.claims.get(self.newest.note.run_id) if self.newest else None,
+            *self.forgotten.values(),
         )
         return self.ids - {kept.id for kept in needed if kept}
 
     def has(self, run_id: str, place: str, at: int, skew: int) -> bool:
         """Whether a run that is said, since `at`, to stand at a place is one of this session's."""
         if self.first is None or at <= (self.cleared_at or 0) or at < self.first.note.at - skew:
+            return False
+        if run_id in self.forgotten:
             return False
         note = self.turns.get(run_id)
         return note is None or place in note.places
@@ -255,12 +266,16 @@ class Entry:
                 self.claims.setdefault(note.of, kept)
             case "branch" if note.branch or (self.branch and self.branch.note.branch == note.of):
                 self.branch = kept
+            case "forget":
+                self.forgotten.setdefault(note.run_id, kept)
+                if note.retitles:
+                    self.titled = kept
             case _:
                 pass
 
     def _apply_turn(self, kept: Kept) -> None:
         note = kept.note
-        if note.run_id in self.turns:
+        if note.run_id in self.turns or note.run_id in self.forgotten:
             return  # the same run again
         if note.run_id:
             self.turns[note.run_id] = note

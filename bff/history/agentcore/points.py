@@ -64,6 +64,11 @@ class Points:
             if stand.session_id == session_id and stand.at <= cleared_at:
                 await self._memory.delete(owner, place, stand.event_id)
 
+    async def forget_run(self, owner: str, place: str, session_id: str, run_id: str) -> None:
+        for stand in await self._read(owner, place):
+            if (stand.session_id, stand.run_id) == (session_id, run_id):
+                await self._memory.delete(owner, place, stand.event_id)
+
     async def _stands(self, owner: str, place: str) -> list[Stand]:
         stands = sorted(
             await self._read(owner, place), key=lambda s: (s.asked_at, s.at), reverse=True

@@ -27,32 +27,34 @@ from bff.history import (
 )
 from bff.history.aws import CHECK_SECONDS, Work, open_client
 from bff.history.dynamodb.calls import KEYS, REQUEST_BYTES, Table, pause, size_of
-from bff.history.dynamodb.deletion import Sweeper, beginning, begun_whole, ticket
+from bff.history.dynamodb.deletion import Sweeper, beginning, begun_whole, removal
+from bff.history.dynamodb.forgetting import forget_turn
 from bff.history.dynamodb.items import (
-    ALIVE,
     INDEX,
     Item,
-    begun,
-    claim,
     digits,
-    forget_branch,
-    is_late,
     item_key,
-    name_branch,
     now,
     pack,
     partition,
     put,
-    put_session,
     run_item,
     session_of,
     text,
-    touch,
     turn_items,
-    unpack,
 )
 from bff.history.dynamodb.points import best, index_points, places_of, point_key
+from bff.history.dynamodb.sessions import (
+    ALIVE,
+    begun,
+    claim,
+    is_late,
+    name_branch,
+    put_session,
+    touch,
+)
 from bff.history.dynamodb.table import check_table
+from bff.history.dynamodb.turns import read_turn, turn_key
 from bff.history.paging import (
     MessagePage,
     messages_of,
@@ -146,6 +148,12 @@ class DynamoHistory:
     async def delete(self, owner: str, session_id: str) -> bool:
         return await self._work.call(self._delete(owner, session_id))
 
+    async def forget(self, owner: str, session_id: str, run_id: str) -> bool:
+        self._sweeper.look(owner)
+        return await self._work.call(
+            forget_turn(self._table, self._sweeper, owner, session_id, run_id)
+        )
+
     async def ping(self) -> None:
         await self._work.call(self._table.get("ping", "ping"))
 
@@ -163,8 +171,13 @@ class DynamoHistory:
                 put(item),
                 *index_points(owner, turn, generation, late=is_late(turn, session)),
             )
-            if not reasons or reasons[1] == "ConditionalCheckFailed":
-                return  # written, now or before
+            if not reasons:
+                return
+            await self._table.delete_all(
+                [item_key(part["pk"]["S"], part["sk"]["S"]) for part in parts]
+            )
+            if reasons[1] == "ConditionalCheckFailed":
+                return  # written before
             await pause(attempt)  # another task wrote to the session in between
 
     async def _find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
@@ -224,7 +237,7 @@ class DynamoHistory:
         if session is None or run_id is None:
             return None if session is None else ()
         place = partition(owner, session_id, session["generation"]["S"])
-        last = await self._turn_key(place, run_id)
+        last = await turn_key(self._table, place, run_id)
         if last is None:
             return None
         newest_first = [
@@ -237,22 +250,9 @@ class DynamoHistory:
                 Limit=MAX_FORK_TURNS,
             )
         ]
-        return newest_that_fit([await self._turn(item) for item in newest_first[:MAX_FORK_TURNS]])
-
-    async def _turn_key(self, place: str, run_id: str) -> str | None:
-        """Where a run's turn lies; 0.1.0 did not write it down."""
-        run = await self._table.get(place, f"R#{run_id}")
-        if run is None or "turn" in run:
-            return text(run, "turn") if run else None
-        async for item in self._table.query(
-            "pk = :pk AND begins_with(#key, :key)",
-            {":pk": place, ":key": "T#"},
-            names={"#key": "sk"},
-            ProjectionExpression="#key",
-        ):
-            if item["sk"]["S"].partition("#")[2].partition("#")[2] == run_id:
-                return str(item["sk"]["S"])
-        return None
+        return newest_that_fit(
+            [await read_turn(self._table, item) for item in newest_first[:MAX_FORK_TURNS]]
+        )
 
     async def _claim(
         self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
@@ -292,23 +292,10 @@ class DynamoHistory:
             names={"#key": "sk"},
             Limit=limit // 2 + 2,
         ):
-            turn = await self._turn(item)
+            turn = await read_turn(self._table, item)
             if not page.offer(float(item["sk"]["S"][2:22]), turn.run_id, messages_of(turn)):
                 break
         return await self._session_of(session), page.page()
-
-    async def _turn(self, item: Item) -> Turn:
-        if "body" in item:
-            body = item["body"]["B"]
-        else:
-            prefix = item["parts"]["S"]
-            parts = self._table.query(
-                "pk = :pk AND begins_with(#key, :key)",
-                {":pk": item["pk"]["S"], ":key": prefix},
-                names={"#key": "sk"},
-            )
-            body = b"".join([part["body"]["B"] async for part in parts])
-        return await asyncio.to_thread(unpack, body)
 
     async def _rename(self, owner: str, session_id: str, title: str) -> Session | None:
         item = await self._table.update(
@@ -325,16 +312,12 @@ class DynamoHistory:
             session = await self._item(owner, session_id)
             if session is None:
                 break
-            if name := text(session, "branch_of"):
-                await self._table.update(**forget_branch(owner, name, session_id))
             generation = session["generation"]["S"]
-            gone = {
-                "Key": item_key(owner, f"S#{session_id}"),
+            checks = {
                 "ConditionExpression": "generation = :generation",
                 "ExpressionAttributeValues": {":generation": {"S": generation}},
             }
-            left = ticket(owner, session_id, generation)
-            if not await self._table.transact({"Delete": gone}, left):
+            if not await self._table.transact(*await removal(self._table, owner, session, checks)):
                 self._sweeper.start(owner, session_id, generation)
                 return True
             await pause(attempt)
@@ -353,4 +336,4 @@ class DynamoHistory:
             return session_of(item)
         place = partition(item["pk"]["S"], item["session_id"]["S"], item["generation"]["S"])
         asked = await self._table.get(place, at)
-        return session_of(item, (await self._turn(asked)).inputs if asked else ())
+        return session_of(item, (await read_turn(self._table, asked)).inputs if asked else ())

@@ -1,4 +1,4 @@
-"""Sweeping what a deleted session leaves, behind the request.
+"""Sweeping what a deleted session, or a large turn, leaves, behind the request.
 
 Deleting a session takes its item away and leaves a ticket with its generation, in one transaction:
 all else is found by the generation, and nobody reads that any more. A task that dies while it
@@ -13,8 +13,9 @@ from typing import Any
 
 from bff.history.aws import Work, together
 from bff.history.dynamodb.calls import BATCH, Table
-from bff.history.dynamodb.items import Item, item_key, number, partition, put
+from bff.history.dynamodb.items import Item, item_key, number, partition, put, text
 from bff.history.dynamodb.points import forgetting
+from bff.history.dynamodb.sessions import forget_branch
 
 BEGINNING_SECONDS = 60.0
 """A beginning that has not ended after so long never will: a call takes `CALL_TIMEOUT_SECONDS`."""
@@ -33,6 +34,9 @@ class Sweeper:
     def start(self, owner: str, session_id: str, generation: str) -> None:
         self._work.sweep(generation, self._sweep(owner, session_id, generation))
 
+    def start_parts(self, owner: str, session_id: str, generation: str, prefix: str) -> None:
+        self._work.sweep(prefix, self._sweep_parts(owner, session_id, generation, prefix))
+
     async def _look(self, owner: str) -> None:
         async for found in self._table.query(
             "pk = :pk AND begins_with(#key, :key)",
@@ -42,8 +46,11 @@ class Sweeper:
             began = found.get("begun_at", {"N": "0"})
             if float(began["N"]) > time.time() - BEGINNING_SECONDS:
                 continue
-            generation = found["sk"]["S"].removeprefix("D#")
-            self.start(owner, found["session_id"]["S"], generation)
+            session_id = found["session_id"]["S"]
+            if prefix := text(found, "parts"):
+                self.start_parts(owner, session_id, found["generation"]["S"], prefix)
+            else:
+                self.start(owner, session_id, found["sk"]["S"].removeprefix("D#"))
 
     async def _sweep(self, owner: str, session_id: str, generation: str) -> None:
         batch: list[Item] = []
@@ -59,6 +66,16 @@ class Sweeper:
                 batch = []
         await self._forget(owner, session_id, generation, batch)
         await self._table.delete(Key=item_key(owner, f"D#{generation}"))
+
+    async def _sweep_parts(self, owner: str, session_id: str, generation: str, prefix: str) -> None:
+        parts = self._table.query(
+            "pk = :pk AND begins_with(#key, :key)",
+            {":pk": partition(owner, session_id, generation), ":key": prefix},
+            names={"#key": "sk"},
+            ProjectionExpression="pk, #key",
+        )
+        await self._table.delete_all([item async for item in parts])
+        await self._table.delete(Key=item_key(owner, f"D#{generation}#{prefix}"))
 
     async def _forget(
         self, owner: str, session_id: str, generation: str, items: list[Item]
@@ -78,9 +95,30 @@ class Sweeper:
             await self._table.update(**among_others)
 
 
+async def removal(
+    table: Table, owner: str, session: Item, checks: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The writes that delete a session, provided that the checks hold."""
+    session_id, generation = session["session_id"]["S"], session["generation"]["S"]
+    key = item_key(owner, f"S#{session_id}")
+    writes = [{"Delete": {"Key": key, **checks}}, ticket(owner, session_id, generation)]
+    if name := text(session, "branch_of"):
+        named = await table.get(owner, f"S#{name}")
+        if named is not None and text(named, "branch") == session_id:
+            writes.append({"Update": forget_branch(owner, name, session_id)})
+    return writes
+
+
 def ticket(owner: str, session_id: str, generation: str) -> dict[str, Any]:
     """The write that leaves a deleted session to be swept."""
     return put(item_key(owner, f"D#{generation}") | {"session_id": {"S": session_id}})
+
+
+def parts_ticket(owner: str, session_id: str, generation: str, prefix: str) -> dict[str, Any]:
+    """The same for the parts of a turn that was forgotten."""
+    fields = {"session_id": session_id, "generation": generation, "parts": prefix}
+    key = item_key(owner, f"D#{generation}#{prefix}")
+    return put(key | {name: {"S": value} for name, value in fields.items()})
 
 
 def beginning(owner: str, session_id: str, generation: str) -> Item:

@@ -40,12 +40,7 @@ def index_points(
 ) -> Iterator[dict[str, Any]]:
     """The writes that make a turn found by its points; a late one takes nobody's place."""
     slot = _slot(turn.session_id)
-    place = {
-        "session": {"S": turn.session_id},
-        "generation": {"S": generation},
-        "run": {"S": turn.run_id},
-        "asked_at": number(turn.asked_at),
-    }
+    place = _written(Place(turn.session_id, generation, turn.run_id, turn.asked_at))
     for point in list(dict.fromkeys(turn.points))[:MAX_POINTS]:
         yield {
             "Update": {
@@ -53,9 +48,43 @@ def index_points(
                 "UpdateExpression": f"SET {slot} = if_not_exists({slot}, :place)"
                 if late
                 else f"SET {slot} = :place",
-                "ExpressionAttributeValues": {":place": {"M": place}},
+                "ExpressionAttributeValues": {":place": place},
             }
         }
+
+
+def leave_point(item: Item, place: Place, heir: Place | None) -> dict[str, Any] | None:
+    """The write that takes a turn's place from a point; None if it is not the turn's.
+
+    `heir` is the place that another turn of the session has there.
+    """
+    slot = _slot(place.session_id)
+    others = sorted((item.keys() & _NAMES) - {slot})
+    match item.get(slot):
+        case {"M": {"generation": {"S": place.generation}, "run": {"S": place.run_id}}}:
+            pass
+        case _:
+            return None
+    ours: dict[str, Any] = {
+        "Key": item_key(item["pk"]["S"], item["sk"]["S"]),
+        "ConditionExpression": f"{slot}.#generation = :generation AND {slot}.#run = :run",
+        "ExpressionAttributeNames": {"#generation": "generation", "#run": "run"},
+        "ExpressionAttributeValues": {
+            ":generation": {"S": place.generation},
+            ":run": {"S": place.run_id},
+        },
+    }
+    if heir is not None:
+        ours["UpdateExpression"] = f"SET {slot} = :heir"
+        ours["ExpressionAttributeValues"][":heir"] = _written(heir)
+    elif others:
+        ours["UpdateExpression"] = f"REMOVE {slot}"
+    else:
+        ours["ConditionExpression"] += "".join(
+            f" AND attribute_not_exists({name})" for name in sorted(_NAMES - {slot})
+        )
+        return {"Delete": ours}
+    return {"Update": ours}
 
 
 def places_of(item: Item) -> list[Place]:
@@ -100,6 +129,17 @@ def forgetting(
     others = [f"attribute_not_exists({name})" for name in sorted(_NAMES - {slot})]
     alone = " AND ".join((ours["ConditionExpression"], *others))
     return ours | {"ConditionExpression": alone}, ours | {"UpdateExpression": f"REMOVE {slot}"}
+
+
+def _written(place: Place) -> dict[str, Any]:
+    return {
+        "M": {
+            "session": {"S": place.session_id},
+            "generation": {"S": place.generation},
+            "run": {"S": place.run_id},
+            "asked_at": number(place.asked_at),
+        }
+    }
 
 
 _NAMES = frozenset(f"p{n}" for n in range(SLOTS))

@@ -46,6 +46,7 @@ from bff.history.sqlite.rows import (
     add_turn,
     begin_session,
     delete_session,
+    forget_turn,
     session_of,
     turn_of,
 )
@@ -211,6 +212,9 @@ class SqliteHistory:
 
     async def delete(self, owner: str, session_id: str) -> bool:
         return await self._write(lambda run: delete_session(run, owner, session_id))
+
+    async def forget(self, owner: str, session_id: str, run_id: str) -> bool:
+        return await self._write(lambda run: forget_turn(run, owner, session_id, run_id))
 
     async def ping(self) -> None:
         await self._read(lambda run: run("SELECT 1 FROM sessions LIMIT 1").close())

@@ -32,17 +32,19 @@ SESSIONS_QUERY = (
     " WHERE owner = ? AND (updated_at, session_id) < (?, ?)"
     " ORDER BY updated_at DESC, session_id DESC LIMIT ?"
 )
+_KEPT = "status <> 'forgotten'"
+"""Of a forgotten turn its row is left, without content, so that it is not written again."""
 TURNS_QUERY = (
     f"SELECT {_TURN} FROM turns"
     " WHERE (owner, session_id) = (:owner, :session) AND (asked_at, run_id) >= (:asked_at, :run)"
-    " ORDER BY asked_at, run_id"
+    f" AND {_KEPT} ORDER BY asked_at, run_id"
 )
 TURNS_UP_TO_QUERY = (
     f"SELECT {_TURN} FROM turns"
     " WHERE (owner, session_id) = (:owner, :session) AND (asked_at, run_id) <= ("
     "  SELECT asked_at, run_id FROM turns"
-    "  WHERE (owner, session_id, run_id) = (:owner, :session, :run))"
-    " ORDER BY asked_at DESC, run_id DESC LIMIT :limit"
+    f"  WHERE (owner, session_id, run_id) = (:owner, :session, :run) AND {_KEPT})"
+    f" AND {_KEPT} ORDER BY asked_at DESC, run_id DESC LIMIT :limit"
 )
 FIND_QUERY = """
 SELECT found.session_id, found.run_id FROM (
@@ -90,6 +92,28 @@ UPDATE sessions SET branch = NULL
 WHERE owner = :owner AND branch = :session AND session_id = (
     SELECT branch_of FROM sessions WHERE (owner, session_id) = (:owner, :session))"""
 
+_MESSAGE_OF = f"""
+SELECT message FROM turns
+WHERE (owner, session_id, run_id) = (:owner, :session, :run) AND {_KEPT}"""
+_OLDEST_OTHER_MESSAGE = f"""
+SELECT message FROM turns
+WHERE (owner, session_id) = (:owner, :session) AND run_id <> :run AND {_KEPT}
+ORDER BY asked_at, run_id LIMIT 1"""
+_FORGET_TURN = """
+UPDATE turns SET
+    status = 'forgotten', message = '', answer = '', continues = NULL,
+    parts = '[]', answer_parts = '[]', tool_calls = '[]', inputs = '[]'
+WHERE (owner, session_id, run_id) = (:owner, :session, :run)"""
+_FORGET_POINTS = """
+DELETE FROM points WHERE (owner, session_id, run_id) = (:owner, :session, :run)"""
+_FORGET_IN_SESSION = """
+UPDATE sessions SET
+    title = CASE WHEN title = :was THEN :title ELSE title END,
+    inputs = CASE WHEN last_run_id = :run THEN '[]' ELSE inputs END,
+    input_ids = CASE WHEN last_run_id = :run THEN NULL ELSE input_ids END,
+    last_run_id = CASE WHEN last_run_id = :run THEN NULL ELSE last_run_id END
+WHERE (owner, session_id) = (:owner, :session)"""
+
 
 def add_turn(run: Run, owner: str, turn: Turn) -> None:
     """Write the turn, and what it makes of its session, unless it is there already."""
@@ -136,6 +160,22 @@ def delete_session(run: Run, owner: str, session_id: str) -> bool:
     run(_FORGET_BRANCH, owner=owner, session=session_id)
     gone = run("DELETE FROM sessions WHERE (owner, session_id) = (?, ?)", owner, session_id)
     return gone.rowcount > 0
+
+
+def forget_turn(run: Run, owner: str, session_id: str, run_id: str) -> bool:
+    """Remove one turn; the session goes with its only one."""
+    which = {"owner": owner, "session": session_id, "run": run_id}
+    forgotten = run(_MESSAGE_OF, **which).fetchone()
+    if forgotten is None:
+        return False
+    oldest = run(_OLDEST_OTHER_MESSAGE, **which).fetchone()
+    if oldest is None:
+        return delete_session(run, owner, session_id)
+    run(_FORGET_TURN, **which)
+    run(_FORGET_POINTS, **which)
+    was, title = first_title(forgotten[0]), first_title(oldest[0])
+    run(_FORGET_IN_SESSION, **which, was=was, title=title)
+    return True
 
 
 def session_of(row: Sequence[Any]) -> Session:
