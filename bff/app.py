@@ -20,7 +20,6 @@ from bff.api import (
     RUNS,
     SETTINGS,
     TELEMETRY,
-    agui,
     files,
     native,
     playground,
@@ -28,6 +27,7 @@ from bff.api import (
     session_actions,
     sessions,
 )
+from bff.api.agui import chat as agui
 from bff.api.ai_sdk import chat
 from bff.api.bodies import Bodies, memory_bytes, total_bytes
 from bff.api.health import READINESS, health, metrics, open_readiness, ready
@@ -87,6 +87,7 @@ ROUTES = [
     get("/v1/ui/chat/{id}/stream", chat.resume_ui_chat),
     web.post("/v1/ui/chat/{id}/cancel", chat.cancel_ui_chat),
     web.post("/v1/agui", agui.run_agent),
+    web.post("/v1/agui/connect", agui.connect_agent),
     web.get("/health", health),
     web.get("/ready", ready),
     web.get("/metrics", metrics),

@@ -14,7 +14,8 @@ from typing import Literal
 
 from bff.events import JSON
 
-Role = Literal["user", "assistant", "system", "tool"]
+Role = Literal["user", "assistant", "system", "tool", "other"]
+"""Whose message it is; `other` is a message of a kind that only the client's own protocol knows."""
 FileKind = Literal["image", "audio", "video", "document"]
 AnswerStatus = Literal["resolved", "cancelled"]
 
@@ -103,8 +104,11 @@ class ClientTool:
 class Answer:
     """What a person, or the client for its tool, answers to one question of the agent's.
 
-    Where a protocol knows only yes and no, `approved` says which, with a `reason` perhaps; what
-    that is in the agent's own words, `bff/agents/answers.py` knows.
+    Where a protocol knows only yes and no, `approved` says which, with a `reason` perhaps, or with
+    the arguments `edited`; what that is in the agent's own words, `bff/agents/answers.py` knows. A
+    `payload` beside it is for agents that have none. An answer without an `input_id` is to the only
+    open question. One that `is_result` came as the result of a tool call. `metadata` is for agents
+    that speak AG-UI.
     """
 
     input_id: str
@@ -112,6 +116,9 @@ class Answer:
     payload: JSON = None
     approved: bool | None = None
     reason: str | None = None
+    edited: JSON = None
+    is_result: bool = False
+    metadata: Mapping[str, JSON] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +128,9 @@ class Conversation:
     `before` is what was said earlier, in order, as the client has it: empty where the client leaves
     that to us. `new` is the new message, several where a client sends a picture and its text as
     two; it is empty where there are only `answers`. `options` are the client's wishes for the model
-    under the client's own names, `forwarded` is AG-UI's `forwardedProps`. `person` tells people
-    apart who use one key; it names no session.
+    under the client's own names. `forwarded` is AG-UI's `forwardedProps`, `as_sent` what else an
+    AG-UI client sent that ours has no place for, or less: agents of that protocol get both as they
+    are. `person` tells people apart who use one key; it names no session.
     """
 
     new: tuple[ChatMessage, ...] = ()
@@ -134,6 +142,7 @@ class Conversation:
     options: Mapping[str, JSON] = field(default_factory=dict)
     metadata: Mapping[str, JSON] = field(default_factory=dict)
     forwarded: JSON = None
+    as_sent: Mapping[str, JSON] = field(default_factory=dict, repr=False)
     person: str | None = None
 
     @property
@@ -162,8 +171,11 @@ class Conversation:
 
     @property
     def said(self) -> tuple[ChatMessage, ...]:
-        """What was said before, without instructions."""
-        return tuple(message for message in self.before if message.role != "system")
+        """What was said before, without instructions and without what only one protocol knows."""
+        return tuple(message for message in self.before if message.role not in _UNSAID)
+
+
+_UNSAID = ("system", "other")
 
 
 def user_message(*parts: Part | str, id: str | None = None) -> ChatMessage:

@@ -13,11 +13,63 @@ from bff.messages import Answer
 
 def payload_of(question: Input, answer: Answer) -> JSON:
     """What the agent is told: the answer's payload, or what yes and no mean to it."""
-    if answer.payload is not None:
+    if answer.approved is not None and _edits(question, answer):
+        return _edited(question, answer.edited)
+    if answer.payload is not None and (
+        answer.approved is None or answer.edited is not None or _asks_for_a_shape(question)
+    ):
         return answer.payload
     if answer.approved is not None or answer.status == "cancelled":
         return decision(question, approved=bool(answer.approved), reason=answer.reason)
     return None
+
+
+def _asks_for_a_shape(question: Input) -> bool:
+    """Whether the client has seen from the agent itself what its answer should look like."""
+    return question.kind != "approval" or question.schema is not None or is_agui(question)
+
+
+def is_agui(question: Input) -> bool:
+    """Whether the question is an interrupt of an agent's that speaks AG-UI 1.0."""
+    value = question.value
+    return (
+        isinstance(value, dict)
+        and value.get("id") == question.id
+        and isinstance(value.get("reason"), str)
+        and value.keys() <= _AGUI_INTERRUPT
+    )
+
+
+_AGUI_INTERRUPT = frozenset(
+    {
+        "id",
+        "reason",
+        "message",
+        "toolCallId",
+        "responseSchema",
+        "expiresAt",
+        "metadata",
+        "subagentRunId",
+    }
+)
+
+
+def takes_edits(question: Input) -> bool:
+    """Whether the call may be approved with other arguments, by LangChain's middleware."""
+    match question.value:
+        case {"action_requests": [_], "review_configs": [{"allowed_decisions": list(allowed)}]}:
+            return "edit" in allowed
+    return False
+
+
+def _edits(question: Input, answer: Answer) -> bool:
+    return answer.approved is True and answer.edited is not None and takes_edits(question)
+
+
+def _edited(question: Input, args: JSON) -> JSON:
+    [action] = question.value["action_requests"]
+    edit = {"type": "edit", "edited_action": {"name": action.get("name"), "args": args}}
+    return {"decisions": [edit]}
 
 
 def is_refusal(question: Input, answer: Answer) -> bool:

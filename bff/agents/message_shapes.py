@@ -10,7 +10,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bff.events import JSON, dumps
 from bff.messages import ChatMessage, FilePart, Part, TextPart, only_text, part_fields
@@ -131,11 +131,11 @@ def agui_messages(messages: Sequence[ChatMessage], *, run_id: str) -> list[dict[
 def _agui_message(message: ChatMessage, id: str) -> dict[str, JSON]:
     fields: dict[str, JSON] = {**(message.as_sent or {}), "id": message.id or id}
     fields.setdefault("role", message.role)
-    if message.parts or message.as_sent is None:
+    if message.as_sent is None or not _is_as_agents_take_it(message.as_sent, message.parts):
         fields["content"] = (
             message.text
             if only_text(message.parts)
-            else [part_fields(part) for part in message.parts]
+            else [_agui_part(part) for part in message.parts]
         )
     if message.tool_calls and message.as_sent is None:
         fields["toolCalls"] = [
@@ -143,6 +143,43 @@ def _agui_message(message: ChatMessage, id: str) -> dict[str, JSON]:
         ]
     if message.tool_call_id is not None:
         fields["toolCallId"] = message.tool_call_id
+    return fields
+
+
+def _is_as_agents_take_it(sent: Mapping[str, JSON], parts: Sequence[Part]) -> bool:
+    """Whether an AG-UI client's content can stay as it is.
+
+    Parts of older versions and files of ours cannot, nor files that this agent gets otherwise.
+    """
+    content = sent.get("content")
+    if not isinstance(content, list):
+        return True
+    items = [item for item in content if isinstance(item, dict)]
+    inline = sum(isinstance(part, FilePart) and part.data is not None for part in parts)
+    return inline == sum(_is_inline(item.get("source")) for item in items) and not any(
+        item.get("type") == "binary" or "type" not in item or _is_stored(item.get("source"))
+        for item in items
+    )
+
+
+def _is_inline(source: JSON) -> bool:
+    return isinstance(source, dict) and source.get("type") == "data"
+
+
+def _is_stored(source: JSON) -> bool:
+    match source:
+        case {"type": "file", **rest}:
+            return "provider" not in rest
+        case {"type": "url", "value": str(value)}:
+            return not value.startswith("https://")
+    return False
+
+
+def _agui_part(part: Part) -> dict[str, JSON]:
+    """A part of 1.0, which has no place for a file's name but `metadata`."""
+    fields = part_fields(part)
+    if "filename" in fields:
+        fields["metadata"] = {"filename": fields.pop("filename")}
     return fields
 
 

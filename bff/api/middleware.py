@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from secrets import token_hex
 
 from aiohttp import web
@@ -42,6 +43,9 @@ from bff.events import dumps
 from bff.limits import Allowance
 
 logger = logging.getLogger(__name__)
+
+_MAX_HEADER_BYTES = 4096
+"""Proxies in front refuse replies with more, about."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -276,7 +280,7 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     headers.pop("Server", None)  # names our versions to whoever looks for a hole in them
     if ignored := request.get(IGNORED):
-        headers["X-Ignored"] = ", ".join(ignored)
+        headers["X-Ignored"] = _as_header(ignored)
     allowance = request.get(ALLOWANCE)
     if peeking := request.get(PEEKING):
         allowance = await peeking
@@ -293,3 +297,9 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
         headers["Access-Control-Allow-Origin"] = str(origin)
         headers["Access-Control-Allow-Credentials"] = "true"
         headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+
+
+def _as_header(names: Sequence[str]) -> str:
+    """Fields by name, whatever a client calls them: what a header cannot hold is escaped."""
+    shown = ", ".join(json.dumps(name)[1:-1] for name in names)
+    return shown if len(shown) <= _MAX_HEADER_BYTES else f"{shown[:_MAX_HEADER_BYTES]} ..."

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from aiohttp import web
 
 from bff.agents.answers import is_refusal
-from bff.agents.payload import places
+from bff.agents.payload import places, takes_both
 from bff.api import BODY, HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
 from bff.api.message_files import take_files
 from bff.api.streaming import run_headers
@@ -26,6 +26,7 @@ from bff.conversations.questions import (
     still_open,
     to_open,
     with_expired,
+    with_results,
 )
 from bff.errors import (
     AgentFailed,
@@ -38,7 +39,7 @@ from bff.errors import (
 )
 from bff.events import Done, Failed, Input, input_of
 from bff.identity.principals import Principal, agent_session_id
-from bff.messages import ChatMessage, Conversation
+from bff.messages import Answer, ChatMessage, Conversation
 from bff.runs import Follower
 from bff.runs.answers import earlier_answer, start_answer
 from bff.runs.log import Run
@@ -50,6 +51,7 @@ logger = logging.getLogger(__name__)
 
 LAST_WORD = "the last message must be the user's, or answer an open input of the agent's"
 """What is said of a conversation that brings no question and no answer: it is not run."""
+ONE_AT_A_TIME = "this agent cannot be given a new message together with answers: answer first"
 MAX_PASSED_HEADER_BYTES = 4096
 """AgentCore passes on no longer value."""
 
@@ -62,8 +64,10 @@ class Asked:
     client says nothing of it. `rewrites` says that the message replaces what was said, `continues`
     which message of ours, named after its run, answers go on with. `late` takes answers to
     questions whose time is over. `answered_in` is the field of a protocol whose answers are
-    messages of the conversation: those to what is not open are history there. `ignored` names
-    fields that nobody here has a use for.
+    messages of the conversation: those to what is not open are history there, and so are `results`
+    of tools beside answers that name their questions. `unique_ids` says that the client's ids of
+    messages tell them apart within a session. `ignored` names fields that nobody here has a use
+    for.
     """
 
     conversation: Conversation
@@ -72,6 +76,8 @@ class Asked:
     rewrites: bool = False
     continues: str | None = None
     answered_in: str | None = None
+    results: Sequence[Answer] = ()
+    unique_ids: bool = False
     on_disconnect: OnDisconnect
     streaming: bool
     idempotency: Idempotency | None = None
@@ -94,6 +100,7 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
             agent=asked.agent,
             default_agent=request.app[SETTINGS].agents[0].name,
             rewrites=asked.rewrites,
+            unique_ids=asked.unique_ids,
             now=time.time(),
         ),
     )
@@ -105,10 +112,14 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
     open_inputs = [input_of(fields) for fields in place.session.inputs] if place.session else []
     questions = tuple(open_inputs) if asked.late else still_open(open_inputs, now=time.time())
     conversation = place.conversation
+    if asked.results:
+        answers = with_results(conversation.answers, asked.results, questions)
+        conversation = replace(conversation, answers=answers)
     if asked.answered_in is not None and (opened := to_open(conversation.answers, questions)):
         conversation = replace(conversation, answers=opened)
     elif conversation.answers and not to_open(conversation.answers, questions):
-        if conversation.new:  # results of tools that nobody waits for are history
+        if conversation.new and (asked.answered_in is not None or _all_cancelled(conversation)):
+            # results of tools that nobody waits for are history
             conversation = replace(conversation, answers=())
         elif first := await earlier_answer(runs, owner, place.session, conversation.answers):
             return await runs.follow(first)
@@ -123,6 +134,8 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
         questions = tuple(open_inputs)
         conversation = replace(conversation, answers=with_expired(conversation.answers, questions))
     setting = _setting(request.app[SETTINGS], place.agent)
+    if conversation.new and questions and not takes_both(setting.payload, questions):
+        raise Invalid.of("messages", ONE_AT_A_TIME)
     request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
     wanted = await _run_request(request, asked, place, conversation, questions)
     taken = await take_files(request, wanted, place, setting)
@@ -156,11 +169,10 @@ async def _run_request(
     questions: Sequence[Input],
 ) -> RunRequest:
     owner, settings = request[PRINCIPAL].id, request.app[SETTINGS]
-    text = (
-        answers_as_text(questions, conversation.answers)
-        if questions
-        else conversation.text or " ".join(f"[{file.kind}]" for file in conversation.files)
-    )
+    text = conversation.text or " ".join(f"[{file.kind}]" for file in conversation.files)
+    if questions:
+        answered = answers_as_text(questions, conversation.answers)
+        text = f"{answered}\n{text}" if text else answered
     return RunRequest(
         owner=owner,
         session_id=place.session_id,
@@ -168,6 +180,7 @@ async def _run_request(
         agent=place.agent,
         message=text,
         point=place.point,
+        marks=place.marks,
         request_id=request[REQUEST_ID],
         on_disconnect=asked.on_disconnect,
         questions=tuple(questions),
@@ -176,7 +189,11 @@ async def _run_request(
             for question, answer in zip(questions, conversation.answers, strict=False)
             if is_refusal(question, answer)
         ),
-        continues=(asked.continues or _asked_by(place)) if place.conversation.answers else None,
+        continues=(
+            _asked_by(asked, place)
+            if questions and place.conversation.answers and not conversation.new
+            else None
+        ),
         listed=place.listed,
         told=digest_of(questions, conversation.answers) if questions else None,
         idempotency=asked.idempotency,
@@ -184,9 +201,13 @@ async def _run_request(
     )
 
 
-def _asked_by(place: Place) -> str | None:
-    """The run that the session's open questions end."""
-    return place.session.last_run_id if place.session else None
+def _asked_by(asked: Asked, place: Place) -> str | None:
+    """The run whose questions are answered."""
+    return asked.continues or (place.session.last_run_id if place.session else None)
+
+
+def _all_cancelled(conversation: Conversation) -> bool:
+    return all(answer.status == "cancelled" for answer in conversation.answers)
 
 
 async def _call(
@@ -308,6 +329,12 @@ def without_place(conversation: Conversation, setting: AgentSetting) -> list[str
         ignored.append("metadata")
     if "files" not in found and conversation.files:
         ignored.append("files")
+    if setting.payload != "agui":
+        ignored += sorted(conversation.as_sent.keys() - {"tools"})
+        if not isinstance(conversation.forwarded, dict | list | None) or (
+            isinstance(conversation.forwarded, list) and conversation.forwarded
+        ):
+            ignored.append("forwardedProps")
     if "options" not in found:
         _refuse_what_changes_the_answer(conversation)
         ignored += sorted(conversation.options)

@@ -12,11 +12,13 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, get_args
 from uuid import uuid4
 
 from bff.conversations import transcript
 from bff.conversations.helper_calls import as_message, is_helper_call, only_instructions
+from bff.conversations.repeats import marks_of, without_repeats
 from bff.errors import Overloaded
 from bff.events import JSON
 from bff.history import MAX_FORK_TURNS, ForkedFrom, History, Session, Turn
@@ -44,6 +46,7 @@ class Sought:
 
     `name` is the client's own name for it, `agent` the agent asked for; None where the client says
     nothing of it. `rewrites` is a client's own word that what it says replaces what was said.
+    `unique_ids` says that its ids of messages tell them apart within a session.
     """
 
     owner: str
@@ -52,6 +55,7 @@ class Sought:
     agent: str | None = None
     default_agent: str
     rewrites: bool = False
+    unique_ids: bool = False
     now: float
 
 
@@ -63,7 +67,7 @@ class Place:
     knows of it, None for one that begins now. `untold` is what the agent's session has not been
     given of what was said, `files` are those of the turns that a new branch shares. `continued` is
     the turn that answers go on with, as the client has it. `conversation` is the request's, an
-    instruction alone made a message.
+    instruction alone made a message. `marks` are what the turn is found by besides its point.
     """
 
     session_id: str
@@ -74,6 +78,7 @@ class Place:
     untold: tuple[ChatMessage, ...] = ()
     files: tuple[str, ...] = ()
     continued: transcript.Spoken | None = None
+    marks: tuple[str, ...] = ()
     listed: bool = True
 
     @property
@@ -112,7 +117,10 @@ async def find_place(history: History, sought: Sought) -> Place:
     if only_instructions(conversation) or is_helper_call(conversation):
         return _helper(sought)
     if sought.name is not None:
-        return await _named(history, sought, sought.name)
+        place = await _named(history, sought, sought.name)
+        if not sought.unique_ids:
+            return place
+        return replace(place, marks=marks_of(sought.name, place.conversation.new))
     return await _by_transcript(history, sought)
 
 
@@ -142,32 +150,45 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
     if session is None:
         said = await _said(sought, sought.agent or sought.default_agent)
         return await _begin(history, sought, name, said)
+    if sought.unique_ids:
+        async with _looking_up(sought):
+            at_root = session.point == transcript.root(session.agent, sought.conversation.person)
+            known = partial(history.find, sought.owner)
+            conversation, again = await without_repeats(known, name, sought.conversation)
+            rewrites = sought.rewrites or (again and not at_root)
+            sought = replace(sought, conversation=conversation, rewrites=rewrites)
     agent = sought.agent or session.agent
     if agent != session.agent:  # a session stays with its agent
         last: str | None = None
         async with _looking_up(sought):
             last = await last_run(history, sought.owner, session)
-        return await _branch(history, sought, session, run_id=last, name=name)
+        behind = (session.session_id, last) if last else None
+        return await _branch(history, sought, session, behind=behind, name=name)
     said = await _said(sought, agent)
-    if said.turns or sought.rewrites:
+    only_answers = bool(sought.conversation.answers) and not sought.conversation.new
+    if (said.turns or sought.rewrites) and not only_answers:  # which branch off from nothing
         if session.point in said.candidates:
             return await _go_on(history, sought, session, said)
-        branch = await _earlier(history, sought, session, said.candidates)
-        if branch is not None or sought.rewrites:
-            return await _branch(history, sought, session, run_id=branch, name=name)
+        earlier = await _earlier(history, sought, session, said.candidates)
+        if earlier is not None or sought.rewrites:
+            return await _branch(history, sought, session, behind=earlier, name=name)
     return await _go_on(history, sought, session, said)
 
 
 async def _earlier(
     history: History, sought: Sought, session: Session, points: Sequence[str]
-) -> str | None:
-    """The run behind which the client's transcript goes on, if it is not the session's last."""
+) -> tuple[str, str] | None:
+    """Session and run behind which the client's transcript goes on, if not behind the last one.
+
+    What a branch shares with the session it began from is found there.
+    """
     if not points:
         return None
     async with _looking_up(sought):
         found = await history.find(sought.owner, points)
-        if found and found[0] == session.session_id and found[1] != session.last_run_id:
-            return found[1]
+        origin = session.forked_from.session_id if session.forked_from else None
+        if found and found[0] in (session.session_id, origin, sought.name):
+            return found if found[1] != session.last_run_id else None
     return None
 
 
@@ -182,7 +203,7 @@ async def _by_transcript(history: History, sought: Sought) -> Place:
         if found and session is not None:
             if session.last_run_id == found[1]:
                 return await _go_on(history, sought, session, said)
-            return await _branch(history, sought, session, run_id=found[1], name=None)
+            return await _branch(history, sought, session, behind=found)
     return await _begin(history, sought, str(uuid4()), said)
 
 
@@ -227,22 +248,28 @@ async def _begin(history: History, sought: Sought, session_id: str, said: _Said)
 
 
 async def _branch(
-    history: History, sought: Sought, session: Session, *, run_id: str | None, name: str | None
+    history: History,
+    sought: Sought,
+    session: Session,
+    *,
+    behind: tuple[str, str] | None = None,
+    name: str | None = None,
 ) -> Place:
-    """A session that begins with another's turns up to a run, or with none of them."""
+    """A session that begins with another's turns up to a run, `behind` it, or with none of them."""
+    origin, run_id = behind or (session.session_id, None)
     conversation = sought.conversation
     agent = sought.agent or session.agent
     session_id = str(uuid4())
     said = await _said(sought, agent)
     kept: Sequence[Turn] = ()
     async with _looking_up(sought):
-        kept = await history.fork_turns(sought.owner, session.session_id, run_id) or ()
+        kept = await history.fork_turns(sought.owner, origin, run_id) or ()
     if not kept:
         kept = _given(session_id, agent, said.turns, sought.now)
     branch = replace(
         _new_session(session_id, agent, kept, sought, point=said.point),
         title=session.title,
-        forked_from=ForkedFrom(session_id=session.session_id, run_id=run_id),
+        forked_from=ForkedFrom(session_id=origin, run_id=run_id),
     )
     await _write(history, sought.owner, branch, kept, branch_of=name)
     return Place(

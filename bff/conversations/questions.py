@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -63,17 +64,17 @@ def answering(conversation: Conversation, questions: Sequence[Input]) -> Convers
 
 def _matched(answers: Sequence[Answer], questions: Sequence[Input]) -> tuple[Answer, ...]:
     """The answers under the questions' own ids, in their order."""
-    names: dict[str, str] = {}
-    for question in questions:
-        for name in _names(question):
-            names.setdefault(name, question.id)
+    names = _by_name(questions)
     found: dict[str, Answer] = {}
-    for answer in answers:
-        id = names.get(answer.input_id)
-        if id is None:
+    for answer in _named(answers, questions):
+        question = names.get(answer.input_id)
+        if question is None:
             raise NotWaiting
+        id = question.id
         if id in found:
             raise Invalid.of("resume", f"answers {id} twice; each open input is answered once")
+        if answer.is_result and question.kind != "tool":
+            answer = _as_decision(answer)
         found[id] = replace(answer, input_id=id)
     if missing := [question.id for question in questions if question.id not in found]:
         raise Invalid.of(
@@ -82,10 +83,85 @@ def _matched(answers: Sequence[Answer], questions: Sequence[Input]) -> tuple[Ans
     return tuple(found[question.id] for question in questions)
 
 
+def _named(answers: Sequence[Answer], questions: Sequence[Input]) -> Iterator[Answer]:
+    """The answers, each naming its question.
+
+    One that names none is to the only open one; of several it may be an object that has the answer
+    to each under its id, as LangGraph takes it.
+    """
+    for answer in answers:
+        if answer.input_id:
+            yield answer
+        elif len(questions) == 1:
+            yield replace(answer, input_id=questions[0].id)
+        elif isinstance(answer.payload, dict) and set(answer.payload) <= set(_by_name(questions)):
+            for id, payload in answer.payload.items():
+                yield Answer(id, payload=payload)
+        else:
+            raise InputRequired(inputs=[input_fields(question) for question in questions])
+
+
+def _as_decision(answer: Answer) -> Answer:
+    """What a client says as the result of a call that it was only asked about."""
+    if answer.status == "cancelled":
+        reason = answer.payload if isinstance(answer.payload, str) else None
+        return replace(answer, payload=None, reason=reason)
+    try:
+        return decided(replace(answer, payload=json.loads(answer.payload)))
+    except (TypeError, ValueError, RecursionError):
+        return answer
+
+
+def decided(answer: Answer) -> Answer:
+    """The answer with its yes or no, where its payload says one as AG-UI has it."""
+    match answer.payload:
+        case {"approved": bool(approved), **rest} if rest.keys() <= {"reason", "editedArgs"}:
+            reason = rest.get("reason")
+            return replace(
+                answer,
+                approved=approved,
+                reason=reason if isinstance(reason, str) else None,
+                edited=rest.get("editedArgs"),
+            )
+    return answer
+
+
+def with_results(
+    answers: Sequence[Answer], results: Sequence[Answer], questions: Sequence[Input]
+) -> tuple[Answer, ...]:
+    """Answers with those results of tools beside them that answer what they leave open."""
+    names = _by_name(questions)
+    answered = {
+        question.id for answer in answers if (question := names.get(answer.input_id)) is not None
+    }
+    return (
+        *answers,
+        *(
+            result
+            for result in results
+            if (question := names.get(result.input_id)) is not None and question.id not in answered
+        ),
+    )
+
+
 def to_open(answers: Sequence[Answer], questions: Sequence[Input]) -> tuple[Answer, ...]:
     """Those of the answers that are to a question that is open."""
-    names = {name for question in questions for name in _names(question)}
-    return tuple(answer for answer in answers if answer.input_id in names)
+    names = _by_name(questions)
+    unnamed = bool(questions)  # an answer that names no question is to any that is open
+    return tuple(
+        answer
+        for answer in answers
+        if answer.input_id in names or (unnamed and not answer.input_id)
+    )
+
+
+def _by_name(questions: Iterable[Input]) -> dict[str, Input]:
+    """The questions by everything that a client may know them by."""
+    found: dict[str, Input] = {}
+    for question in questions:
+        for name in _names(question):
+            found.setdefault(name, question)
+    return found
 
 
 def _names(question: Input) -> Iterator[str]:
@@ -111,7 +187,7 @@ def are_same(digest: str | None, questions: Sequence[Input], answers: Sequence[A
     """Whether the digest is that of these answers to these questions."""
     try:
         return digest is not None and digest == digest_of(questions, answers)
-    except (NotWaiting, Invalid):
+    except (InputRequired, NotWaiting, Invalid):
         return False
 
 

@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from bff.events import dumps
 from bff.messages import ChatMessage
 
 _UNSURE = b"\0"
@@ -38,6 +39,17 @@ def root(agent: str, person: str | None) -> str:
 def after(point: str, turn: Spoken) -> str:
     """The point behind one more turn."""
     return _digest(point, _plain(turn.user), _plain(turn.assistant))
+
+
+def mark(session: str, message: ChatMessage) -> str | None:
+    """What a turn is found by whose message has an id of its client's own; None without one."""
+    if message.id is None:
+        return None
+    return _digest(
+        "message",
+        dumps([session, message.id]).encode(),
+        _plain("\n".join([message.text, *(file.kind for file in message.files)])),
+    )
 
 
 def after_all(point: str, turns: Iterable[Spoken]) -> str:

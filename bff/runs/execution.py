@@ -338,16 +338,23 @@ async def write_turn(
 
 
 def _points(request: RunRequest, transcript: Transcript, status: Status) -> tuple[str, ...]:
-    """Where the turn leaves the transcript, in every wording a client may have been shown."""
+    """What the turn is found by: where it leaves the transcript, in every wording a client may have
+    been shown, and its marks."""
     if request.point is None:
         return ()
+    return (*_left_at(request, request.point, transcript, status), *request.marks)
+
+
+def _left_at(
+    request: RunRequest, point: str, transcript: Transcript, status: Status
+) -> tuple[str, ...]:
     before = request.call.continued if request.call else None
     user = before.user if before else request.message
     answer = (before.assistant if before else "") + transcript.text
     match status:
         case "failed" | "interrupted":
-            return points_broken_off(request.point, user, None)
+            return points_broken_off(point, user, None)
         case "cancelled":
-            return points_broken_off(request.point, user, answer)
+            return points_broken_off(point, user, answer)
     asked = questions_as_text(transcript.inputs)
-    return points(request.point, user, [answer, f"{answer}\n\n{asked}"] if asked else [answer])
+    return points(point, user, [answer, f"{answer}\n\n{asked}"] if asked else [answer])

@@ -59,10 +59,11 @@ class RunRequest:
     `owner` is the principal's digest and what the agent knows the caller by; `agent_session_id` is
     what it knows the session by. `message` is what was said as text, `parts` all of it where there
     is more than text. `point` is where the transcript stands before it
-    (`bff/conversations/transcript.py`). `questions` are those that are answered and `declined` the
-    ids of those that are refused; `continues` is the run that asked, where the answer was no
-    message of its own; `told` is the digest of the answers. A session that is not `listed` is in no
-    history. `call` is there until the run has ended, and only on the instance that makes it.
+    (`bff/conversations/transcript.py`), `marks` find the turn by its client's own ids. `questions`
+    are those that are answered and `declined` the ids of those that are refused; `continues` is the
+    run that asked, where the answer was no message of its own; `told` is the digest of the answers.
+    A session that is not `listed` is in no history. `call` is there until the run has ended, and
+    only on the instance that makes it.
     """
 
     owner: str
@@ -72,6 +73,7 @@ class RunRequest:
     message: str = field(repr=False)
     parts: Sequence[JSON] = field(default=(), repr=False)
     point: str | None = None
+    marks: tuple[str, ...] = ()
     request_id: str
     on_disconnect: OnDisconnect = "continue"
     questions: tuple[Input, ...] = field(default=(), repr=False)
@@ -95,6 +97,7 @@ def kept_fields(request: RunRequest) -> dict[str, JSON]:
         "agent_session_id": request.agent_session_id,
         "agent": request.agent,
         "point": request.point,
+        "marks": list(request.marks),
         "request_id": request.request_id,
         "on_disconnect": request.on_disconnect,
         "questions": [input_fields(question) for question in request.questions],
@@ -125,6 +128,7 @@ def request_of(fields: Mapping[str, JSON], said: str) -> RunRequest:
         message=words["message"],
         parts=words.get("parts", ()),
         point=fields.get("point"),
+        marks=tuple(fields.get("marks", ())),
         request_id=fields["request_id"],
         on_disconnect=fields["on_disconnect"],
         questions=tuple(input_of(question) for question in fields.get("questions", ())),

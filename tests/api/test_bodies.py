@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import BaseModel, ValidationError
 
 from bff.api import BODIES, SETTINGS
-from bff.api.agui import RunAgentInput
+from bff.api.agui.run_input import RunAgentInput
 from bff.api.ai_sdk.chat import UIChatRequest
 from bff.api.bodies import TOTAL_BYTES, Bodies, Body, memory_bytes, seconds_for, total_bytes
 from bff.api.body import MAX_ERRORS, field_errors, read_and_decode

@@ -132,6 +132,7 @@ CASES: dict[tuple[str, str], Case] = {
             "forwardedProps": {},
         },
     ),
+    ("POST", "/v1/agui/connect"): Case(200, body={"threadId": KNOWN, "runId": "r", "messages": []}),
 }
 OPEN = {
     *("/health", "/ready", "/metrics", "/openapi.json", "/docs", "/", "/playground/config.json"),

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bff.api.agui import AgUiEncoder
+from bff.api.agui.events import AgUiEncoder
 from bff.api.ai_sdk.parts import UIEncoder
 from bff.api.openai.chunks import ChunkEncoder
 from bff.api.streaming import Encoder, NativeEncoder

@@ -8,12 +8,12 @@ place, never looked at for placeholders. docs/agents.md shows each shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bff.agents import Prompt
 from bff.agents.payload.shapes import SHAPES
 from bff.agents.payload.values import VALUES, as_text
-from bff.events import JSON, dumps
+from bff.events import JSON, Input, dumps
 from bff.settings import PayloadSetting
 
 PROMPT: Mapping[str, JSON] = {
@@ -59,6 +59,16 @@ def places(setting: PayloadSetting) -> frozenset[str]:
 def _places_of(used: frozenset[str]) -> frozenset[str]:
     found = {field for field in FIELDS if f"${field}" in used}
     return frozenset(found | ({"files"} if used & {"$content", "$messages"} else set()))
+
+
+def takes_both(setting: PayloadSetting, questions: Sequence[Input]) -> bool:
+    """Whether this payload has a place for a message beside answers to these questions."""
+    match setting:
+        case "strands":
+            return False
+        case "langgraph":
+            return all(question.kind == "tool" for question in questions)
+    return True
 
 
 def names(template: JSON) -> Iterator[str]:

@@ -102,9 +102,12 @@ def agui(prompt: Prompt) -> dict[str, JSON]:
         ],
         "context": list(conversation.context),
         "forwardedProps": forwarded,
+        **conversation.as_sent,
     }
     if told := decisions(prompt):
         _resume_agui(filled, told)
+    elif conversation.forwarded is not None and not isinstance(conversation.forwarded, dict):
+        filled["forwardedProps"] = conversation.forwarded
     return filled
 
 

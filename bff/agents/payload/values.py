@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bff.agents import Prompt
-from bff.agents.answers import payload_of
+from bff.agents.answers import is_agui, payload_of
 from bff.agents.message_shapes import openai_messages, said_as_text
 from bff.events import JSON, Input, dumps
 from bff.messages import Answer, ChatMessage, ClientTool, TextPart, ToolCall, part_fields
@@ -84,14 +84,15 @@ def tool_messages(prompt: Prompt) -> tuple[ChatMessage, ...]:
 
 def resume_list(told: Sequence[tuple[Input, Answer]]) -> list[JSON]:
     """Answers as AG-UI 1.0 has them."""
-    return [
-        {
-            "interruptId": question.id,
-            "status": answer.status,
-            "payload": payload_of(question, answer),
-        }
-        for question, answer in told
-    ]
+    return [_resume_entry(question, answer) for question, answer in told]
+
+
+def _resume_entry(question: Input, answer: Answer) -> dict[str, JSON]:
+    entry: dict[str, JSON] = {"interruptId": question.id, "status": answer.status}
+    if answer.payload is not None or not is_agui(question):
+        # who abandons a question of the protocol's own says nothing more
+        entry["payload"] = payload_of(question, answer)
+    return {**entry, "metadata": answer.metadata} if answer.metadata is not None else entry
 
 
 def tool_fields(tool: ClientTool) -> dict[str, JSON]:

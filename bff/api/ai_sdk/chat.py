@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import Field
 
-from bff.api import HISTORY, PRINCIPAL, RUNS
+from bff.api import PRINCIPAL, RUNS
 from bff.api.ai_sdk.messages import client_tools, conversation_of, ui_messages
 from bff.api.ai_sdk.parts import UIEncoder
 from bff.api.body import read_and_decode
@@ -24,9 +24,10 @@ from bff.api.foreign_messages import MAX_FOREIGN_ID_CHARACTERS, Messages, Tolera
 from bff.api.runs import run_state
 from bff.api.start_run import Asked, agent_of_address, known_agent, start_run
 from bff.api.streaming import stream_run
+from bff.api.thread import everything, newest_branch
 from bff.errors import Invalid, NotFound, Overloaded
 from bff.events import JSON, dumps
-from bff.history import MAX_FORK_TURNS, Session, StoredMessage
+from bff.history import StoredMessage
 from bff.identity.principals import foreign_id
 from bff.runs.log import Run
 
@@ -107,11 +108,11 @@ def _rewrites(asked: UIChatRequest) -> bool:
 async def show_ui_chat(request: web.Request) -> web.StreamResponse:
     """The chat's messages, from its beginning, for a page that was loaded anew."""
     owner = request[PRINCIPAL].id
-    session_id = await _session_id(request)
+    session_id = await newest_branch(request, request.match_info["id"])
     run: Run | None = None
     with suppress(Overloaded):
         run = await request.app[RUNS].find_open(owner, session_id)
-    session, messages = await _everything(request, session_id)
+    session, messages = await everything(request, session_id)
     if session is None and run is None:
         raise NotFound
     shown = ui_messages(messages, session.inputs if session else ())
@@ -129,23 +130,6 @@ def _until(shown: list[dict[str, Any]], run: Run) -> list[dict[str, Any]]:
     return [message for message in shown if message["id"] != asked.continues]
 
 
-async def _everything(
-    request: web.Request, session_id: str
-) -> tuple[Session | None, list[StoredMessage]]:
-    """A session with its messages, the newest of a very long one."""
-    owner, history = request[PRINCIPAL].id, request.app[HISTORY]
-    session: Session | None = None
-    messages: list[StoredMessage] = []
-    after: str | None = None
-    while found := await history.messages(owner, session_id, limit=200, after=after):
-        session, page = found
-        messages += page.items
-        after = page.next
-        if after is None:
-            break
-    return session, messages[-2 * MAX_FORK_TURNS :]
-
-
 async def resume_ui_chat(request: web.Request) -> web.StreamResponse:
     """The chat's open run from its start; 204 when there is none."""
     run = await _open_run(request)
@@ -158,7 +142,7 @@ async def resume_ui_chat(request: web.Request) -> web.StreamResponse:
 
 async def _message_so_far(request: web.Request, run: Run) -> Sequence[Mapping[str, Any]]:
     """What is in the message that an open run goes on with: a replay tells all of it."""
-    _, messages = await _everything(request, run.session_id)
+    _, messages = await everything(request, run.session_id)
     for message in ui_messages(messages, ()):
         if message["id"] == run.request.continues:
             parts: list[Mapping[str, Any]] = message["parts"]
@@ -175,13 +159,6 @@ async def cancel_ui_chat(request: web.Request) -> web.StreamResponse:
 
 
 async def _open_run(request: web.Request) -> Run | None:
-    return await request.app[RUNS].find_open(request[PRINCIPAL].id, await _session_id(request))
-
-
-async def _session_id(request: web.Request) -> str:
-    """The session that the chat's id means: its newest branch."""
-    name = foreign_id(request.match_info["id"])
-    session: Session | None = None
-    with suppress(Overloaded):
-        session = await request.app[HISTORY].session(request[PRINCIPAL].id, name)
-    return session.branch if session and session.branch else name
+    return await request.app[RUNS].find_open(
+        request[PRINCIPAL].id, await newest_branch(request, request.match_info["id"])
+    )

@@ -20,8 +20,9 @@ from pydantic import BaseModel
 from bff import __doc__ as about
 from bff import __version__
 from bff.api.openapi import components, replies
-from bff.api.openapi.operations import ALWAYS, AUTHENTICATED, OPERATIONS, WITH_BODY, Operation
-from bff.api.openapi.operations import Reply as GoodReply
+from bff.api.openapi.operation import ALWAYS, AUTHENTICATED, WITH_BODY, Operation
+from bff.api.openapi.operation import Reply as GoodReply
+from bff.api.openapi.operations import OPERATIONS
 from bff.api.openapi.parameters import HEADERS, PARAMETERS
 from bff.errors import PROBLEM_JSON, Problem, RateLimited
 

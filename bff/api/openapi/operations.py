@@ -6,95 +6,26 @@ the handlers read, errors from the error tree. A route without an entry fails a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic import BaseModel
+from collections.abc import Mapping
 
 from bff import errors
-from bff.api.agui import RunAgentInput
+from bff.api.agui.run_input import RunAgentInput
 from bff.api.ai_sdk.chat import UIChatRequest
 from bff.api.chat_request import ChatRequest
 from bff.api.files import UploadRequest
 from bff.api.openai.chat_completions import ChatCompletionRequest
 from bff.api.openapi import file_shapes, replies
+from bff.api.openapi.operation import (
+    ENDS_RUN,
+    FILES,
+    HISTORY,
+    SENDS_FILE,
+    STARTS_RUN,
+    Operation,
+    Reply,
+)
 from bff.api.session_actions import ForkRequest
 from bff.api.sessions import TitleRequest
-
-Problems = tuple[type[errors.Problem], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """A good answer: JSON of a shape, a stream of one, text, or nothing."""
-
-    description: str
-    json: type[BaseModel] | None = None
-    stream: tuple[str, ...] = ()
-    """The components that its events hold, and `[DONE]` where a stream ends in that."""
-    text: str | None = None
-    binary: bool = False
-    """Whether it is a file, of any type."""
-    run: bool = False
-    """Whether it carries `X-Run-Id` and `X-Session-Id`."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    tag: str
-    replies: Mapping[int, Reply]
-    body: type[BaseModel] | None = None
-    form: bool = False
-    """Whether the body is a form with a file, and no JSON."""
-    examples: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    parameters: Sequence[str] = ()
-    problems: Problems = ()
-    open: bool = False
-    """Whether it takes no credentials."""
-
-
-ALWAYS: Problems = (
-    errors.BadRequest,
-    errors.RequestTimeout,
-    errors.UnsupportedMediaType,
-    errors.MisdirectedRequest,
-    errors.Internal,
-)
-AUTHENTICATED: Problems = (
-    errors.Unauthenticated,
-    errors.Forbidden,
-    errors.Invalid,
-    errors.RateLimited,
-)
-WITH_BODY: Problems = (errors.TooLarge, errors.Invalid)
-STARTS_RUN: Problems = (
-    errors.SessionBusy,
-    errors.InputRequired,
-    errors.NotWaiting,
-    errors.TooManyStreams,
-    errors.Draining,
-    errors.Overloaded,
-)
-ENDS_RUN: Problems = (
-    errors.RunCancelled,
-    errors.AgentThrottled,
-    errors.AgentFailed,
-    errors.AgentSessionIdle,
-    errors.AgentUnavailable,
-    errors.Interrupted,
-    errors.AgentTimeout,
-)
-HISTORY: Problems = (errors.Overloaded,)
-FILES: Problems = (errors.NoFilesKept, errors.Overloaded)
-SENDS_FILE: Problems = (
-    errors.NotAForm,
-    errors.FileRefused,
-    errors.FileTooLarge,
-    errors.NoRoomForFiles,
-    errors.Overloaded,
-)
 
 _CALCULATE = "What is 15 * 23?"
 _NATIVE = Reply(
@@ -357,10 +288,28 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
                 "forwardedProps": {},
             }
         },
+        parameters=("OnDisconnect", "ProtocolVersion"),
         replies={
-            200: Reply(description="The run as AG-UI events.", stream=("AgUiEvent",), run=True)
+            200: Reply(
+                description="The run as AG-UI events; without `messages` an empty one.",
+                stream=("AgUiEvent",),
+                run=True,
+            )
         },
         problems=STARTS_RUN,
+    ),
+    ("POST", "/v1/agui/connect"): Operation(
+        tag="AG-UI",
+        body=RunAgentInput,
+        examples={"thread": {"threadId": "demo", "runId": "run-2", "messages": []}},
+        parameters=("ProtocolVersion",),
+        replies={
+            200: Reply(
+                description="`MESSAGES_SNAPSHOT`, and the open run, which `X-Run-Id` names.",
+                stream=("AgUiEvent",),
+            )
+        },
+        problems=HISTORY,
     ),
     ("GET", "/health"): Operation(
         tag="Service",

@@ -58,6 +58,22 @@ PARAMETERS: Mapping[str, dict[str, Any]] = {
         "description": "The last page's `next_cursor`.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,4096}$"},
     },
+    "OnDisconnect": {
+        "name": "on_disconnect",
+        "in": "query",
+        "description": "What becomes of the run when its last reader has gone.",
+        "schema": {"enum": ["cancel", "continue"], "default": "cancel"},
+    },
+    "ProtocolVersion": {
+        "name": "protocolVersion",
+        "in": "query",
+        "description": "What a client from before 1.0 understands, as it does not say so itself.",
+        "schema": {
+            "type": "string",
+            "pattern": r"^[0-9]{1,6}(\.[0-9]{1,6}){1,2}$",
+            "examples": ["0.0.59"],
+        },
+    },
     "RunId": {
         "name": "run_id",
         "in": "path",

@@ -308,13 +308,14 @@ class UIMessagePart(BaseModel):
 
 
 class AgUiEvent(BaseModel):
-    """An event of AG-UI 1.0."""
+    """An event of AG-UI, in the version that the client knows."""
 
     type: Annotated[
         str,
         Field(
-            description="`RUN_STARTED`, `TEXT_MESSAGE_…`, `REASONING_…`, `TOOL_CALL_…`, `CUSTOM`, "
-            "`RUN_FINISHED` or `RUN_ERROR`"
+            description="`RUN_STARTED`, `TEXT_MESSAGE_…`, `REASONING_…` or `THINKING_…`, "
+            "`TOOL_CALL_…`, `STATE_…`, `ACTIVITY_…`, `MESSAGES_SNAPSHOT`, `STEP_…`, `SUBAGENT_…`, "
+            "`RAW`, `CUSTOM`, `RUN_FINISHED` or `RUN_ERROR`"
         ),
     ]
 

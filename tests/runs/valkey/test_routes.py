@@ -127,11 +127,11 @@ def request(method: str, path: str, body: object = None) -> Act:
     return lambda scene: scene.ask(method, path, body)
 
 
-def about_a_run(method: str, path: str, **fields: str) -> Act:
+def about_a_run(method: str, path: str, body: object = None, **fields: str) -> Act:
     async def act(scene: Scene) -> None:
         run_id = await scene.begin("one", **fields)
         await scene.trips.begin()
-        await scene.ask(method, path.format(run_id=run_id))
+        await scene.ask(method, path.format(run_id=run_id), body)
 
     return act
 
@@ -200,6 +200,9 @@ ACTS: dict[str, Act] = {
     ),
     "POST /v1/ui/chat/{id}/cancel": about_a_run("POST", "/v1/ui/chat/one/cancel"),
     "POST /v1/agui": request("POST", "/v1/agui", {"threadId": "t", "runId": "r", **CHAT}),
+    "POST /v1/agui/connect": about_a_run(
+        "POST", "/v1/agui/connect", body={"threadId": "one", "runId": "r", "messages": []}
+    ),
     "GET /ready": request("GET", "/ready"),
 }
 

@@ -1,0 +1,325 @@
+"""What AG-UI clients of any version hold with an agent that counts turns and asks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bff.agents.embedded import EmbeddedAgent
+from tests.api.conftest import KEYS, Service, Start
+from tests.api.reading import frames
+from tests.fakes.scripted import ScriptedAgent
+
+LAST_WORD = "the last message must be the user's"
+
+
+class Page:
+    """An AG-UI client as far as it keeps its thread: it sends back all it was told."""
+
+    def __init__(self, service: Service, thread: str = "thread-1", version: str | None = "1.0"):
+        self.service = service
+        self.thread = thread
+        self.version = version
+        self.messages: list[dict[str, Any]] = []
+        self.runs = 0
+
+    async def say(self, text: str, **fields: Any) -> list[Any]:
+        self.messages.append({"id": f"u{len(self.messages)}", "role": "user", "content": text})
+        return await self.run(**fields)
+
+    async def run(self, path: str = "/v1/agui", **fields: Any) -> list[Any]:
+        self.runs += 1
+        body = {"threadId": self.thread, "runId": f"r{self.runs}", "messages": self.messages}
+        if self.version:
+            body["protocolVersion"] = self.version
+        async with self.service.client.post(path, json={**body, **fields}) as reply:
+            assert reply.status == 200, await reply.text()
+            self.headers = reply.headers
+            events = frames(await reply.text())
+        self._apply(events)
+        return events
+
+    def _apply(self, events: list[Any]) -> None:
+        by_id: dict[str, dict[str, Any]] = {}
+        for event in events:
+            match event:
+                case {"type": "TEXT_MESSAGE_START", "messageId": id}:
+                    by_id[id] = {"id": id, "role": "assistant", "content": ""}
+                    self.messages.append(by_id[id])
+                case {"type": "TEXT_MESSAGE_CONTENT", "messageId": id, "delta": delta}:
+                    by_id[id]["content"] += delta
+                case {"type": "TOOL_CALL_START", "toolCallId": id, "toolCallName": name}:
+                    call = {"id": id, "type": "function", "function": {"name": name}}
+                    self.messages.append({"id": id, "role": "assistant", "toolCalls": [call]})
+                case {"type": "TOOL_CALL_ARGS", "delta": delta}:
+                    self.messages[-1]["toolCalls"][0]["function"]["arguments"] = delta
+                case {"type": "TOOL_CALL_RESULT", "messageId": id, "content": content}:
+                    call_id = event["toolCallId"]
+                    self.messages.append(
+                        {"id": id, "role": "tool", "toolCallId": call_id, "content": content}
+                    )
+                case {"type": "MESSAGES_SNAPSHOT", "messages": messages}:
+                    self.messages = messages
+
+    def answer(self, call: str, content: str) -> None:
+        self.messages.append(
+            {"id": f"a{call}", "role": "tool", "toolCallId": call, "content": content}
+        )
+
+
+def said(events: list[Any]) -> str:
+    return "".join(e["delta"] for e in events if e["type"] == "TEXT_MESSAGE_CONTENT")
+
+
+def called(events: list[Any]) -> str:
+    [call] = [event["toolCallId"] for event in events if event["type"] == "TOOL_CALL_START"]
+    return str(call)
+
+
+def interrupt(events: list[Any]) -> dict[str, Any]:
+    [asked] = events[-1]["outcome"]["interrupts"]
+    return dict(asked)
+
+
+async def page(start: Start, **fields: Any) -> Page:
+    return Page(await start(EmbeddedAgent()), **fields)
+
+
+both = pytest.mark.parametrize("version", ["1.0", None])
+
+
+@both
+async def test_turns__are_counted_in_one_session(start: Start, version: str | None) -> None:
+    one = await page(start, version=version)
+
+    _ = await one.say("I am Jo")
+    _ = await one.say("What is 15 * 23?")
+    events = await one.say("/turns")
+
+    assert said(events) == "I have seen 3 turns of this conversation."
+    assert one.headers["X-Session-Id"] == "thread-1"
+    ids = [message["id"] for message in one.messages]
+    assert len(ids) == len(set(ids))
+
+
+async def test_only_the_new_message__does_as_well(start: Start) -> None:
+    one = await page(start)
+
+    _ = await one.say("I am Jo")
+    one.messages = [{"id": "another", "role": "user", "content": "/turns"}]
+    events = await one.run()
+
+    assert said(events) == "I have seen 2 turns of this conversation."
+
+
+async def test_an_edited_message__branches_off(start: Start) -> None:
+    one = await page(start)
+    _ = await one.say("I am Jo")
+    _ = await one.say("I am not")
+    one.messages = one.messages[:2]
+
+    edited = await one.say("/turns")
+    then = await one.say("/turns")
+
+    assert said(edited) == "I have seen 2 turns of this conversation."
+    assert said(then) == "I have seen 3 turns of this conversation."
+
+
+async def test_an_approval__is_answered_by_resume_and_is_one_run(start: Start) -> None:
+    one = await page(start)
+    asked = await one.say("/approve 7")
+    resume = [{"interruptId": interrupt(asked)["id"], "status": "resolved",
+               "payload": {"approved": True}}]  # fmt: skip
+    sent = list(one.messages)
+
+    paid = await one.run(resume=resume)
+    run_id = one.headers["X-Run-Id"]
+    one.messages = sent
+    again = await one.run(resume=resume)
+
+    assert interrupt(asked)["toolCallId"] == called(asked)
+    assert (said(paid), said(again)) == ("Paid 7 to Jo.", "Paid 7 to Jo.")
+    [result] = [event for event in paid if event["type"] == "TOOL_CALL_RESULT"]
+    assert (result["toolCallId"], result["content"]) == (called(asked), "paid")
+    assert one.headers["X-Run-Id"] == run_id
+    assert "TOOL_CALL_START" not in [event["type"] for event in paid]
+    assert said(await one.say("/turns")) == "I have seen 2 turns of this conversation."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": "resolved", "payload": {"approved": False, "reason": "too dear"}},
+        {"status": "cancelled"},
+    ],
+)
+async def test_an_approval__is_declined(start: Start, answer: dict[str, Any]) -> None:
+    one = await page(start)
+    asked = await one.say("/approve 7")
+
+    events = await one.run(resume=[{"interruptId": interrupt(asked)["id"], **answer}])
+
+    assert said(events).startswith("Not paid: it was declined")
+
+
+@pytest.mark.parametrize("answer", [{"approved": True}, '{"approved": true}'])
+async def test_an_older_clients_answer__is_in_forwarded_props(start: Start, answer: Any) -> None:
+    one = await page(start, version=None)
+    asked = await one.say("/approve 7")
+    [question] = [event for event in asked if event["type"] == "CUSTOM"]
+
+    events = await one.run(
+        forwardedProps={"command": {"resume": answer, "interruptEvent": question["value"]}}
+    )
+
+    assert question["name"] == "on_interrupt"
+    assert said(events) == "Paid 7 to Jo."
+
+
+async def test_a_message_asked_before__is_not_said_again_beside_its_answer(start: Start) -> None:
+    one = await page(start)
+    asked = await one.say("/ask Which city?")
+    one.messages = one.messages[:1]  # the agent asked without a word
+
+    events = await one.run(
+        resume=[{"interruptId": interrupt(asked)["id"], "status": "resolved", "payload": "Rome"}]
+    )
+
+    assert said(events) == "You answered: Rome"
+    assert said(await one.say("/turns")) == "I have seen 2 turns of this conversation."
+
+
+async def test_a_clients_tool__is_run_by_the_client(start: Start) -> None:
+    one = await page(start)
+    tools = [{"name": "locate", "description": "", "parameters": {"type": "object"}}]
+    asked = await one.say("/tool locate {}", tools=tools)
+    one.answer(called(asked), '{"city":"Rome"}')
+
+    events = await one.run(tools=tools)
+
+    assert asked[-1]["outcome"]["pendingToolCallIds"] == [called(asked)]
+    assert said(events) == 'You answered: {"city":"Rome"}'
+
+
+@pytest.mark.parametrize(
+    ("ending", "field"),
+    [
+        ({"id": "a", "role": "assistant", "content": "Hi"}, "messages"),
+        ({"id": "a", "role": "tool", "toolCallId": "x", "content": "1"}, "messages"),
+        ({"id": "a", "role": "reasoning", "content": "hm"}, "messages"),
+        ({"id": "a", "role": "activity", "activityType": "P", "content": {}}, "messages"),
+        ({"id": "a", "role": "news", "content": "hm"}, "messages"),
+        (None, "messages"),
+    ],
+)
+async def test_a_last_word_that_is_not_the_users__is_422(
+    start: Start, ending: dict[str, Any] | None, field: str
+) -> None:
+    agent = ScriptedAgent()
+    service = await start(agent)
+    asked = [{"id": "u", "role": "user", "content": "Pay 10"}, ending]
+    system = [{"id": "s", "role": "system", "content": "Be short."}]
+    body = {"threadId": "t", "runId": "r", "messages": asked if ending else system}
+
+    async with service.client.post("/v1/agui", json=body) as reply:
+        problem = await reply.json()
+
+    assert reply.status == 422
+    assert problem["errors"][0]["field"] == field
+    assert LAST_WORD in problem["errors"][0]["message"]
+    assert agent.calls == []
+
+
+async def test_an_answer_that_nobody_waits_for__is_409(start: Start) -> None:
+    one = await page(start)
+    _ = await one.say("Hi")
+    body = {"threadId": "thread-1", "runId": "r", "messages": one.messages,
+            "resume": [{"interruptId": "i", "status": "resolved"}]}  # fmt: skip
+
+    async with one.service.client.post("/v1/agui", json=body) as reply:
+        problem = await reply.json()
+
+    assert (reply.status, problem["code"]) == (409, "not_waiting")
+
+
+async def test_everything_a_client_sends__reaches_the_agent(start: Start) -> None:
+    agent = ScriptedAgent()
+    service = await start(agent)
+    data = {"type": "data", "value": "iVBORw==", "mimeType": "image/png"}
+    image = {"type": "image", "source": data}
+    context = [{"description": "page", "value": "home"}]
+    old = {"type": "binary", "mimeType": "image/png", "url": "https://a.example/b.png"}
+    body = {
+        "threadId": "t",
+        "runId": "r",
+        "messages": [
+            {"id": "0", "role": "developer", "content": "Be short."},
+            {"id": "1", "role": "user", "content": [{"type": "text", "text": "See"}, image, old]},
+        ],
+        "tools": [{"name": "locate", "description": "Where", "parameters": {"type": "object"}}],
+        "context": context,
+        "state": {"n": 1},
+        "forwardedProps": {"temperature": 0.5, "metadata": {"plan": "pro"}},
+        "somethingNew\r\n": 1,
+    }
+
+    async with service.client.post("/v1/agui", json=body) as reply:
+        assert reply.status == 200
+        await reply.read()
+
+    said = agent.calls[0].conversation
+    assert (said.text, said.system) == ("See", "Be short.")
+    assert [file.kind for file in said.files] == ["image", "image"]
+    assert [tool.name for tool in said.tools] == ["locate"]
+    assert (said.context, said.state) == (tuple(context), {"n": 1})
+    assert (said.options, said.metadata) == ({"temperature": 0.5}, {"plan": "pro"})
+    assert reply.headers["X-Ignored"] == "somethingNew\\r\\n"
+
+
+async def test_connect__brings_the_thread_back(start: Start) -> None:
+    one = await page(start)
+    _ = await one.say("What is 15 * 23?")
+    asked = await one.say("/approve 7")
+    after = Page(one.service)
+
+    events = await after.run("/v1/agui/connect", messages=[])
+
+    assert [event["type"] for event in events] == [
+        "RUN_STARTED", "MESSAGES_SNAPSHOT", "RUN_FINISHED",
+    ]  # fmt: skip
+    assert [message["role"] for message in after.messages] == [
+        "user", "assistant", "tool", "assistant", "user", "assistant",
+    ]  # fmt: skip
+    assert after.messages[2]["content"] == "345"
+    assert interrupt(events) == interrupt(asked)
+    paid = await after.run(
+        resume=[{"interruptId": interrupt(events)["id"], "payload": {"approved": True}}]
+    )
+    assert said(paid) == "Paid 7 to Jo."
+    turns = await after.say("/turns")
+    assert said(turns) == "I have seen 3 turns of this conversation."
+    again = await after.run("/v1/agui/connect")
+    assert json.dumps(again).count("paid") == 1
+
+
+async def test_connect__to_a_thread_nobody_knows_is_empty(start: Start) -> None:
+    one = await page(start)
+    _ = await one.say("Hi")
+    unknown = Page(one.service, thread="other")
+    bobs = one.service.client.post(
+        "/v1/agui/connect",
+        json={"threadId": "thread-1", "runId": "r", "messages": []},
+        headers={"X-API-Key": KEYS["bob"]},
+    )
+
+    nothing = await unknown.run("/v1/agui/connect")
+    async with bobs as reply:
+        other = frames(await reply.text())
+
+    for events in (nothing, other):
+        assert [event["type"] for event in events] == [
+            "RUN_STARTED", "MESSAGES_SNAPSHOT", "RUN_FINISHED",
+        ]  # fmt: skip
+        assert events[1]["messages"] == []
