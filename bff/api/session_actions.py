@@ -15,7 +15,7 @@ from bff.api.chat_request import SESSION_PATTERN
 from bff.api.runs import run_state
 from bff.api.sessions import MAX_TITLE_CHARACTERS, session_id_of, session_state
 from bff.api.start_run import Asked, start_run
-from bff.conversations.placing import files_in, last_run, said_in
+from bff.conversations.earlier import files_in, last_run, said_in
 from bff.conversations.transcript import after_all, root, spoken
 from bff.errors import Invalid, NotFound
 from bff.history import ForkedFrom, History, Session, Turn

@@ -18,7 +18,8 @@ from bff.agents.payload import places, takes_both
 from bff.api import BODY, HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
 from bff.api.message_files import take_files
 from bff.api.streaming import run_headers
-from bff.conversations.placing import Place, Sought, everything_said, find_place
+from bff.conversations.earlier import everything_said
+from bff.conversations.placing import Place, Sought, find_place
 from bff.conversations.questions import (
     answering,
     answers_as_text,

@@ -9,35 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 from uuid import uuid4
 
 from bff.conversations import transcript
+from bff.conversations.earlier import (
+    LOOKUP_SECONDS,
+    everything_said,
+    files_in,
+    last_run,
+    said_in,
+)
 from bff.conversations.helper_calls import as_message, is_helper_call, only_instructions
 from bff.conversations.repeats import marks_of, without_repeats
 from bff.errors import Overloaded
-from bff.events import JSON
-from bff.history import MAX_FORK_TURNS, ForkedFrom, History, Session, Turn
+from bff.history import ForkedFrom, History, Session, Turn
 from bff.history.paging import first_title
-from bff.messages import (
-    ChatMessage,
-    Conversation,
-    FileKind,
-    Part,
-    Role,
-    TextPart,
-    part_of,
-)
+from bff.messages import ChatMessage, Conversation
 from bff.off_loop import off_loop
 
 logger = logging.getLogger(__name__)
-
-LOOKUP_SECONDS = 2.0
-"""How long a message waits for the history to say which session it belongs to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,68 +310,6 @@ def _given(
         )
         for number, turn in enumerate(turns)
     ]
-
-
-async def everything_said(history: History, owner: str, session_id: str) -> tuple[ChatMessage, ...]:
-    """What the history has of a session, for an agent that is to be told."""
-    messages: list[ChatMessage] = []
-    try:
-        async with asyncio.timeout(LOOKUP_SECONDS):
-            after: str | None = None
-            while found := await history.messages(owner, session_id, limit=_PAGE, after=after):
-                for message in found[1].items:
-                    if said := _stored(message.role, message.content, message.parts):
-                        messages.append(said)
-                after = found[1].next
-                if after is None or len(messages) >= MAX_FORK_TURNS:
-                    break
-    except (Overloaded, TimeoutError):
-        logger.warning("the history could not tell what was said in a session")
-    return tuple(messages)
-
-
-_PAGE = 200
-
-
-async def last_run(history: History, owner: str, session: Session) -> str | None:
-    """The run of the last turn that a session has, be it one that it was begun with."""
-    last, after = session.last_run_id, None
-    while last is None and (
-        found := await history.messages(owner, session.session_id, limit=_PAGE, after=after)
-    ):
-        items, after = found[1].items, found[1].next
-        if after is None:
-            last = items[-1].run_id if items else None
-            break
-    return last
-
-
-def said_in(turns: Sequence[Turn]) -> tuple[ChatMessage, ...]:
-    """A history's turns as the messages of a conversation."""
-    messages: list[ChatMessage | None] = []
-    for turn in turns:
-        messages += [
-            _stored("user", turn.message, turn.parts),
-            _stored("assistant", turn.answer, turn.answer_parts),
-        ]
-    return tuple(message for message in messages if message is not None)
-
-
-def _stored(role: Role, text: str, parts: Iterable[Mapping[str, JSON]]) -> ChatMessage | None:
-    """A message of the history: its text, which counts as its words, and its files."""
-    files = [part_of(part) for part in parts if part["type"] in get_args(FileKind)]
-    said: tuple[Part, ...] = (TextPart(text), *files) if text else tuple(files)
-    return ChatMessage(role=role, parts=said) if said else None
-
-
-def files_in(turns: Iterable[Turn]) -> tuple[str, ...]:
-    """The ids of the files in turns of the history."""
-    return tuple(
-        part["source"]["value"]
-        for turn in turns
-        for part in (*turn.parts, *turn.answer_parts)
-        if part.get("source", {}).get("type") == "file"
-    )
 
 
 async def _write(

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bff.conversations import transcript
-from bff.conversations.placing import Place, Sought, everything_said, find_place
+from bff.conversations.earlier import everything_said
+from bff.conversations.placing import Place, Sought, find_place
 from bff.errors import Overloaded
 from bff.events import Input, input_fields
 from bff.history import Session, Turn
