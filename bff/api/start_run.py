@@ -42,7 +42,7 @@ from bff.events import Done, Failed, Input, input_of
 from bff.identity.principals import Principal, agent_session_id
 from bff.messages import Answer, ChatMessage, Conversation
 from bff.runs import Follower
-from bff.runs.answers import earlier_answer, start_answer
+from bff.runs.answers import earlier_answer, start_answer, start_message
 from bff.runs.log import Run
 from bff.runs.request import Call, Idempotency, OnDisconnect, RunRequest
 from bff.runs.transcript import Transcript
@@ -143,7 +143,7 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
     try:
         if questions:
             return await start_answer(runs, history, taken.request)
-        return await runs.start(taken.request)
+        return await start_message(runs, taken.request)
     except Problem:
         await taken.undo()
         raise

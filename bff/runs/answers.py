@@ -50,6 +50,25 @@ async def start_answer(runs: Runs, history: History, wanted: RunRequest) -> Foll
         return await runs.follow(first)
 
 
+async def start_message(runs: Runs, wanted: RunRequest) -> Follower:
+    """Begin a run with a message, or follow the open one that the same message answers.
+
+    Two people, or a client that tries again, may say "yes" at once where the protocol has no better
+    way. Raises what `Runs.start` raises.
+    """
+    try:
+        return await runs.start(wanted)
+    except SessionBusy:
+        first = await runs.find_open(wanted.owner, wanted.session_id)
+        if first is None or first.request.point != wanted.point or wanted.parts:
+            raise
+        questions = first.request.questions
+        answers = [Answer(question.id, payload=wanted.message) for question in questions]
+        if len(answers) != 1 or not are_same(first.request.told, questions, answers):
+            raise
+        return await runs.follow(first)
+
+
 async def earlier_answer(
     runs: Runs, owner: str, session: Session | None, answers: Sequence[Answer]
 ) -> Run | None:

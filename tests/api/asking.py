@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ def asking(*questions: Input, then: Sequence[Any] = ([Message("Paid.")], [Done()
             for step in then if prompt.questions else ([Message("Wait. ")], [*questions], [Done()]):
                 if isinstance(step, Exception):
                     raise step
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                    continue
                 yield step
 
     return Asking()

@@ -73,6 +73,26 @@ async def test_a_message_with_a_key_that_answered__is_no_new_question(start: Sta
     assert len(service.agent.calls) == 2
 
 
+async def test_the_same_message_while_its_answer_runs__is_the_same_run(start: Start) -> None:
+    go_on = asyncio.Event()
+    service = await start(asking(CITY, then=([Message("On my way. ")], go_on, [Done()])))
+    await chat(service, message="Book", session_id="s")
+    stream = await service.client.post(
+        "/v1/chat/stream", json={"message": "Rome", "session_id": "s"}
+    )
+    await stream.content.readuntil(b"event: message")
+
+    other = await chat(service, 409, message="Paris", session_id="s")
+    same = await service.client.post("/v1/chat/stream", json={"message": "Rome", "session_id": "s"})
+    go_on.set()
+    await service.read(stream)
+    await service.read(same)
+
+    assert other["code"] == "session_busy"
+    assert same.headers["X-Run-Id"] == stream.headers["X-Run-Id"]
+    assert len(service.agent.calls) == 2
+
+
 async def test_the_same_answer_in_other_words__is_the_same_run(start: Start) -> None:
     """A native client says what another protocol only calls "approved"."""
     service = await start(asking(APPROVAL))
