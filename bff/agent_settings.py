@@ -144,8 +144,20 @@ def files_for(text: str) -> FilesFor:
 def header_names(text: str) -> tuple[str, ...]:
     """Names of request headers, as the client writes them."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}", name) for name in names):
+    if not names or not all(re.fullmatch(_HEADER_NAME, name) for name in names):
         raise Refused("names of headers, comma-separated")
+    return names
+
+
+_HEADER_NAME = r"[A-Za-z0-9][A-Za-z0-9-]{0,127}"
+
+
+def session_headers(text: str) -> tuple[str, ...]:
+    """`SESSION_HEADERS`: a credential names no conversation; a name of one is told to others."""
+    names = header_names(text)
+    for name in names:
+        if name.lower() in _NEVER_PASSED:
+            raise Refused(f"names of headers that name a conversation, and {name} does not")
     return names
 
 

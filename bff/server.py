@@ -7,6 +7,7 @@ than a container is given (a SIGTERM would end as a SIGKILL), hence this one.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -22,9 +23,9 @@ from aiohttp import http_parser, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from bff.api import RUNS
+from bff.api import REQUEST_ID, RUNS
 from bff.app import create_app
-from bff.errors import PROBLEM_JSON, BadRequest, Problem, RequestTimeout
+from bff.errors import PROBLEM_JSON, BadRequest, Internal, Problem, RequestTimeout
 from bff.events import dumps
 from bff.settings import (
     HEADERS_TIMEOUT_SECONDS,
@@ -83,12 +84,8 @@ async def _serve(settings: Settings) -> int:
         try:
             site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
             await site.start()
-        except socket.gaierror:
-            takes = "an address of this machine, or a name of one"
-            raise SettingsError("HOST", repr(settings.host), takes) from None
         except OSError as error:
-            got = f"{settings.port} on {settings.host} ({os.strerror(error.errno or 0)})"
-            raise SettingsError("PORT", got, "one that is free and may be listened on") from None
+            raise _cannot_listen(settings, error) from None
         _collect_less_often()
         host, port = runner.addresses[0][:2]
         announce(settings, host, port)
@@ -100,6 +97,15 @@ async def _serve(settings: Settings) -> int:
             async with asyncio.timeout_at((over_at or loop.time()) + STOP_GRACE_SECONDS):
                 await runner.cleanup()
     return 0
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> SettingsError:
+    """Which of the two settings is wrong."""
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        takes = "an address of this machine, or a name of one"
+        return SettingsError("HOST", repr(settings.host), takes)
+    got = f"{settings.port} on {settings.host} ({os.strerror(error.errno or 0)})"
+    return SettingsError("PORT", got, "one that is free and may be listened on")
 
 
 def _exit_in(seconds: float) -> None:
@@ -175,7 +181,8 @@ def announce(settings: Settings, host: str, port: int) -> None:
 
 class Connection(RequestHandler):
     """aiohttp's connection, but for three things: a head that does not arrive is answered with
-    408, what cannot be parsed with a problem document, and a reply that is not read is cut."""
+    408, what aiohttp itself refuses with a problem document, and a reply that is not read is cut.
+    """
 
     __slots__ = (
         "_head_seconds",
@@ -265,6 +272,9 @@ class Connection(RequestHandler):
         self._replying, self._left_before = True, None
         if self._reply_timer is None:
             self._watch_reply()
+        if isinstance(resp, web.HTTPException) and REQUEST_ID not in request:
+            # an `Expect` that aiohttp does not know, which it refuses before any middleware of ours
+            resp = _refusal(request, BadRequest())
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
@@ -294,16 +304,23 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        if status != 400:
-            return super().handle_error(request, status, exc, message)
-        headers, body = _to_nobody(BadRequest())
-        response = web.Response(status=400, body=body, headers=headers)
-        response.force_close()
-        return response
+        if status == 400:
+            return _refusal(request, BadRequest())
+        super().handle_error(request, status, exc, message)  # logs it, and raises if it is too late
+        return _refusal(request, Internal())
 
 
 _PROBE_PATH = f"/{uuid4().hex}"
 _PROBE = f"GET {_PROBE_PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+def _refusal(request: web.BaseRequest, problem: Problem) -> web.Response:
+    """What is answered where aiohttp does not hand a request on, or not an answer."""
+    headers, body = _to_nobody(problem)
+    request[REQUEST_ID] = headers["X-Request-Id"]
+    response = web.Response(status=problem.status, body=body, headers=headers)
+    response.force_close()
+    return response
 
 
 def _to_nobody(problem: Problem) -> tuple[dict[str, str], bytes]:

@@ -207,7 +207,9 @@ class Settings:
             agent_auth=read("AGENT_AUTH", parsers.one_of("iam", "bearer"), "iam"),
             agent_headers=read("AGENT_HEADERS", agent_settings.passed_headers, ()),
             agent_history=read("AGENT_HISTORY", parsers.one_of("fork", "always", "off"), "fork"),
-            session_headers=read("SESSION_HEADERS", agent_settings.header_names, SESSION_HEADERS),
+            session_headers=read(
+                "SESSION_HEADERS", agent_settings.session_headers, SESSION_HEADERS
+            ),
             agent_idle_timeout_seconds=read("AGENT_IDLE_TIMEOUT", parsers.timeout, 900.0),
             agent_blocking_timeout_seconds=blocking,
             agent_streaming_timeout_seconds=streaming,

@@ -64,6 +64,9 @@ def test_agents__may_stand_in_a_file(tmp_path: Path) -> None:
         ({"AGENT_AUTH": "basic"}, "AGENT_AUTH: got 'basic', takes iam or bearer"),
         ({"AGENT_HISTORY": "yes"}, "takes fork or always or off"),
         ({"SESSION_HEADERS": "a:b"}, "SESSION_HEADERS: got 'a:b', takes names of headers"),
+        ({"SESSION_HEADERS": ","}, "SESSION_HEADERS: got ',', takes names of headers"),
+        ({"SESSION_HEADERS": "Authorization"}, "and Authorization does not"),
+        ({"SESSION_HEADERS": "X-Chat,x-api-key"}, "and x-api-key does not"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting__is_refused_in_one_line(variables: dict[str, str], line: str) -> None:

@@ -283,13 +283,26 @@ async def test_200_bodies_of_8_mb_at_once__are_answered_within_bounded_memory(se
     assert (await served.client.post("/v1/chat", json={"message": "hi"})).status == 200
 
 
-async def test_a_wrong_setting__ends_with_2_and_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({"PORT": "http"}, b"PORT: got 'http', takes a whole number from 0 to 65535"),
+        # an address that is nobody's (RFC 5737)
+        (
+            {"HOST": "203.0.113.1"},
+            b"HOST: got '203.0.113.1', takes an address of this machine, or a name of one",
+        ),
+    ],
+)
+async def test_a_wrong_setting__ends_with_2_and_one_line(
+    tmp_path: Path, variables: dict[str, str], line: bytes
+) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "bff",
         cwd=tmp_path,
-        env=environ(PORT="http"),
+        env={**environ(), **variables},
         stdout=PIPE,
         stderr=PIPE,
     )
@@ -297,7 +310,7 @@ async def test_a_wrong_setting__ends_with_2_and_one_line(tmp_path: Path) -> None
         out, error = await process.communicate()
 
     assert process.returncode == 2
-    assert error == b"PORT: got 'http', takes a whole number from 0 to 65535\n"
+    assert error == line + b"\n"
     assert out == b""
 
 

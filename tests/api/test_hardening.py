@@ -89,6 +89,7 @@ FRAMING: dict[str, tuple[bytes, set[int]]] = {
         b"CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example\r\n\r\n",
         {400, 404, 405},
     ),
+    "an expectation that nobody has": (post(b"Expect: 200-ok", LENGTH), {400}),
     "OPTIONS *": (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", {400, 404}),
     "TRACE": (b"TRACE /v1/chat HTTP/1.1\r\nHost: x\r\nX-API-Key: alice-key\r\n\r\n", {405}),
     "an upgrade to HTTP/2": (
