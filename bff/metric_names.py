@@ -8,6 +8,8 @@ from __future__ import annotations
 
 NAMESPACE = "AgentCoreBFF"
 DIMENSION = "Service"
+AGENT = "Agent"
+"""A second dimension, of what is counted by agent."""
 
 OPEN_STREAMS = "OpenStreams"
 OPEN_WEBSOCKETS = "OpenWebSockets"

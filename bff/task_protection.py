@@ -72,11 +72,11 @@ class TaskProtection:
         if self._open == 1:
             self._changed.set()
 
-    def run_spoke(self, seconds: float) -> None:
-        self._observer.run_spoke(seconds)
+    def run_spoke(self, agent: str, seconds: float) -> None:
+        self._observer.run_spoke(agent, seconds)
 
-    def run_ended(self, status: Status, code: str | None, seconds: float) -> None:
-        self._observer.run_ended(status, code, seconds)
+    def run_ended(self, agent: str, status: Status, code: str | None, seconds: float) -> None:
+        self._observer.run_ended(agent, status, code, seconds)
         self._open -= 1
         if self._open == 0:
             self._changed.set()

@@ -18,10 +18,14 @@ ROOT = Path(__file__).parents[1]
 
 # Who may import whom
 
-BOTTOM = {"agent_settings", "errors", "events", "json_text", "messages", "off_loop", "settings"}
+BOTTOM = {
+    *("agent_settings", "errors", "events", "json_text", "log_context", "messages", "off_loop"),
+    "settings",
+}
 ROOMS: Mapping[str, set[str]] = {
     "errors": set(),
     "json_text": set(),
+    "log_context": set(),
     "off_loop": set(),
     "events": {"json_text"},
     "messages": {"events"},

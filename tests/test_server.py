@@ -110,6 +110,29 @@ async def test_the_start__says_which_event_loop_runs(serve: Serve) -> None:
     assert f"event loop: {'asyncio' if loop_factory() is None else 'uvloop'}" in served.said
 
 
+async def test_an_agents_name__is_in_its_metrics_and_its_log_lines(serve: Serve) -> None:
+    agents = {"good": {"url": "embedded:"}, "gone": {"url": "http://127.0.0.1:9"}}
+    served = await serve(AGENTS=json.dumps(agents))
+    runs = {}
+    for agent in agents:
+        async with served.client.post("/v1/chat", json={"message": "hi", "agent": agent}) as reply:
+            runs[agent] = (reply.status, reply.headers["X-Run-Id"])
+    metrics = await (await served.client.get("/metrics")).text()
+    served.process.terminate()
+    assert served.process.stdout
+    lines = [json.loads(line) for line in (await served.process.stdout.read()).splitlines()]
+
+    assert [status for status, _ in runs.values()] == [200, 503]
+    for labels in ('{agent="good",code="",status="complete"}',
+                   '{agent="gone",code="agent_unavailable",status="failed"}'):  # fmt: skip
+        assert f"bff_runs_total{labels} 1.0" in metrics
+    for agent, (_, run_id) in runs.items():
+        about = [line for line in lines if line.get("run_id") == run_id]
+        assert {line["agent"] for line in about} == {agent}
+        assert "bff.access" in [line["logger"] for line in about]
+    assert "bff.agents.http" in [line["logger"] for line in lines if line.get("agent") == "gone"]
+
+
 async def test_sigterm_with_nothing_open__exits_with_0(serve: Serve) -> None:
     served = await serve(DRAIN_TIMEOUT="60")
     await served.client.get("/health")

@@ -39,7 +39,7 @@ def protection(clock: Clock, *, longest: float = HOUR) -> TaskProtection:
 
 
 def end(task: TaskProtection) -> None:
-    task.run_ended("complete", None, 1)
+    task.run_ended("agent", "complete", None, 1)
 
 
 # When it is told what ----------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_observer__is_told_all_the_same() -> None:
     task = TaskProtection(meter, longest_seconds=HOUR)
 
     task.run_started()
-    task.run_spoke(0.1)
+    task.run_spoke("agent", 0.1)
     task.history_failed()
     task.run_started()
     end(task)

@@ -14,6 +14,7 @@ from bff.identity import Authenticator
 from bff.identity.principals import Principal
 from bff.limits import Allowance, Limiter
 from bff.runs import Runs
+from bff.runs.log import Run
 from bff.settings import Settings
 from bff.telemetry import Telemetry
 
@@ -31,6 +32,8 @@ TELEMETRY = web.AppKey("telemetry", Telemetry)
 PRINCIPAL = web.RequestKey("principal", Principal)
 REQUEST_ID = web.RequestKey("request_id", str)
 BODY = web.RequestKey("body", Body)
+RUN = web.RequestKey("run", Run)
+"""The run that the request began or found."""
 ALLOWANCE = web.RequestKey("allowance", Allowance)
 IGNORED = web.RequestKey[Sequence[str]]("ignored")
 """Fields of the client's that nobody has a use for, for `X-Ignored`."""

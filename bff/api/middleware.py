@@ -20,6 +20,7 @@ from bff.api import (
     LIMITER,
     PRINCIPAL,
     REQUEST_ID,
+    RUN,
     SETTINGS,
     TELEMETRY,
 )
@@ -101,6 +102,8 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         finally:
             if body := request.get(BODY):
                 body.close()
+            if run := request.get(RUN):
+                exchange.run_id, exchange.agent = run.run_id, run.request.agent
         exchange.status = response.status
         exchange.streamed = (
             isinstance(response, EventStream | web.WebSocketResponse)

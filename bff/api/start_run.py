@@ -7,6 +7,7 @@ and which agent that is for, what the agent is given, and whether it answers a q
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from aiohttp import web
 
 from bff.agents.answers import is_refusal
 from bff.agents.payload import places, takes_both
-from bff.api import BODY, HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
+from bff.api import BODY, HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUN, RUNS, SETTINGS, TELEMETRY
 from bff.api.message_files import take_files
 from bff.api.streaming import run_headers
 from bff.conversations.earlier import everything_said
@@ -91,6 +92,12 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
 
     Raises `Invalid`, `InputRequired`, `NotWaiting`, `Forbidden`, and what `Runs.start` raises.
     """
+    follower = await _start(request, asked)
+    request[RUN] = follower.run
+    return follower
+
+
+async def _start(request: web.Request, asked: Asked) -> Follower:
     runs, owner, history = request.app[RUNS], request[PRINCIPAL].id, request.app[HISTORY]
     place = await find_place(
         history,
@@ -293,7 +300,8 @@ def _user_id(principal: Principal, settings: Settings) -> str | None:
         case "on":
             return principal.id
         case "sub":
-            return principal.sub or principal.id
+            sub = principal.sub
+            return sub if sub and re.fullmatch(r"[!-~]{1,1024}", sub) else principal.id
         case _:
             return None
 

@@ -22,6 +22,7 @@ from bff.errors import Draining, NotFound, SessionBusy
 from bff.events import Done, Record, Start, record
 from bff.files import Files
 from bff.history import History
+from bff.log_context import RunAtHand, current_run
 from bff.runs.answers import Claim, not_taken
 from bff.runs.execution import (
     RunDependencies,
@@ -190,6 +191,7 @@ class Runs:
         await self._join(opened)
         if opened.run_id == run.run_id:
             assert order.call is not None
+            current_run.set(RunAtHand(run.run_id, order.agent))  # of this task and those it begins
             execution = RunExecution(self._parts, opened, order.call)
             self._executions[run.run_id] = execution
             self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(execution)))

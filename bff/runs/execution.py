@@ -45,11 +45,11 @@ class RunObserver(Protocol):
 
     def run_started(self) -> None: ...
 
-    def run_spoke(self, seconds: float) -> None:
+    def run_spoke(self, agent: str, seconds: float) -> None:
         """The agent's first event came, `seconds` after the run began."""
         ...
 
-    def run_ended(self, status: Status, code: str | None, seconds: float) -> None: ...
+    def run_ended(self, agent: str, status: Status, code: str | None, seconds: float) -> None: ...
 
     def history_failed(self) -> None: ...
 
@@ -149,7 +149,7 @@ class RunExecution:
         finally:
             if self._call.memory:
                 self._call.memory.close()
-        parts.observer.run_ended(status, code, parts.clock() - run.created_at)
+        parts.observer.run_ended(run.request.agent, status, code, parts.clock() - run.created_at)
         return status
 
     async def _interruptible(self) -> Done | BaseException | None:
@@ -208,7 +208,7 @@ class RunExecution:
                     events = [*events, *self._client_tools.questions()]
                 if events:
                     if self._next_id == 2:
-                        self._parts.observer.run_spoke(now() - began)
+                        self._parts.observer.run_spoke(self.run.request.agent, now() - began)
                     if any(type(event) is File for event in events):
                         events = await self._keep_files(events)
                     await log.append(self.run, self._number(events))

@@ -17,10 +17,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bff.agents import Agent
+from bff.log_context import current_request
 from bff.settings import Settings
 from bff.telemetry import emf
 from bff.telemetry.lag import watch_loop
-from bff.telemetry.logs import SettledRecord, current_request
+from bff.telemetry.logs import SettledRecord
 from bff.telemetry.metrics import Meter, known_method
 from bff.telemetry.traces import TracedAgent, Tracing, answered, open_tracing, valid_trace_headers
 
@@ -49,6 +50,9 @@ class Exchange:
     span: AbstractContextManager[Span] | None = None
     principal: str = ""
     """The caller's digest; its first 12 characters are logged."""
+    run_id: str = ""
+    """The run that was answered with, and its agent."""
+    agent: str = ""
     status: int = CLIENT_LEFT
     streamed: bool = False
     """It lasted as long as the client liked: an event stream, a WebSocket, a file."""
@@ -136,6 +140,8 @@ class Telemetry:
         }
         if exchange.principal:
             fields["principal"] = exchange.principal[:12]
+        if exchange.run_id:
+            fields["run_id"], fields["agent"] = exchange.run_id, exchange.agent
         text = f"{exchange.method} {exchange.route} {exchange.status}"
         access.handle(SettledRecord(access.name, text, exchange.request_id, fields))
 
@@ -185,7 +191,10 @@ async def open_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
 
     Raises `SettingsError` if traces are wanted and their packages are not there.
     """
-    embedded = emf.EmbeddedMetrics(settings.service_name) if settings.metrics == "emf" else None
+    embedded = None
+    if settings.metrics == "emf":
+        agents = [agent.name for agent in settings.agents]
+        embedded = emf.EmbeddedMetrics(settings.service_name, agents)
     async with open_tracing(settings) as tracing:
         telemetry = Telemetry(tracing=tracing, embedded=embedded)
         meter = telemetry.watch

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -52,12 +52,16 @@ logger = logging.getLogger("bff.emf")
 class EmbeddedMetrics:
     """Collects one interval's timings and turns a registry's state into documents."""
 
-    def __init__(self, service: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, service: str, agents: Sequence[str] = (), *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._service = service
+        self._agents = agents if len(agents) > 1 else ()
         self._clock = clock
         self._timings: dict[str, list[float]] = defaultdict(list)
         self._seen: dict[str, int] = defaultdict(int)
         self._totals: dict[str, float] = {}
+        self._totals_of: dict[str, dict[str, float]] = {}
 
     def timing(self, name: str, seconds: float) -> None:
         """Keep a timing; past `SAMPLES` of them each has the same chance to stay."""
@@ -78,25 +82,39 @@ class EmbeddedMetrics:
         values |= self._timings
         self._timings.clear()
         self._seen.clear()
+        return self._document({names.DIMENSION: self._service}, values)
+
+    def documents_of_agents(self, registry: CollectorRegistry) -> Iterator[dict[str, Any]]:
+        """Likewise of each agent that was called, where there are several: how its runs ended."""
+        for agent in self._agents:
+            totals = _runs(registry, agent)
+            before = self._totals_of.get(agent, {})
+            values = {name: total - before.get(name, 0.0) for name, total in totals.items()}
+            self._totals_of[agent] = totals
+            if values[names.RUNS]:
+                yield self._document({names.DIMENSION: self._service, names.AGENT: agent}, values)
+
+    def _document(self, dimensions: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "_aws": {
                 "Timestamp": int(self._clock() * 1000),
                 "CloudWatchMetrics": [
                     {
                         "Namespace": names.NAMESPACE,
-                        "Dimensions": [[names.DIMENSION]],
+                        "Dimensions": [list(dimensions)],
                         "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
                     }
                 ],
             },
-            names.DIMENSION: self._service,
+            **dimensions,
             **values,
         }
 
     def write(self, registry: CollectorRegistry) -> None:
-        """Put a document among the log lines, whatever `LOG_LEVEL` says."""
+        """Put the documents among the log lines, whatever `LOG_LEVEL` says."""
         logger.setLevel(logging.INFO)
-        logger.info("metrics", extra={"document": self.document(registry)})
+        for document in (self.document(registry), *self.documents_of_agents(registry)):
+            logger.info("metrics", extra={"document": document})
 
 
 def _read(registry: CollectorRegistry) -> tuple[dict[str, float], dict[str, float]]:
@@ -114,14 +132,8 @@ def _read(registry: CollectorRegistry) -> tuple[dict[str, float], dict[str, floa
                     gauges[names.OPEN_RUNS] = sample.value
                 case "bff_loop_lag_seconds", _:
                     gauges[names.LOOP_LAG] = round(sample.value * 1000, 1)
-                case "bff_runs_total", {"code": code}:
-                    totals[names.RUNS] += sample.value
-                    if code == "internal":
-                        totals[names.INTERNAL_ERRORS] += sample.value
-                    if code in AGENT_ERRORS:
-                        totals[names.RUN_ERRORS] += sample.value
-                    elif code == "agent_throttled":
-                        totals[names.AGENT_THROTTLED] += sample.value
+                case "bff_runs_total", {"code": "internal"}:
+                    totals[names.INTERNAL_ERRORS] += sample.value
                 case "bff_problems_total", {"code": "rate_limited"}:
                     totals[names.RATE_LIMITED] += sample.value
                 case "bff_problems_total", {"code": "internal"}:
@@ -138,4 +150,19 @@ def _read(registry: CollectorRegistry) -> tuple[dict[str, float], dict[str, floa
                     totals[names.LOG_LINES_DROPPED] += sample.value
                 case _:
                     pass
-    return gauges, totals
+    return gauges, totals | _runs(registry)
+
+
+def _runs(registry: CollectorRegistry, agent: str | None = None) -> dict[str, float]:
+    """How runs have ended since the start: all, or those of one agent."""
+    totals = dict.fromkeys((names.RUNS, names.RUN_ERRORS, names.AGENT_THROTTLED), 0.0)
+    for family in registry.collect():
+        for sample in family.samples:
+            if sample.name != "bff_runs_total" or agent not in (None, sample.labels["agent"]):
+                continue
+            totals[names.RUNS] += sample.value
+            if (code := sample.labels["code"]) in AGENT_ERRORS:
+                totals[names.RUN_ERRORS] += sample.value
+            elif code == "agent_throttled":
+                totals[names.AGENT_THROTTLED] += sample.value
+    return totals

@@ -16,16 +16,13 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import lru_cache, partial
 from typing import Any
 
 from bff.errors import Problem
+from bff.log_context import current_request, current_run
 from bff.settings import Settings
 from bff.telemetry.log_writer import LineWriter
-
-current_request: ContextVar[str] = ContextVar("current_request", default="")
-"""The id of the request that this task works for; runs inherit it from the request they began."""
 
 LINE_BYTES = 16_000
 """Container runtimes cut lines at 16 KiB, and half a line is no JSON."""
@@ -143,12 +140,12 @@ def message(record: logging.LogRecord) -> str:
 
 
 def context(record: logging.LogRecord) -> dict[str, Any]:
-    """What a record says besides its message: request, run, and the fields given with it."""
+    """What a record says besides its message: request, run, agent, and the fields given with it."""
     found: dict[str, Any] = {}
     if request_id := getattr(record, "request_id", None) or current_request.get():
         found["request_id"] = request_id
-    if run_id := getattr(record, "run_id", None):
-        found["run_id"] = run_id
+    if run := current_run.get():
+        found["run_id"], found["agent"] = run
     for name, value in getattr(record, "fields", {}).items():
         found[name] = redact(value) if isinstance(value, str) else value
     return found

@@ -1,9 +1,10 @@
 """What is counted and timed, under the names that docs/metrics.md lists.
 
 Every application has a registry of its own, so that two in one process do not add up. Labels come
-from small fixed sets (a route's pattern, never a path): a client cannot make new series. To count
-is to add to a number, on the event loop's thread alone; Prometheus's objects are made when somebody
-asks for them: counting with those takes a lock and looks its labels up anew each time.
+from small fixed sets (a route's pattern, an agent's name in `AGENTS`): a client cannot make new
+series. To count is to add to a number, on the event loop's thread alone; Prometheus's objects are
+made when somebody asks for them: counting with those takes a lock and looks its labels up anew each
+time.
 """
 
 from __future__ import annotations
@@ -77,28 +78,29 @@ class Meter(Collector):
         self._request_seconds: defaultdict[str, _Histogram] = defaultdict(lambda: _Histogram(_FAST))
         self._problems: defaultdict[str, int] = defaultdict(int)
         self._streams = self._sockets = self._open_runs = 0
-        self._runs: defaultdict[tuple[Status, str], int] = defaultdict(int)
-        self._run_seconds: defaultdict[Status, _Histogram] = defaultdict(lambda: _Histogram(_RUN))
-        self._first_event = _Histogram(_AGENT)
+        self._runs: defaultdict[tuple[str, Status, str], int] = defaultdict(int)
+        self._run_seconds: defaultdict[tuple[str, Status], _Histogram]
+        self._run_seconds = defaultdict(lambda: _Histogram(_RUN))
+        self._first_event: defaultdict[str, _Histogram] = defaultdict(lambda: _Histogram(_AGENT))
         self._history_failures = self._slow_clients = self._loop_stalls = 0
         self._file_bytes = {"stored": 0, "served": 0}
         self._loop_lag = 0.0
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
 
-    # Runs (`runs.Watch`)
+    # Runs (`runs.RunObserver`)
 
     def run_started(self) -> None:
         self._open_runs += 1
 
-    def run_spoke(self, seconds: float) -> None:
-        self._first_event.add(seconds)
+    def run_spoke(self, agent: str, seconds: float) -> None:
+        self._first_event[agent].add(seconds)
         self._timing("TimeToFirstEvent", seconds)
 
-    def run_ended(self, status: Status, code: str | None, seconds: float) -> None:
+    def run_ended(self, agent: str, status: Status, code: str | None, seconds: float) -> None:
         self._open_runs -= 1
-        self._runs[status, code or ""] += 1
-        self._run_seconds[status].add(seconds)
+        self._runs[agent, status, code or ""] += 1
+        self._run_seconds[agent, status].add(seconds)
 
     def history_failed(self) -> None:
         self._history_failures += 1
@@ -179,14 +181,22 @@ class Meter(Collector):
         yield _gauge("open_websockets", "WebSockets open", self._sockets)
         yield _gauge("open_runs", "Runs this process owns that have not ended", self._open_runs)
         yield _counter(
-            "runs", "Runs ended, by status and error code", self._runs.items(), "status", "code"
+            "runs",
+            "Runs ended, by agent, status and error code",
+            self._runs.items(),
+            *("agent", "status", "code"),
         )
-        run_seconds = [((status,), histogram) for status, histogram in self._run_seconds.items()]
-        yield _histogram("run_seconds", "From a run's start to its end", run_seconds, "status")
+        yield _histogram(
+            "run_seconds",
+            "From a run's start to its end",
+            self._run_seconds.items(),
+            *("agent", "status"),
+        )
         yield _histogram(
             "time_to_first_event_seconds",
             "From a run's start to the agent's first event",
-            [((), self._first_event)],
+            [((agent,), histogram) for agent, histogram in self._first_event.items()],
+            "agent",
         )
         for name, text, count in (
             ("history_failures", "Turns that could not be written", self._history_failures),

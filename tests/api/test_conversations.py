@@ -58,6 +58,30 @@ async def test_what_the_payload_has_no_place_for__is_named(start: Start) -> None
         assert reply.headers["X-Ignored"] == "tools, seed, temperature"
 
 
+NAMES = {
+    "a line end": ("a\r\nX-Evil: 1", "a\\r\\nX-Evil: 1"),
+    "NUL": ("\0", "\\u0000"),
+    "not ASCII": ("zo\u00eb", "zo\\u00eb"),
+    "long": ("x" * 20_000, None),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_field_without_a_place__is_named_whatever_it_is_called(
+    start: Start, name: str
+) -> None:
+    service = await start(AGENT_PAYLOAD='{"q":"$message"}')
+    field, shown = NAMES[name]
+    body = {"messages": [{"role": "user", "content": "Hi"}], field: 1}
+
+    async with service.client.post("/v1/chat/completions", json=body) as reply:
+        assert reply.status == 200
+        if shown is None:
+            assert len(reply.headers["X-Ignored"]) <= 4100
+        else:
+            assert reply.headers["X-Ignored"] == shown
+
+
 @pytest.mark.parametrize(
     "options",
     [

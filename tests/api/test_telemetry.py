@@ -35,8 +35,8 @@ async def test_metrics__tell_of_requests_runs_and_refusals(start: Start) -> None
     assert found[f'bff_requests_total{{{chat},status="200"}}'] == 1
     assert found[f'bff_requests_total{{{chat},status="429"}}'] == 1
     assert found['bff_problems_total{code="rate_limited"}'] == 1
-    assert found['bff_runs_total{code="",status="complete"}'] == 1
-    assert found["bff_time_to_first_event_seconds_count"] == 1
+    assert found['bff_runs_total{agent="agent",code="",status="complete"}'] == 1
+    assert found['bff_time_to_first_event_seconds_count{agent="agent"}'] == 1
     assert found["bff_open_runs"] == 0
 
 

@@ -55,10 +55,10 @@ class Notes:
     def run_started(self) -> None:
         self.started += 1
 
-    def run_spoke(self, seconds: float) -> None:
+    def run_spoke(self, agent: str, seconds: float) -> None:
         pass
 
-    def run_ended(self, status: Status, code: str | None, seconds: float) -> None:
+    def run_ended(self, agent: str, status: Status, code: str | None, seconds: float) -> None:
         self.ended.append((status, code))
 
     def history_failed(self) -> None:

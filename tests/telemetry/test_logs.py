@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.errors import AgentFailed, Overloaded
+from bff.log_context import RunAtHand, current_request, current_run
 from bff.settings import Settings
 from bff.telemetry.logs import (
     JsonFormatter,
     SettledRecord,
     TextFormatter,
-    current_request,
     describe,
     lines_dropped,
     open_logs,
@@ -57,9 +57,11 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
 
 def test_a_record__is_one_json_line_with_the_fields_that_are_documented(tmp_path: Path) -> None:
     with written(tmp_path, service_name="chat") as lines:
-        token = current_request.set("req-1")
-        logger.warning("run %s is late", "r", extra={"run_id": "run_1", "fields": {"ms": 3}})
-        current_request.reset(token)
+        request = current_request.set("req-1")
+        run = current_run.set(RunAtHand("run_1", "support"))
+        logger.warning("run %s is late", "r", extra={"fields": {"ms": 3}})
+        current_run.reset(run)
+        current_request.reset(request)
 
     [line] = map(json.loads, lines())
     stamp = line.pop("ts")
@@ -70,6 +72,7 @@ def test_a_record__is_one_json_line_with_the_fields_that_are_documented(tmp_path
         "service": "chat",
         "request_id": "req-1",
         "run_id": "run_1",
+        "agent": "support",
         "ms": 3,
     }
     assert stamp.endswith("Z")

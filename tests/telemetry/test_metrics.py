@@ -28,13 +28,14 @@ def test_a_run__is_counted_and_timed() -> None:
 
     meter.run_started()
     meter.run_started()
-    meter.run_spoke(0.3)
-    meter.run_ended("failed", "agent_failed", 2)
+    meter.run_spoke("support", 0.3)
+    meter.run_ended("support", "failed", "agent_failed", 2)
 
+    labels = {"agent": "support", "status": "failed"}
     assert value(meter, "open_runs") == 1
-    assert value(meter, "runs_total", status="failed", code="agent_failed") == 1
-    assert value(meter, "time_to_first_event_seconds_sum") == 0.3
-    assert value(meter, "run_seconds_sum", status="failed") == 2
+    assert value(meter, "runs_total", **labels, code="agent_failed") == 1
+    assert value(meter, "time_to_first_event_seconds_sum", agent="support") == 0.3
+    assert value(meter, "run_seconds_sum", **labels) == 2
 
 
 def test_connections__are_gauges() -> None:
@@ -195,7 +196,7 @@ def test_a_document__is_what_cloudwatchs_specification_asks_for() -> None:
     embedded = EmbeddedMetrics("chat", clock=lambda: 1.5)
     meter = Meter(timing=embedded.timing)
     meter.run_started()
-    meter.run_spoke(0.25)
+    meter.run_spoke("agent", 0.25)
     meter.request_ended(
         method="GET", route="/", status=200, seconds=0.002, streamed=False, awaited_agent=False
     )
@@ -217,14 +218,18 @@ def test_a_document__is_what_cloudwatchs_specification_asks_for() -> None:
 def test_every_name__is_written_with_its_unit() -> None:
     named = {value for name, value in vars(metric_names).items() if name.isupper()}
 
-    assert named == UNITS.keys() | {metric_names.NAMESPACE, metric_names.DIMENSION}
+    assert named == UNITS.keys() | {
+        metric_names.NAMESPACE,
+        metric_names.DIMENSION,
+        metric_names.AGENT,
+    }
 
 
 def test_a_mistake_of_ours__is_told_from_the_agents() -> None:
     meter = Meter()
     for code in ("agent_failed", "agent_timeout", "draining", "internal"):
         meter.run_started()
-        meter.run_ended("failed", code, 1)
+        meter.run_ended("agent", "failed", code, 1)
         meter.problem(code)
 
     document = EmbeddedMetrics("chat").document(meter.registry)
@@ -238,7 +243,7 @@ def test_a_document__counts_what_happened_since_the_last() -> None:
 
     def happen(agent_code: str) -> dict[str, Any]:
         meter.run_started()
-        meter.run_ended("failed", agent_code, 1)
+        meter.run_ended("agent", "failed", agent_code, 1)
         meter.problem("rate_limited")
         meter.stream_opened()
         return embedded.document(meter.registry)
@@ -249,6 +254,30 @@ def test_a_document__counts_what_happened_since_the_last() -> None:
     assert (second["Runs"], second["RunErrors"], second["AgentThrottled"]) == (1, 0, 1)
     assert (first["RateLimited"], second["RateLimited"]) == (1, 1)
     assert (first["OpenStreams"], second["OpenStreams"]) == (1, 2)
+
+
+def test_of_several_agents__each_has_a_document_when_it_was_called() -> None:
+    embedded = EmbeddedMetrics("chat", ["support", "coder", "idle"])
+    meter = Meter()
+    for agent, code in (("support", None), ("coder", "agent_failed"), ("coder", "draining")):
+        meter.run_started()
+        meter.run_ended(agent, "failed" if code else "complete", code, 1)
+
+    support, coder = embedded.documents_of_agents(meter.registry)
+
+    assert coder["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Service", "Agent"]]
+    assert (coder["Service"], coder["Agent"]) == ("chat", "coder")
+    assert (coder["Runs"], coder["RunErrors"]) == (2, 1)
+    assert (support["Agent"], support["Runs"], support["RunErrors"]) == ("support", 1, 0)
+    assert embedded.document(meter.registry)["Runs"] == 3
+    assert list(embedded.documents_of_agents(meter.registry)) == []  # nothing since
+
+
+def test_a_single_agent__is_the_service() -> None:
+    embedded, meter = EmbeddedMetrics("chat", ["agent"]), Meter()
+    meter.run_ended("agent", "complete", None, 1)
+
+    assert list(embedded.documents_of_agents(meter.registry)) == []
 
 
 def test_an_idle_service__still_says_how_many_streams_are_open() -> None:
@@ -262,7 +291,7 @@ def test_an_idle_service__still_says_how_many_streams_are_open() -> None:
 def test_a_run_the_agent_is_not_to_blame_for__is_no_error_of_its(code: str | None) -> None:
     meter = Meter()
     meter.run_started()
-    meter.run_ended("failed" if code else "cancelled", code, 1)
+    meter.run_ended("agent", "failed" if code else "cancelled", code, 1)
 
     assert EmbeddedMetrics("chat").document(meter.registry)["RunErrors"] == 0
 
@@ -283,7 +312,7 @@ def test_a_busy_services_document__stays_a_line() -> None:
     embedded = EmbeddedMetrics("chat")
     meter = Meter(timing=embedded.timing)
     for number in range(5000):
-        meter.run_spoke(number / 7)
+        meter.run_spoke("agent", number / 7)
         embedded.timing("RequestLatency", 1000 + number / 7)
 
     document = embedded.document(meter.registry)

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import WSMessage, WSMsgType, web
 from pydantic import Field, ValidationError
 
-from bff.api import BODIES, BODY, LIMITER, PRINCIPAL, REQUEST_ID, RUNS, SETTINGS, TELEMETRY
+from bff.api import BODIES, BODY, LIMITER, PRINCIPAL, REQUEST_ID, RUN, RUNS, SETTINGS, TELEMETRY
 from bff.api.body import Strict, field_errors
 from bff.api.chat_request import ChatRequest, conversation_of
 from bff.api.start_run import Asked, known_agent, start_run
@@ -218,7 +218,8 @@ class Socket:
         try:
             follower = await start_run(self._request, wanted)
         finally:
-            self._request.pop(BODY, None)
+            for of_this_frame in (BODY, RUN):
+                self._request.pop(of_this_frame, None)
         self._session_id = follower.run.session_id
         self._follow(follower, after=0)
 
