@@ -29,6 +29,8 @@ from bff.events import (
     ToolEnd,
     ToolStart,
 )
+from bff.messages import ClientTool
+from bff.runs.client_tools import ClientTools
 
 GOLDEN = Path(__file__).parent / "golden"
 NEVER = (" object at 0x", "AgentResult(", "hunter2")
@@ -91,6 +93,7 @@ def decoded(
 
 def differences(truth: Mapping[str, Any], events: Sequence[Event], *, failed: bool) -> list[str]:
     """Where the events are not the truth; empty where they are."""
+    events = _with_client_tools(truth, events)
     said = "".join(event.content for event in events if isinstance(event, Message))
     thought = "".join(event.content for event in events if isinstance(event, Thinking))
     kept = said + "".join(f"{event.value}" for event in events if isinstance(event, Custom))
@@ -118,6 +121,23 @@ def differences(truth: Mapping[str, Any], events: Sequence[Event], *, failed: bo
     customs = {event.name for event in events if isinstance(event, Custom)}
     wrong += [f"no custom {name!r}" for name in truth.get("customs", ()) if name not in customs]
     return wrong
+
+
+def _with_client_tools(truth: Mapping[str, Any], events: Sequence[Event]) -> Sequence[Event]:
+    """The events as a run tells them, which knows the client's tools: a call of one is a question.
+
+    Agents tell such a call as any other.
+    """
+    names = [q["tool"][0] for q in truth.get("inputs", ()) if q.get("kind") == "tool"]
+    if not names:
+        return events
+    tools = ClientTools([ClientTool(name) for name in names], ())
+    told = list(tools.pass_on(events))
+    questions = tools.questions()
+    if questions and isinstance(told[-1], Done):
+        asked = (*told[-1].inputs, *questions)
+        told[-1:] = [*questions, Done("input_required", told[-1].usage, asked)]
+    return told
 
 
 def _words(name: str, wanted: Any, said: str, *, judged: bool = True) -> list[str]:

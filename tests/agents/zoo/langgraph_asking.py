@@ -193,11 +193,6 @@ def add_asking(zoo: Zoo) -> None:
     zoo.add(
         "approval-two",
         streamed(lambda: approving(DELETE, second, CALCULATE), stream_mode="updates"),
-        one
-        | {
-            "inputs": [
-                {"kind": "approval", "tool": ["delete_file", DELETE.args]},
-                {"kind": "approval", "tool": ["delete_file", second.args]},
-            ]
-        },
+        # one interrupt, which takes one answer with a decision for each call
+        one | {"inputs": [{"kind": "approval", "holds": ["a.txt", "b.txt"]}]},
     )

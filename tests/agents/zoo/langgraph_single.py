@@ -17,6 +17,7 @@ from langchain_core.messages import (
     message_to_dict,
 )
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph_models import speaking
 from script import (
@@ -115,9 +116,14 @@ def add_modes(zoo: Zoo) -> None:
     def brief() -> Any:
         return agent(small)
 
+    def remembering(turns: list[Turn]) -> Callable[[], Any]:
+        """An agent that has checkpoints to tell: nothing else does where they are all there is."""
+        return lambda: agent(turns, checkpointer=InMemorySaver())
+
     for mode in MODES:
         if mode != "custom":
-            zoo.add(f"mode-{mode}", streamed(plain, stream_mode=mode), whole)
+            made = remembering(turns) if mode == "checkpoints" else plain
+            zoo.add(f"mode-{mode}", streamed(made, stream_mode=mode), whole)
     zoo.add("mode-default", streamed(plain), whole)
     small = [Turn(calls=[CALCULATE]), Turn(say=SHORT[:2])]
     short, every = truth(small, USED), list(MODES)
@@ -125,9 +131,10 @@ def add_modes(zoo: Zoo) -> None:
     zoo.add("modes-all-subgraphs", streamed(brief, stream_mode=every, subgraphs=True), short)
     for pair in combinations(MODES, 2):
         modes = list(pair)
+        made = remembering(small) if pair == ("custom", "checkpoints") else brief
         zoo.add(
             f"modes-{pair[0]}-{pair[1]}",
-            streamed(brief, stream_mode=modes),
+            streamed(made, stream_mode=modes),
             short,
         )
     zoo.add("v2-messages", streamed(brief, stream_mode="messages", version="v2"), short)

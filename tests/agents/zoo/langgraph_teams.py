@@ -212,8 +212,8 @@ def add_teams(zoo: Zoo) -> None:
         async for chunk, _ in side_by_side().astream(asked(ask), stream_mode="messages"):
             yield chunk.model_dump()
 
-    @zoo.scenario("parallel-named-text", text=parts["text"])
+    @zoo.scenario("parallel-named-text", text=parts["text"][:2])
     async def named(ask: Ask) -> AsyncIterator[Any]:
-        async for chunk, metadata in side_by_side().astream(asked(ask), stream_mode="messages"):
+        async for chunk, metadata in pair().astream(asked(ask), stream_mode="messages"):
             if chunk.content and chunk.type == "AIMessageChunk":
                 yield {"agent": metadata["langgraph_node"], "id": chunk.id, "text": chunk.content}
