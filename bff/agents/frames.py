@@ -37,7 +37,7 @@ def open_frames(content_type: str) -> Frames:
     reader: Frames
     if kind == "text/event-stream":
         reader = EventStream()
-    elif kind in ("application/x-ndjson", "application/ndjson", "application/jsonl"):
+    elif kind in _LINES:
         reader = JsonLines()
     elif kind == "application/json" or kind.endswith("+json"):
         reader = Document()
@@ -52,6 +52,16 @@ def open_frames(content_type: str) -> Frames:
         return reader
 
 
+_LINES = frozenset(
+    {
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+        "application/stream+json",
+        "application/json-seq",
+    }
+)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 _NO_ANSWER = frozenset({"image", "audio", "video", "font", "multipart"})
 
@@ -196,13 +206,13 @@ class JsonLines:
             if lines[0].startswith(_FIELDS):
                 self._other = EventStream()
                 return self._other.feed(b"\n".join([*lines, self._lines.end()]))
-        return [frame for line in lines if line.strip() for frame in _json_line(line)]
+        return [frame for line in lines if line.strip(_BLANK) for frame in _json_line(line)]
 
     def end(self) -> list[Frame]:
         if self._other is not None:
             return self._other.end()
         last = self._lines.end()
-        if not last.strip():
+        if not last.strip(_BLANK):
             return []
         frames = _json_line(last)
         if len(frames) == 1 and is_cut_off(last):
@@ -257,6 +267,8 @@ class Document:
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         values = [parse(line) for line in lines]
         if any(value is line for value, line in zip(values, lines, strict=True)):
+            if _PYTHONS.match(text):
+                return [Frame(None, text)]  # Python's print of what should have been dumped
             raise FrameError("the body is not the JSON its Content-Type promised")
         return [Frame(None, value) for value in values]
 
@@ -337,13 +349,15 @@ class Unlabelled:
         return None
 
 
+_BLANK = b" \t\r\n\x0b\x0c\x1e"
 _HEAD_BYTES = 1024
+_PYTHONS = re.compile(r"[\[({\s]*['{\[(](?:'|[A-Z]\w*\()")
 _VALUE_STARTS = (b"{", b"[", b'"')
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 def _json_line(line: bytes) -> list[Frame]:
-    text = line.decode("utf-8", "replace").strip()
+    text = line.decode("utf-8", "replace").strip().lstrip("\x1e")
     value = parse(text)
     row = values_in(text) if value is text and text[0] in "{[" else None
     return [Frame(None, value)] if row is None else [Frame(None, each) for each in row]

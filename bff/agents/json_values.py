@@ -49,12 +49,18 @@ def object_in(data: bytes) -> JSON:
 
 
 def values_in(text: str) -> list[JSON] | None:
-    """The JSON objects and lists that stand in a row in a text; None where it has anything else."""
+    """The JSON objects and lists that stand in a row in a text; None where it has anything else.
+
+    A comma, RFC 7464's record separator or another event's `data:` may stand between them.
+    """
     found: list[JSON] = []
     at, end = 0, len(text)
     while at < end:
-        if text[at] in " \t\r\n,":
+        if text[at] in " \t\r\n,\x1e":
             at += 1
+            continue
+        if found and text.startswith("data:", at):
+            at += 5  # events without a line end between them
             continue
         if text[at] not in "{[":
             return None

@@ -87,6 +87,8 @@ class Assembly:
         """A question whose id may still be told."""
         self.nodes: set[str] = set()
         """Names of a graph's nodes: a user's message with one of them is the node's."""
+        self.noted: dict[str, list[str]] = {}
+        """Texts that may be the answer if nothing else is, by where they stood."""
         self.structured: JSON = None
         """An answer that is no text, in the framework's own place for one."""
         self._read = read
@@ -163,6 +165,13 @@ class Assembly:
             self._customs.append(value)
         self.out.append(Custom(value, name))
 
+    def note(self, place: str, text: str) -> None:
+        """Remember a text that may be the answer; the latest place is the surest."""
+        if text:
+            texts = self.noted.pop(place, [])
+            texts.append(text)
+            self.noted[place] = texts
+
     def redact(self, text: str) -> None:
         """Announce a text in place of what was said before."""
         self.out.append(Custom({"content": text}, REDACT))
@@ -223,6 +232,11 @@ class Assembly:
         The JSON is told as `custom`, too: no view of an answer is empty.
         """
         found: JSON = self.structured
+        if found is None and self.noted:
+            for noted in self.noted[next(reversed(self.noted))]:
+                self.speakers.main.text.plain(noted, "noted")
+            self.speakers.main.text.end()
+            return
         if found is None and self._customs:
             found = self._customs[0] if len(self._customs) == 1 else self._customs
         if found is None and isinstance(self.latest, str | dict):

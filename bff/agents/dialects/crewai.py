@@ -36,10 +36,13 @@ def read_output(answer: Assembly, frame: dict[str, JSON]) -> bool:
 _BESIDE = frozenset({"tasks_output", "json_dict", "pydantic", "token_usage", "agent", "summary"})
 
 
-def _say(answer: Assembly, text: str, agent: JSON) -> None:
-    name = agent if isinstance(agent, str) and agent else "task"
-    if text.strip():
-        answer.speak(name, text, lambda value: answer.text.whole(value, "task"))
+def _say(answer: Assembly, text: str, agent: JSON, source: str = "task") -> None:
+    if not text.strip():
+        return
+    if isinstance(agent, str) and agent.strip():
+        answer.speak(agent.strip(), text, lambda value: answer.text.whole(value, source))
+    else:
+        answer.text.whole(text, source)
 
 
 def read_chunk(answer: Assembly, frame: dict[str, JSON]) -> bool:
@@ -93,12 +96,13 @@ def read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
         case "crew_kickoff_completed" | "task_completed" | "agent_execution_completed":
             found = fields.get("output")
             if isinstance(found, dict) and isinstance(found.get("raw"), str):
+                agent = agent or found.get("agent")
                 found = found["raw"]
             if isinstance(found, str) and found.strip():
                 if kind == "crew_kickoff_completed":
                     answer.text.whole(found, "crew")
                 else:
-                    _say(answer, found, agent)
+                    _say(answer, found, agent, kind)
         case _ if kind in _FAILED:
             raise InBandError(f"{kind} in its stream")
         case _:

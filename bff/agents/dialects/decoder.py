@@ -26,6 +26,7 @@ from bff.agents.dialects import (
     multi_agent,
     named_events,
     openai,
+    openai_threads,
     pydantic_ai,
     smolagents,
     strands,
@@ -181,6 +182,10 @@ def is_known(frame: dict[str, JSON]) -> bool:
     )
 
 
+def _is_answer(item: JSON) -> bool:
+    return isinstance(item, dict) and (is_known(item) or untyped.is_envelope(item))
+
+
 def _is_named(frame: dict[str, JSON]) -> bool:
     role = named_events.role(None, frame)
     return role is not None and (role != "text" or untyped.is_envelope(frame))
@@ -245,7 +250,7 @@ def _read_list(answer: Assembly, items: list[JSON]) -> None:
             text = untyped.text_of(items)
             if text is not None:
                 answer.text.plain(text, "list")
-            elif items and all(isinstance(item, dict) and is_known(item) for item in items):
+            elif items and all(_is_answer(item) for item in items):
                 for item in items:
                     answer.read(item)
             else:
@@ -278,6 +283,8 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
             for reader in BY_KEY[key]:
                 if reader(answer, frame):
                     return
+    if name is not None and name.startswith("thread.") and openai_threads.read(answer, name, frame):
+        return
     if "event" in frame and _read_event(answer, frame):
         return
     if strands.is_token(frame):

@@ -47,7 +47,7 @@ _TOOL = words("tool tools function functions toolcall tooluse")
 _PIECE = words("delta deltas chunk piece partial fragment")
 _ENDED = words(
     "end ended done complete completed finish finished result results output outputs return "
-    "returned response responses success succeeded observation message"
+    "returned response responses success succeeded observation"
 )
 _BEGUN = words("start started begin beginning begun init initialized initializing connected")
 _CALLED = words(
@@ -141,4 +141,6 @@ def _of_tool(said: frozenset[str], last: str) -> Role | None:
         return "custom"
     if said & (_CALLED | _BEGUN):
         return "tool_start"
+    if last in ("message", "messages"):
+        return "tool_end"
     return "tool" if said <= _TOOL else None

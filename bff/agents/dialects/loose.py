@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-
-from bff.agents.dialects import langchain, openai, strands, strings, untyped
+from bff.agents.dialects import bedrock_agents, langchain, nested, openai, strands, strings, untyped
 from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_block, read_sources
 from bff.agents.dialects.gemini import read_content
@@ -16,11 +14,14 @@ _SOURCES = ("sources", "citations", "references", "source_documents")
 
 def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> None:
     """An object with its text, or a richer object, under one of the usual keys."""
-    if _read_proxy(answer, frame):
+    if _read_proxy(answer, frame) or _read_pascal(answer, name, frame):
+        return
+    if not bedrock_agents.KEYS.isdisjoint(frame.keys()) and bedrock_agents.read(answer, frame):
         return
     match frame:
-        case {"chunk": {"bytes": str(data)}}:  # Bedrock's agents
-            answer.text.delta(_decoded(data), "chunk")
+        case {"token": {"text": str(text), "special": bool(special)}}:  # Hugging Face's servers
+            answer.text.delta("" if special else text, "token")
+            answer.text.whole(untyped.text_of(frame.get("generated_text")) or "", "generated")
             return
     if is_strands(frame.get("interrupts")):
         ask_strands(answer, frame["interrupts"])
@@ -41,19 +42,24 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
         return
     key = untyped.text_key(frame)
     if key is None:
-        _keep(answer, name, frame, thought)
+        if not _read_nested(answer, name, frame):
+            _keep(answer, name, frame, thought)
         return
     text = untyped.text_of(frame[key]) or ""
-    speaker = _speaker(frame)
+    speaker = untyped.speaker(frame)
     if speaker is None:
         say(answer, key, text)
     elif isinstance(frame.get("id"), str):
         answer.enter_message(frame["id"], announced=False)
-        answer.text.delta(text, key, frame["id"])
+        answer.text.piece(text, key, frame["id"])
     else:
         answer.speak(speaker, text, lambda said: say(answer, key, said), announced=False)
     answer.usage.set_total(frame.get("usage") or frame.get("usage_metadata"))
-    rest = untyped.beside(frame, key)
+    _tell_beside(answer, untyped.beside(frame, key))
+
+
+def _tell_beside(answer: Assembly, rest: dict[str, JSON]) -> None:
+    """What an object says beside its text: sources, and whatever else."""
     for sources in _SOURCES:
         if sources in rest and read_sources(answer, rest[sources]):
             del rest[sources]
@@ -61,25 +67,38 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
         answer.custom(rest, content=False)
 
 
-def _speaker(frame: dict[str, JSON]) -> str | None:
-    """Who speaks, where an object says so beside its text."""
-    for key in _SPEAKERS:
-        if isinstance(frame.get(key), str) and frame[key]:
-            return str(frame[key])
-    return None
+def _read_pascal(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> bool:
+    """Keys as .NET writes them, where they say something when they are written as elsewhere."""
+    first = next(iter(frame), "")
+    if not first[:1].isupper() or not all(key[:1].isupper() for key in frame):
+        return False
+    usual = {key[:1].lower() + key[1:]: value for key, value in frame.items()}
+    if untyped.text_key(usual) or untyped.is_error(usual) or answer.known(usual):
+        answer.read(usual, name)
+        return True
+    return False
 
 
-_SPEAKERS = (
-    "author",
-    "sender",
-    "agent",
-    "agent_name",
-    "agentName",
-    "node",
-    "node_name",
-    "langgraph_node",
-    "speaker",
-)
+def _read_nested(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> bool:
+    """A text in an envelope of somebody's own.
+
+    In a stream that may be news, or what one of a graph's nodes came to: it is kept, and said at
+    the end if nothing else is.
+    """
+    found = nested.find(frame)
+    if found is None:
+        final = next((k for k in frame if untyped.plain_name(k).startswith("final")), None)
+        if final is None or not isinstance(frame[final], dict | list) or not frame[final]:
+            return False
+        answer.structured = frame[final]
+        _tell_beside(answer, untyped.beside(frame, final))
+        return True
+    if answer.streamed and not found.messages:
+        answer.note(".".join(found.path), untyped.text_of(found.value) or "")
+        return False
+    answer.read(found.value, name)
+    _tell_beside(answer, untyped.beside(nested.without(frame, found.path), ""))
+    return True
 
 
 def say(answer: Assembly, key: str, text: str, *, alone: bool = False) -> None:
@@ -100,12 +119,14 @@ def _read_proxy(answer: Assembly, frame: dict[str, JSON]) -> bool:
     if code is None or "body" not in frame:
         return False
     answer.dialects.add("lambda proxy")
+    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
+        code = int(code)
     if isinstance(code, int) and code >= 400:
         raise InBandError(f"a body with the status {code}")
     body: JSON = frame["body"]
     if isinstance(body, str):
         if frame.get("isBase64Encoded") is True:
-            body = _decoded(body)
+            body = bedrock_agents.decoded(body)
         frames = strings.frames_of_text(answer, body, envelope=True)
         if frames is None:
             answer.text.plain(body, "body")
@@ -115,13 +136,6 @@ def _read_proxy(answer: Assembly, frame: dict[str, JSON]) -> bool:
     else:
         answer.read(body)
     return True
-
-
-def _decoded(body: str) -> str:
-    try:
-        return base64.b64decode(body, validate=True).decode()
-    except ValueError:
-        return body
 
 
 def _read_parts(answer: Assembly, frame: dict[str, JSON]) -> bool:
@@ -209,6 +223,7 @@ _INNER = (
     "predictions",
     "generations",
     "answers",
+    "completion",
 )
 _SURE = frozenset({"content", "text", "output", "answer", "output_text"})
 
@@ -231,13 +246,26 @@ def _are_answers(frame: dict[str, JSON], key: str, items: list[JSON]) -> bool:
         and all(
             isinstance(item, dict)
             and item.keys().isdisjoint(_FOUND)
-            and (untyped.text_of(item) is not None or isinstance(item.get("parts"), list))
+            and (
+                untyped.text_of(item) is not None
+                or isinstance(item.get("parts"), list)
+                or isinstance(item.get("chunk"), dict)
+            )
             for item in items
         )
     )
 
 
-_LISTS = ("output", "outputs", "results", "artifacts", "predictions", "generations", "answers")
+_LISTS = (
+    "completion",
+    "output",
+    "outputs",
+    "results",
+    "artifacts",
+    "predictions",
+    "generations",
+    "answers",
+)
 _FOUND = ("url", "uri", "score", "page_content", "source")
 """Keys of what a search found, which is no answer."""
 

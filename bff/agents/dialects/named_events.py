@@ -15,10 +15,19 @@ from bff.agents.dialects.attachments import read_sources
 from bff.agents.dialects.event_names import Role, role_of
 from bff.agents.dialects.langchain import thought
 from bff.agents.dialects.tool_calls import as_text
-from bff.agents.dialects.untyped import TEXT_KEYS, beside, is_error, plain_name, text_of
+from bff.agents.dialects.untyped import (
+    TEXT_KEYS,
+    beside,
+    is_error,
+    plain_name,
+    speaker,
+    text_of,
+    thought_of,
+)
 from bff.events import JSON
 
 _ARGS = (
+    "action_input",
     "args",
     "arguments",
     "input",
@@ -105,6 +114,10 @@ def role(name: str | None, frame: dict[str, JSON]) -> Role | None:
         found = role_of(word)
         if found is not None:
             return found
+    if "action_input" in frame and _first(frame, "action"):
+        return "tool_start"
+    if len(frame) == 1 and "observation" in frame:
+        return "tool_end"
     if _first(frame, *_TOOL_NAMES):
         if not frame.keys().isdisjoint(_ARGS):
             return "tool_start"
@@ -161,7 +174,7 @@ def read(answer: Assembly, role: Role, frame: dict[str, JSON], name: str | None 
             answer.redact(text)
             answer.text.whole(text, "redact")
         case "tool" | "tool_start" | "tool_piece" | "tool_end":
-            return _read_tool_event(answer, role, frame)
+            return _read_tools(answer, role, frame)
         case "asks":
             _ask(answer, frame)
         case "end":
@@ -204,6 +217,21 @@ _OVER = re.compile("(?:end(?:ed)?|done|completed?|finished)$", re.IGNORECASE)
 # Tools
 
 
+def _read_tools(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
+    """What somebody does with tools, and what they think beside it."""
+    who = speaker(frame)
+    if who is None:
+        return _read_tool_event(answer, role, frame)
+    read = False
+
+    def heard(_: JSON) -> None:
+        nonlocal read
+        read = _read_tool_event(answer, role, frame)
+
+    answer.speak(who, frame, heard, announced=False)
+    return read
+
+
 def _read_tool_event(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
     """A call, a piece of its arguments, or its result: of one tool or of several."""
     listed = next((frame[key] for key in _CALLS if isinstance(frame.get(key), list)), None)
@@ -216,6 +244,10 @@ def _read_tool_event(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bo
     if read:
         answer.dialects.add("named events")
     return read
+
+
+_FINAL = frozenset({"finalanswer", "finalresponse", "final"})
+"""What agents that reason in steps call to be done."""
 
 
 def _fields(frame: dict[str, JSON]) -> dict[str, JSON]:
@@ -232,8 +264,17 @@ _SAYS = frozenset({"name", *_TOOL_NAMES, *_TOOL_IDS})
 
 
 def _read_use(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
+    thought = thought_of(frame)
+    if thought:
+        answer.thinking.plain(thought, "thinking")
+    if "action_input" in frame and plain_name(str(frame.get("action"))) in _FINAL:
+        said = frame["action_input"]
+        answer.read(said if isinstance(said, dict) else {"answer": as_text(said)})
+        return True
     tool = _first(frame, *_TOOL_NAMES, "name")
     function = frame.get("function")
+    if tool is None and "action_input" in frame:
+        tool = _first(frame, "action")
     if tool is None:
         tool = _first(function, "name") if isinstance(function, dict) else function
         tool = tool if isinstance(tool, str) and tool else None

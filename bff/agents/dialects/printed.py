@@ -26,7 +26,7 @@ _OURS = frozenset({"agent", "event_loop_cycle_trace", "event_loop_cycle_span"})
 
 _MIGHT_BE = re.compile(
     r"\s*(?:\{'|[\[(](?:[\[({]|'|\"|[A-Z][\w.]*\(|<[\w.])|<[\w.]|[bB]['\"]"
-    r"|(?:[a-z_]\w*\.)*[A-Z]\w*\(\w+=|[a-z_]\w*=(?:['\"\[{(<A-Z-]|\d))"
+    r"|(?:[a-z_]\w*\.)*[A-Z]\w*\(\s*\w+=|[a-z_]\w*=(?:['\"\[{(<A-Z-]|\d))"
 )
 
 

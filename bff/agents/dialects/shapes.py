@@ -28,6 +28,9 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("none", '{"final_answer": "Hi", "confidence": 0.9}'),
     ("none", '{"answer": "Hi", "sources": [{"url": "https://example.com", "title": "X"}]}'),
     ("none", '{"agent": "a", "text": "Hi"}'),
+    ("none", '{"chat": {"__typename": "Chat", "answer": "Hi"}}'),
+    ("none", '{"thought": "Hm", "action": "calc", "action_input": {"e": "1+1"}}'),
+    ("none", '{"action": "Final Answer", "action_input": "Hi"}'),
     ("none", '{"delta": "i", "content": "Hi"}'),
     ("none", '{"role": "user", "content": "Hi"}'),
     ("none", '{"celsius": 21, "wind": null}'),
@@ -99,6 +102,8 @@ SHAPES: tuple[tuple[str, str], ...] = (
         "Bedrock Converse",
         '{"event": {"redactContent": {"redactAssistantContentMessage": "Not allowed."}}}',
     ),
+    ("Bedrock agents", '{"chunk": {"bytes": "SGk="}}'),
+    ("Bedrock flows", '{"flowOutputEvent": {"content": {"document": "Hi"}}}'),
     ("AG-UI", '{"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "Hi"}'),
     ("AG-UI", '{"type": "STATE_SNAPSHOT", "snapshot": {"n": 1}}'),
     ("AG-UI", '{"type": "CUSTOM", "name": "progress", "value": 1}'),
@@ -119,6 +124,12 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("Mastra", '{"type": "text-delta", "runId": "r", "payload": {"id": "t", "text": "Hi"}}'),
     ("OpenAI chat", '{"choices": [{"delta": {"content": "Hi"}}]}'),
     ("OpenAI chat", '{"choices": [{"delta": {"reasoning": "Hm"}}]}'),
+    (
+        "OpenAI Assistants",
+        '{"event": "thread.message.delta", "data": {"id": "m", "delta": {"content": '
+        '[{"type": "text", "text": {"value": "Hi"}}]}}}',
+    ),
+    ("Hugging Face", '{"token": {"text": "Hi", "special": false}, "generated_text": null}'),
     ("OpenAI Responses", '{"type": "response.output_text.delta", "item_id": "m", "delta": "Hi"}'),
     (
         "OpenAI Responses",

@@ -150,6 +150,8 @@ def _printed(answer: Assembly, text: str, known: Known) -> list[Frame] | None:
             return [Frame(None, value)]
         case dict() if _is_object(text, value, known):
             return [Frame(None, value)]
+        case dict() if not answer.streamed and untyped.text_key(value) is not None:
+            return [Frame(None, value)]  # the whole answer is one print
         case list() if value and all(
             isinstance(v, dict) and (_is_object(text, v, known) or _is_block(v)) for v in value
         ):

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bff.agents.dialects.repetition import (
+    SURE_CHARACTERS,
+    is_sure,
+    is_sure_pair,
+    longest,
+    missing,
+    squeezed,
+)
 from bff.events import Event, well_formed
 
-_SURE_CHARACTERS = 5
-"""Shorter text may be equal to what was said before by chance: a token."""
-_SURE_PAIR_CHARACTERS = 8
-"""The same for two frames of which the second begins with the first and nothing follows."""
 _TWINS = {"converse", "strands"}
 """Sources that never say anything but the same."""
 _LONGEST_PENDING = 4096
@@ -123,6 +127,11 @@ class TextOnce:
         else:
             self._beside(segment, text, source)
 
+    def piece(self, text: str, source: str, key: str) -> None:
+        """Append to a message, unless it begins with what was just said: it is that, once more."""
+        if key in self._memory.by_key or not self._memory.segments or not self._repeats(text):
+            self.delta(text, source, key)
+
     def whole(
         self, text: str, source: str, key: str | None = None, *, placed: bool = False
     ) -> None:
@@ -169,7 +178,7 @@ class TextOnce:
                 source == self._held[1]
                 and len(text) > len(held)
                 and text.startswith(held)
-                and _is_sure(held, _SURE_CHARACTERS)
+                and is_sure(held, SURE_CHARACTERS)
             ):
                 self._grows, self._held = source, None
                 self._grown(text, source)
@@ -272,7 +281,7 @@ class TextOnce:
         """Nothing more comes that could tell what the held text is."""
         if self._held is None or not self._held[2]:
             self._held = None
-        elif self._open is not None and _is_sure(self._open.text, _SURE_PAIR_CHARACTERS):
+        elif self._open is not None and is_sure_pair(self._open.text):
             (text, source, _), self._held = self._held, None
             self._grown(text, source)
         else:
@@ -302,13 +311,13 @@ class TextOnce:
         begun: list[Segment] = []
         claimed: list[Segment] = []
         for segment in reversed(self._memory.segments):
-            if self._speaker and segment.speaker != self._speaker:
+            if self._speaker and segment.speaker not in ("", self._speaker):
                 continue
-            if source in segment.sources or segment.length > _longest(text):
+            if source in segment.sources or segment.length > longest(text):
                 break
             said = squeezed(segment.text) + said
             claimed.append(segment)
-            if wanted == said or (len(said) >= _SURE_CHARACTERS and wanted.startswith(said)):
+            if wanted == said or (len(said) >= SURE_CHARACTERS and wanted.startswith(said)):
                 begun = claimed[:]
             if len(said) >= len(wanted):
                 break
@@ -327,21 +336,21 @@ class TextOnce:
     def _same(self, wanted: str, source: str) -> list[Segment]:
         """An earlier segment that said just this: a whole conversation comes once more."""
         for segment in self._memory.segments[-_MOST_SEGMENTS:]:
-            mine = not self._speaker or segment.speaker == self._speaker
-            might = mine and len(wanted) <= segment.length <= _longest(wanted)
+            mine = not self._speaker or segment.speaker in ("", self._speaker)
+            might = mine and len(wanted) <= segment.length <= longest(wanted)
             if might and source not in segment.sources and squeezed(segment.text) == wanted:
                 return [segment]
         return []
 
     def _repeats(self, text: str) -> bool:
         """Whether the text is the last segments, or all of them, once more."""
-        longest = _longest(text)
+        most = longest(text)
         segments = self._memory.segments
-        if segments[-1].length > longest or len(text.strip()) < _SURE_CHARACTERS:
+        if segments[-1].length > most or len(text.strip()) < SURE_CHARACTERS:
             return False
         wanted, said = text.strip(), ""
         for segment in reversed(segments):
-            if len(said) > longest:
+            if len(said) > most:
                 break
             said = segment.text + said
             if said.strip() == wanted:
@@ -352,40 +361,3 @@ class TextOnce:
 def _lags(segment: Segment, source: str) -> bool:
     """Whether that source has still to repeat the end of a segment that another one closed."""
     return segment.pending is not None and bool(segment.pending.get(source))
-
-
-def _is_sure(text: str, characters: int) -> bool:
-    """Whether a text is long enough, and word enough, not to come twice by chance."""
-    text = text.strip()
-    return len(text) >= characters and any(character.isalnum() for character in text)
-
-
-def _longest(text: str) -> int:
-    """What is longer cannot be the same but for white space, and is not worth comparing."""
-    return 2 * len(text) + 64
-
-
-def missing(said: str, whole: str) -> str:
-    """What `whole` has beyond `said`, where it repeats it but for white space; else all of it."""
-    if whole.startswith(said):
-        rest = whole[len(said) :]
-        return "" if said and rest.isspace() else rest
-    if len(said) > _longest(whole):
-        return "" if whole.strip() in said else whole
-    have, wanted = squeezed(said), squeezed(whole)
-    if wanted in have:
-        return ""
-    if not wanted.startswith(have):
-        return whole
-    left = len(have)
-    for at, character in enumerate(whole):
-        if left == 0:
-            rest = whole[at:]
-            return rest.lstrip() if said[-1:].isspace() else rest
-        left -= not character.isspace()
-    return ""
-
-
-def squeezed(text: str) -> str:
-    """The text without its white space, in which frames that say the same differ."""
-    return "".join(text.split())

@@ -37,7 +37,7 @@ _LABELS = words(
     "event kind finishreason stopreason stop node agent agentname author source state phase "
     "stage level traceid conversationid actorid mimetype format language lang tool toolname "
     "next route provider success code error invocationid completionreason unit units "
-    "currency key category tag symbol"
+    "currency key category tag symbol recipientid senderid channelid typename responseid"
 )
 """Names of what labels an answer and is none."""
 _BESIDE = frozenset(
@@ -58,6 +58,24 @@ _BESIDE = frozenset(
 """What stands beside a text and says nothing a client needs."""
 _ASSISTANTS = frozenset({"assistant", "ai", "model", "agent", "bot", "chatbot"})
 _USERS = frozenset({"user", "human"})
+_SPEAKERS = (
+    "author",
+    "sender",
+    "agent",
+    "agent_name",
+    "agentName",
+    "agent_id",
+    "agentId",
+    "node",
+    "node_name",
+    "nodeName",
+    "node_id",
+    "nodeId",
+    "langgraph_node",
+    "speaker",
+)
+"""Who speaks, where an object says so beside its text."""
+_SPEAKS = frozenset({*_SPEAKERS, "metadata"})
 
 
 def is_error(frame: dict[str, JSON]) -> str | None:
@@ -111,12 +129,36 @@ def whose(frame: dict[str, JSON]) -> bool:
     """Whether an object's text is the agent's own, not the user's or somebody else's."""
     role = frame.get("role")
     if role is not None:
-        return not isinstance(role, str) or role.lower() in _ASSISTANTS
+        return not isinstance(role, str) or is_assistant(role)
     for key in ("sender", "author", "from", "speaker"):
         who = frame.get(key)
         if isinstance(who, str) and who.lower() in _USERS:
             return False
     return True
+
+
+def speaker(frame: dict[str, JSON]) -> str | None:
+    """Who speaks, where an object says so beside its text."""
+    if _SPEAKS.isdisjoint(frame.keys()):
+        return None
+    beside = frame.get("metadata")
+    for place in (frame, beside) if isinstance(beside, dict) else (frame,):
+        for key in _SPEAKERS:
+            who = place.get(key)
+            if isinstance(who, dict):
+                who = who.get("name") or who.get("id")
+            if isinstance(who, str) and who:
+                return who
+    return None
+
+
+def is_assistant(role: JSON) -> bool:
+    return isinstance(role, str) and role.lower() in _ASSISTANTS
+
+
+def is_label(key: str) -> bool:
+    """Whether a key's value labels an answer and is none."""
+    return plain_name(key) in _LABELS or key in _BESIDE or key in _THOUGHTS
 
 
 def text_of(value: JSON) -> str | None:
@@ -177,14 +219,7 @@ _BLOCK_KEYS = frozenset(
 
 def thought_of(frame: dict[str, JSON]) -> str | None:
     """The reasoning an object carries under a key of its own, beside its text or without one."""
-    for key in (
-        "thinking",
-        "reasoning",
-        "reasoning_content",
-        "thought",
-        "reasoningContent",
-        "thinking_delta",
-    ):
+    for key in _THOUGHTS:
         if isinstance(frame.get(key), str):
             return str(frame[key])
     return None
