@@ -4,6 +4,7 @@
     make bench ARGS=full            all fronts, all figures, twenty minutes
     make bench ARGS="full --write"  and the README's table from them
     make bench ARGS=gate            has anything become slower than what is committed?
+    make bench ARGS=calls           the same without a clock, on any machine: what CI runs
     make bench ARGS=interruptions   what is lost when clients are cut and tasks are killed
     make bench ARGS=limiter         what two tasks admit together
     make bench ARGS=outage          what clients see while Valkey is away
@@ -29,7 +30,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import gate
+from benchmarks import calls, gate
 from benchmarks.measuring import SCENARIOS, Plan, measure, tell
 from benchmarks.processes import ROOT, allow_many_connections
 from benchmarks.report import write_section
@@ -66,7 +67,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "what", nargs="?", default="short", choices=("short", "full", "gate", *PROGRAMS)
+        "what", nargs="?", default="short", choices=("short", "full", "gate", "calls", *PROGRAMS)
     )
     parser.add_argument("--fronts", type=_names(FRONTS), help="some, with commas between")
     parser.add_argument("--scenarios", type=_names(SCENARIOS), help="some, with commas between")
@@ -85,6 +86,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         if options.what == "gate":
             sys.exit(uvloop.run(gate.check(Path(name), write=options.write)))
+        if options.what == "calls":
+            sys.exit(uvloop.run(calls.check(Path(name), write=options.write)))
         plan = planned(options)
         table = uvloop.run(measure(plan, Path(name)))
     print(table.markdown(plan.fronts, spread=True))

@@ -87,6 +87,14 @@ class Targets:
         ) as process:
             yield Front(process, dialect)
 
+    @asynccontextmanager
+    async def counted(self, path: Path) -> AsyncIterator[Front]:
+        """Ours, counting calls; it writes their number to the path when it gets SIGUSR1."""
+        environ = {**self._environ, **self._ours(), "COUNTS": str(path)}
+        command = [*PYTHON, "benchmarks.counted"]
+        async with running("counted", command, environ, folder=self._folder) as process:
+            yield Front(process, OURS)
+
     async def clean(self, name: str) -> None:
         """Empty what a front shares with nobody: moto copies all that it holds at each write."""
         if name == "ours+dynamodb":

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.agentcore import Answer
+from benchmarks.calls import COMMITTED as COUNTS
+from benchmarks.calls import FIGURES as COUNTED
+from benchmarks.calls import counted, too_high
 from benchmarks.gate import COMMITTED, GATED, too_low
 from benchmarks.measuring import FRESH, SCENARIOS, Plan, measure
 from benchmarks.report import FIGURES
@@ -54,6 +57,25 @@ def test_every_figure_that_is_gated__is_one_and_is_committed() -> None:
 @pytest.mark.parametrize(("found", "low"), [(1.0, []), (0.81, []), (0.79, ["turn_cpu"])])
 def test_the_gate__lets_a_fifth_pass_and_no_more(found: float, low: list[str]) -> None:
     assert too_low({"turn_cpu": found}, {"turn_cpu": 1.0}) == low
+
+
+@pytest.mark.parametrize(("found", "high"), [(1.0, []), (1.25, []), (1.26, ["turn"])])
+def test_counts__may_grow_by_a_quarter_and_no_more(found: float, high: list[str]) -> None:
+    assert too_high({"turn": found, "new": 9.0}, {"turn": 1.0}) == high
+
+
+def test_every_count__is_committed_for_each_python_that_has_any() -> None:
+    committed = json.loads(COUNTS.read_text())
+
+    assert committed
+    assert all(counts.keys() == COUNTED.keys() for counts in committed.values())
+
+
+async def test_calls__are_counted_in_the_service_as_it_is_started(tmp_path: Path) -> None:
+    found = await counted(tmp_path, repeated=3)
+
+    assert found.keys() == COUNTED.keys()
+    assert found["answer"] > 10 * found["burst_event"] > 0
 
 
 @pytest.mark.parametrize("cut", range(1, 13))

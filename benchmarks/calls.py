@@ -1,0 +1,132 @@
+"""Does an answer take more steps than what is committed? A gate without a clock.
+
+    make bench ARGS=calls             fails if one does
+    make bench ARGS="calls --write"   commits to what is counted now
+
+What is counted is calls of functions, Python's and C's, in all threads of the service. That is the
+same on every machine and under any load; what it depends on is the versions of Python and of what
+is installed: so the committed numbers are those of one Python and one event loop, and elsewhere
+nothing fails. docs/decisions/speed.md has what it can see and what it cannot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from benchmarks.agentcore import Answer
+from benchmarks.connections import turns
+from benchmarks.scenarios import BLOCKING, Front, warm_up
+from benchmarks.targets import Targets
+from bff.server import loop_factory
+
+COMMITTED = Path(__file__).with_name("calls.json")
+ALLOWED = 1.25
+"""Of a committed number: what is more fails."""
+FAILED = 3
+"""The exit code of that, and of nothing else: what cannot be counted is not too much."""
+TELL_SECONDS = 20.0
+REPEATED = 60
+FEW, MANY = 10, 210
+"""Events of two streams; what the second takes more is that of its events."""
+FIGURES: Mapping[str, str] = {
+    "answer": "calls a whole answer",
+    "stream": "calls a stream, without its events",
+    "burst_event": "calls an event, many in one write",
+    "paced_event": "calls an event, each written by itself",
+    "turn": "calls a WebSocket turn",
+}
+
+
+class Counted:
+    """A front that counts; what something takes is the difference of two readings."""
+
+    def __init__(self, front: Front, path: Path) -> None:
+        self._front = front
+        self._path = path
+
+    async def calls(self, work: Callable[[], Awaitable[None]], times: int) -> float:
+        """Calls that it takes once, of several times one after the other."""
+        before = await self._read()
+        for _ in range(times):
+            await work()
+        return (await self._read() - before) / times
+
+    async def _read(self) -> int:
+        self._path.unlink(missing_ok=True)
+        os.kill(self._front.process.pid, signal.SIGUSR1)
+        deadline = time.monotonic() + TELL_SECONDS
+        while not self._path.exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the service does not tell its calls")
+            await asyncio.sleep(0.01)
+        return int(self._path.read_text())
+
+
+async def counted(folder: Path, *, repeated: int = REPEATED) -> dict[str, float]:
+    """`FIGURES`, as they are here; each is the mean of so many."""
+    path = folder / "calls"
+    async with AsyncExitStack() as stack:
+        targets = Targets(stack, folder)
+        await targets.open()
+        front = await stack.enter_async_context(targets.counted(path))
+        await warm_up(front)
+        client, of = stack.enter_context(front.client()), Counted(front, path)
+
+        def stream(answer: Answer) -> Callable[[], Awaitable[None]]:
+            return lambda: client.call(answer, stream=True)
+
+        answer = await of.calls(lambda: client.call(BLOCKING), repeated)
+        few, many = [
+            await of.calls(stream(Answer(events=count, burst=True)), repeated)
+            for count in (FEW, MANY)
+        ]
+        paced_few, paced_many = [
+            await of.calls(stream(Answer(events=count, pause_ms=4)), min(repeated, 10))
+            for count in (FEW, FEW + 20)
+        ]
+        async with turns(front) as turn:
+            taken = await of.calls(turn, repeated)
+        burst_event = (many - few) / (MANY - FEW)
+        return {
+            "answer": answer,
+            "stream": few - FEW * burst_event,
+            "burst_event": burst_event,
+            "paced_event": (paced_many - paced_few) / 20,
+            "turn": taken,
+        }
+
+
+def conditions() -> str:
+    """What the numbers depend on, besides what is installed."""
+    loop = "uvloop" if loop_factory() else "asyncio"
+    return f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}, {loop}"
+
+
+async def check(folder: Path, *, write: bool) -> int:
+    """Count, print, and return the exit code."""
+    found = await counted(folder)
+    committed: dict[str, dict[str, float]] = json.loads(COMMITTED.read_text())
+    if write:
+        committed[conditions()] = {name: round(value, 1) for name, value in found.items()}
+        COMMITTED.write_text(json.dumps(committed, indent=2) + "\n")
+    known = committed.get(conditions(), {})
+    high = too_high(found, known)
+    for name, label in FIGURES.items():
+        then = f"committed {known[name]:.0f}" if name in known else "none committed"
+        print(f"  {label:42} {found[name]:7.1f}, {then}{'  TOO MANY' if name in high else ''}")
+    if not known:
+        print(f"nothing is committed for {conditions()}, so nothing fails")
+    return FAILED if high else 0
+
+
+def too_high(found: Mapping[str, float], committed: Mapping[str, float]) -> list[str]:
+    """The figures that have become larger than is allowed."""
+    return [name for name in found if name in committed and found[name] > ALLOWED * committed[name]]
