@@ -148,6 +148,8 @@ class Conversation:
     @property
     def text(self) -> str:
         """The new message as one text."""
+        if len(self.new) == 1:
+            return self.new[0].text
         return "\n".join(text for message in self.new if (text := message.text))
 
     @property
@@ -158,6 +160,8 @@ class Conversation:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The new message's parts, of all that make it up."""
+        if len(self.new) == 1:
+            return self.new[0].parts
         return tuple(part for message in self.new for part in message.parts)
 
     @property
@@ -167,11 +171,15 @@ class Conversation:
     @property
     def system(self) -> str:
         """What the client instructs the agent with: its system messages as one text."""
+        if not self.before:
+            return ""
         return "\n\n".join(message.text for message in self.before if message.role == "system")
 
     @property
     def said(self) -> tuple[ChatMessage, ...]:
         """What was said before, without instructions and without what only one protocol knows."""
+        if not self.before:
+            return ()
         return tuple(message for message in self.before if message.role not in _UNSAID)
 
 

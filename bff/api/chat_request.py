@@ -131,7 +131,7 @@ def conversation_of(chat: ChatRequest) -> Conversation:
     """The request's words. Raises `Invalid` for both a message and answers, or neither."""
     if (chat.message is None) == (chat.resume is None):
         raise Invalid.of("message", "either message or resume must be there, and not both")
-    if len(dumps(chat.metadata).encode()) > MAX_METADATA_BYTES:
+    if chat.metadata and len(dumps(chat.metadata).encode()) > MAX_METADATA_BYTES:
         raise Invalid.of("metadata", f"may have at most {MAX_METADATA_BYTES:,} bytes as JSON")
     return Conversation(
         new=() if chat.message is None else (_message(chat.message),),

@@ -26,7 +26,7 @@ from bff.settings import HEARTBEAT_SECONDS, WRITE_TIMEOUT_SECONDS
 logger = logging.getLogger(__name__)
 
 COMMENT = b": keep-alive\n\n"
-_NEVER_WAITS_BYTES = 32 * 1024
+NEVER_WAITS_BYTES = 32 * 1024
 """With less in the socket's buffer a write returns at once and needs no time limit: asyncio makes
 writers wait from 64 KiB on."""
 
@@ -74,7 +74,7 @@ class EventStream(EventSourceResponse):
     async def send_frames(self, frames: bytes) -> None:
         """Write whole frames; raises `ConnectionError` if the client is gone or too slow."""
         transport = self._req.transport if self._req else None
-        if transport and transport.get_write_buffer_size() + len(frames) < _NEVER_WAITS_BYTES:
+        if transport and transport.get_write_buffer_size() + len(frames) < NEVER_WAITS_BYTES:
             await self.write(frames)
             return
         try:

@@ -15,6 +15,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from bff.events import dumps
@@ -33,7 +34,16 @@ class Spoken(NamedTuple):
 
 def root(agent: str, person: str | None) -> str:
     """The point before all turns; other agents and other people have other transcripts."""
-    return _digest("root", agent.encode(), (person or "").encode("utf-8", "surrogatepass"))
+    return (
+        _digest("root", agent.encode(), person.encode("utf-8", "surrogatepass"))
+        if person
+        else _nobodys_root(agent)
+    )
+
+
+@lru_cache(maxsize=256)
+def _nobodys_root(agent: str) -> str:
+    return _digest("root", agent.encode(), b"")
 
 
 def after(point: str, turn: Spoken) -> str:

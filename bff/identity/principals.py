@@ -16,11 +16,9 @@ SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 def _digest(*parts: str) -> str:
     """SHA-256 in hex over the parts, each with its length before it."""
-    sha = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        sha.update(len(data).to_bytes(8, "big") + data)
-    return sha.hexdigest()
+    data = [part.encode("utf-8", "surrogatepass") for part in parts]
+    with_lengths = b"".join([b"%b%b" % (len(part).to_bytes(8, "big"), part) for part in data])
+    return hashlib.sha256(with_lengths).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

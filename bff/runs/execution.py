@@ -209,7 +209,7 @@ class RunExecution:
                 if events:
                     if self._next_id == 2:
                         self._parts.observer.run_spoke(self.run.request.agent, now() - began)
-                    if any(type(event) is File for event in events):
+                    if File in map(type, events):
                         events = await self._keep_files(events)
                     await log.append(self.run, self._number(events))
                 if done:

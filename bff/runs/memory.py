@@ -89,7 +89,9 @@ class _Kept:
         return replace(self.run, last_event_id=self.last_id)
 
     def add(self, records: Sequence[Record]) -> int:
-        size = sum(record.size for record in records)
+        size = 0
+        for record in records:
+            size += record.size
         self.records.extend(records)
         self.bytes += size
         self.last_id = records[-1].id
@@ -370,6 +372,8 @@ class MemoryRunLog:
 
     def _make_room(self, wanted: int) -> bool:
         """Free memory until `wanted` bytes fit; false if even the open runs alone are too much."""
+        if self.bytes + wanted <= self._max_bytes:
+            return True
         # never a look at all that is kept: a full log is asked for room with every event
         while self._whole and self.bytes + wanted > self._max_bytes:
             _, kept = self._whole.popitem(last=False)

@@ -666,6 +666,9 @@ class StuckResponse:
 class Transport:
     aborted = False
 
+    def get_write_buffer_size(self) -> int:
+        return 1_000_000
+
     def abort(self) -> None:
         self.aborted = True
 

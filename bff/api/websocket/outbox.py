@@ -1,7 +1,7 @@
 """What a WebSocket is still owed: a bounded queue that one task empties, in order.
 
 One writer, so that frames never mix; bounded, so that a client that does not read holds up nobody
-but itself; no task while there is nothing to send, so that an idle socket costs next to nothing.
+but itself. A client that reads has its frames at once: there is no task while nothing waits.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from bff.api.streaming import NEVER_WAITS_BYTES
 from bff.settings import WRITE_TIMEOUT_SECONDS
 
 MAX_BYTES = 256 * 1024
@@ -72,8 +74,16 @@ class Outbox:
             if self._room is None or self._room.is_set():
                 self._room = asyncio.Event()
             await self._room.wait()
-        if not self.closing:
+        if self.closing:
+            return
+        if self._is_idle() and self._transport.get_write_buffer_size() + size < NEVER_WAITS_BYTES:
+            with suppress(ConnectionError):  # the client has gone, which ends the reading too
+                await send()  # which returns at once
+        else:
             self._add(send, size)
+
+    def _is_idle(self) -> bool:
+        return not self._queue and (self._writer is None or self._writer.done())
 
     def close(self, code: int, *, at_once: bool = False) -> None:
         """Say goodbye, behind what is queued or instead of it."""
