@@ -134,6 +134,7 @@ class RemoteRuns:
         """The server is back: whoever waited for it reads on."""
         for remote in self._runs.values():
             remote.check_at = 0.0
+            remote.wake()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

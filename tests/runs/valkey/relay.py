@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,13 +16,15 @@ SCRIPTS = [script for script in vars(scripts).values() if isinstance(script, Scr
 
 
 class Relay:
-    """`delay` seconds are added to what the server says; `hold` keeps the replies to one script.
+    """`delay` seconds are added to what the server says, and up to `jitter` more: connections then
+    overtake each other. `hold` keeps the replies to one script.
 
     Scripts are known by their hash, so the server has to have met them.
     """
 
     def __init__(self, port: int) -> None:
         self.delay = 0.0
+        self.jitter = 0.0
         self.port = 0
         self.held = asyncio.Event()
         """The server has said what is held: it has run the script."""
@@ -129,8 +132,8 @@ class Relay:
                 self.held.set()
                 await self._released.wait()
                 connection.held = False
-            if self.delay:
-                await asyncio.sleep(self.delay)
+            if self.delay or self.jitter:
+                await asyncio.sleep(self.delay + random.uniform(0, self.jitter))
             writer.write(data)
             await writer.drain()
         with suppress(OSError):

@@ -97,6 +97,8 @@ class Network:
         """Instances whose calls do not get through; they may arrive later."""
         self.cut: set[str] = set()
         """Instances whose calls fail at once."""
+        self.away = False
+        """The server does not answer anybody: nobody may lose a run by that."""
         self.dead: set[str] = set()
         self.deaf: set[str] = set()
         """Instances that no message reaches."""
@@ -109,6 +111,8 @@ class Network:
 
     async def send(self, instance: str, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         await asyncio.sleep(0)
+        if self.away:
+            raise ConnectionError("away")
         if instance in self.cut | self.dead:
             self._trouble(instance)
             raise ConnectionError("cut")
@@ -166,6 +170,7 @@ class Network:
             pipeline.ready.set_exception(ConnectionError("lost"))
 
     def heal(self) -> None:
+        self.away = False
         for troubles in (self.holding, self.stuck, self.cut, self.deaf):
             troubles.clear()
         for pipeline in list(self.waiting):
@@ -247,6 +252,7 @@ class Execution:
 
     run: Run
     instance: Instance
+    key: str | None = None
     said: int = 1
     """The last event that was put."""
     ending: bool = False
@@ -385,7 +391,7 @@ class Simulation:
                     free = other.over or other.ending or not same
                     if not free and self.model_status(other.run) != "interrupted":
                         self.wrong.append(f"{other.run.run_id}, {run.run_id} in one session")
-            self.executions[run.run_id] = Execution(opened, instance)
+            self.executions[run.run_id] = Execution(opened, instance, key)
         return opened
 
     def say(self, execution: Execution, count: int, size: int = 0) -> None:
@@ -487,6 +493,16 @@ class Simulation:
     def model_status(self, run: Run) -> str | None:
         status: str | None = self.model.data.get(keys_of(run).run, {}).get("status")
         return status
+
+    def ownerless(self) -> list[str]:
+        """Open runs on the server, by a living instance that has none such."""
+        living = {instance.name: instance for instance in self.living}
+        return [
+            name
+            for name, h in self.model.data.items()
+            if ":run:" in name and h["status"] == "running" and h["instance"] in living
+            and name.partition(":run:")[2] not in living[h["instance"]].replicas
+        ]  # fmt: skip
 
     def remember(self) -> None:
         """What the server is about to lose, it has had."""

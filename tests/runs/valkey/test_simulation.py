@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 from bff.errors import SessionBusy
 from bff.events import Message
 from bff.runs.log import Run
+from bff.runs.valkey.keys import idempotency_key
 from bff.runs.valkey.replicas import Replicas
 from tests.runs.valkey.simulation import (
     Execution,
@@ -61,6 +62,8 @@ class Machine(RuleBasedStateMachine):
         logging.getLogger("bff").addHandler(self.complaints)
         self.lossy: set[str] = set()
         """Runs that the server lost something of."""
+        self.evicted: set[str] = set()
+        """Keys of runs that the server dropped and kept all others: nobody notices that."""
 
     @initialize(number=st.integers(1, 3), max_events=st.sampled_from([8, 20_000]))
     def start(self, number: int, max_events: int) -> None:
@@ -71,9 +74,20 @@ class Machine(RuleBasedStateMachine):
 
     # What callers and agents do
 
-    @rule(data=st.data(), place=st.sampled_from(PLACES), key=st.sampled_from([None, None, "k"]))
+    @rule(data=st.data(), place=st.sampled_from(PLACES), key=st.sampled_from([None, "k"]))
     def begin(self, data: st.DataObject, place: tuple[str, str], key: str | None) -> None:
         _ = self.s.begin(data.draw(self.any_instance), *place, key)
+
+    @precondition(lambda self: any(each.key for each in self.s.executions.values()))
+    @rule(data=st.data(), evicted=st.sampled_from([True, True, False]))
+    def repeat(self, data: st.DataObject, evicted: bool) -> None:
+        """A caller sends its request once more; the server may have dropped its key."""
+        with_key = [run_id for run_id, each in self.s.executions.items() if each.key]
+        run = self.s.executions[data.draw(st.sampled_from(with_key))].run
+        instance, key = data.draw(self.any_instance), idempotency_key(run.owner, "k")
+        if evicted:
+            self.s.model.data.pop(key, None)
+        _ = self.s.begin(instance, run.owner, run.session_id, "k")
 
     @property
     def any_instance(self) -> st.SearchStrategy[Instance]:
@@ -166,6 +180,12 @@ class Machine(RuleBasedStateMachine):
         self.s.network.execute(self.s.network.late.pop(0))
         self.s.loop.settle()
 
+    @rule(seconds=st.sampled_from([0.1, 1.0, 4.0, 8.0]))
+    def server_is_away(self, seconds: float) -> None:
+        self.s.network.away = True
+        self.s.loop.advance(seconds)
+        self.s.network.away = False
+
     @rule()
     def flush(self) -> None:
         self.s.remember()
@@ -178,7 +198,9 @@ class Machine(RuleBasedStateMachine):
         if keys:
             self.s.remember()
             self.lossy |= set(self.s.executions)
-            del self.s.model.data[data.draw(st.sampled_from(sorted(keys)))]
+            key = data.draw(st.sampled_from(sorted(keys)))
+            self.evicted.add(key)
+            del self.s.model.data[key]
 
     @precondition(lambda self: len(self.s.living) > 1)
     @rule(data=st.data())
@@ -222,7 +244,9 @@ class Machine(RuleBasedStateMachine):
         """Everything has a way out: once trouble is over, all ends, and all can begin anew."""
         s = self.s
         s.network.heal()
-        s.loop.advance(7)
+        s.loop.advance(1)
+        assert not s.ownerless()
+        s.loop.advance(6)
         for execution in list(s.executions.values()):
             s.end(execution)
         s.loop.advance(4)
@@ -235,10 +259,14 @@ class Machine(RuleBasedStateMachine):
                     run = self.begun(instance, *place)
                 assert isinstance(run, Run), f"{place} is not free: {run!r}"
                 s.end(s.executions[run.run_id])
-        assert all(execution.over for execution in s.executions.values())
         for reader in s.readers:
             self.in_order(reader)
             self.ended(reader)
+        for execution in s.executions.values():
+            assert execution.over, execution
+            if execution.instance.alive and not execution.abandoned:
+                gone = keys_of(execution.run).run in self.evicted
+                assert gone or s.model_status(execution.run) == "complete", execution
         assert not s.wrong, s.wrong
 
     def begun(self, instance: Instance, owner: str, session: str) -> Run | Exception:
@@ -254,7 +282,8 @@ class Machine(RuleBasedStateMachine):
         assert last.terminal, reader.records
         execution = self.s.executions[reader.run.run_id]
         if execution.instance.alive and not execution.abandoned:
-            assert last.name == "done"
+            gone = keys_of(reader.run).run in self.evicted
+            assert last.name == "done" or (gone and is_interruption(last)), reader.records
         log = self.s.model.data.get(keys_of(reader.run).log)
         if log and reader.run.run_id not in self.lossy and not is_interruption(last):
             assert f"{last.name} {last.data}" == log[-1]
@@ -278,7 +307,10 @@ def search() -> None:
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                SETTINGS, max_examples=int(sys.argv[1]), derandomize=False, phases=phases
+                SETTINGS,
+                max_examples=int(sys.argv[1]),
+                derandomize="--same" in sys.argv,
+                phases=phases,
             ),
         )
     except Exception as error:
