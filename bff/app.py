@@ -41,6 +41,7 @@ from bff.api.middleware import (
     problems,
 )
 from bff.api.openai import chat_completions, models
+from bff.api.openai.responses import routes as responses
 from bff.api.openapi import document
 from bff.api.websocket import handshake
 from bff.api.websocket.handshake import SOCKETS, close_sockets, open_sockets
@@ -73,6 +74,11 @@ ROUTES = [
     web.post("/v1/sessions/{session_id}/fork", session_actions.fork_session),
     web.post("/v1/sessions/{session_id}/inputs/cancel", session_actions.cancel_inputs),
     web.post("/v1/chat/completions", chat_completions.create_completion),
+    web.post("/v1/responses", responses.create_response),
+    get("/v1/responses/{id}", responses.show_response),
+    web.delete("/v1/responses/{id}", responses.delete_response),
+    web.post("/v1/responses/{id}/cancel", responses.cancel_response),
+    get("/v1/responses/{id}/input_items", responses.list_input_items),
     get("/v1/models", models.list_models),
     get("/v1/models/{id:.+}", models.show_model),
     web.post("/v1/files", files.create_file),

@@ -1,4 +1,4 @@
-"""The agent through OpenAI's own client; versions 2 and 3 are tested.
+"""The agent through OpenAI's own client; versions 1, 2 and 3 are tested.
 
     pip install openai
     BFF_KEY=... python examples/openai_python.py "What is 15 * 23?"

@@ -150,7 +150,7 @@ async def test_httpx__goes_on_where_a_broken_connection_ended(tmp_path: Path) ->
     assert agent.messages == ["Halves"]
 
 
-@pytest.mark.parametrize("environment", ["openai2", "openai3"])
+@pytest.mark.parametrize("environment", ["openai1", "openai2", "openai3"])
 async def test_openai_in_python__streams_text_and_usage(served: Served, environment: str) -> None:
     python = ROOT / ".envs" / environment / "bin/python"
     if not python.exists():

@@ -64,6 +64,8 @@ FREE = frozenset(
         ("GET", "/v1/runs/{run_id}"),
         ("GET", "/v1/runs/{run_id}/events"),
         ("POST", "/v1/runs/{run_id}/cancel"),
+        ("GET", "/v1/responses/{id}"),
+        ("POST", "/v1/responses/{id}/cancel"),
         ("GET", "/v1/ui/chat/{id}/stream"),
         ("POST", "/v1/ui/chat/{id}/cancel"),
     }

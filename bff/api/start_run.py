@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aiohttp import web
@@ -39,7 +39,7 @@ from bff.errors import (
     RunCancelled,
     problem_of,
 )
-from bff.events import Done, Failed, Input, input_of
+from bff.events import JSON, Done, Failed, Input, input_of
 from bff.identity.principals import Principal, agent_session_id
 from bff.messages import Answer, ChatMessage, Conversation
 from bff.runs import Follower
@@ -63,19 +63,21 @@ class Asked:
     """What a client asks for, as its protocol says it.
 
     `name` is the session's, in our pattern, and `agent` the agent's, known to exist; None where the
-    client says nothing of it. `rewrites` says that the message replaces what was said, `continues`
-    which message of ours, named after its run, answers go on with. `late` takes answers to
+    client says nothing of it. `rewrites` says that the message replaces what was said, `behind`
+    which run of which session, known to be the caller's, it goes on from, `continues` which message
+    of ours, named after its run, answers go on with. `late` takes answers to
     questions whose time is over. `answered_in` is the field of a protocol whose answers are
     messages of the conversation: those to what is not open are history there, and so are `results`
     of tools beside answers that name their questions. `unique_ids` says that the client's ids of
     messages tell them apart within a session. `ignored` names fields that nobody here has a use
-    for.
+    for. `echo` and `referable` are the run's.
     """
 
     conversation: Conversation
     name: str | None = None
     agent: str | None = None
     rewrites: bool = False
+    behind: tuple[str, str] | None = None
     continues: str | None = None
     answered_in: str | None = None
     results: Sequence[Answer] = ()
@@ -85,6 +87,8 @@ class Asked:
     idempotency: Idempotency | None = None
     late: bool = False
     ignored: Sequence[str] = ()
+    echo: Mapping[str, JSON] | None = None
+    referable: bool = False
 
 
 async def start_run(request: web.Request, asked: Asked) -> Follower:
@@ -103,12 +107,13 @@ async def _start(request: web.Request, asked: Asked) -> Follower:
         history,
         Sought(
             owner=owner,
-            conversation=_checked(asked.conversation),
+            conversation=_checked(asked.conversation, asked.answered_in or "messages"),
             name=asked.name,
             agent=asked.agent,
             default_agent=request.app[SETTINGS].agents[0].name,
             rewrites=asked.rewrites,
             unique_ids=asked.unique_ids,
+            behind=asked.behind,
             now=time.time(),
         ),
     )
@@ -158,14 +163,14 @@ async def _start(request: web.Request, asked: Asked) -> Follower:
         taken.release()
 
 
-def _checked(conversation: Conversation) -> Conversation:
+def _checked(conversation: Conversation, field: str) -> Conversation:
     """No request is taken for a question whose last word is not the user's."""
     if conversation.new or conversation.answers:
         return conversation
     if conversation.said:
-        raise Invalid.of("messages", LAST_WORD)
+        raise Invalid.of(field, LAST_WORD)
     if not conversation.before:
-        raise Invalid.of("messages", "must hold a message of the role user")
+        raise Invalid.of(field, "must hold a message of the role user")
     return conversation
 
 
@@ -205,6 +210,8 @@ async def _run_request(
         listed=place.listed,
         told=digest_of(questions, conversation.answers) if questions else None,
         idempotency=asked.idempotency,
+        echo=asked.echo,
+        referable=asked.referable,
         call=await _call(request, asked, place, conversation, settings),
     )
 
@@ -253,11 +260,12 @@ async def _told(request: web.Request, place: Place, settings: Settings) -> tuple
             if said := place.conversation.said:
                 return said
             if place.session is None:
-                return ()
+                return place.added
             owner = request[PRINCIPAL].id
-            return await everything_said(request.app[HISTORY], owner, place.session_id)
+            told = await everything_said(request.app[HISTORY], owner, place.session_id)
+            return (*told, *place.added)
         case "fork":
-            return place.untold
+            return (*place.untold, *place.added)
 
 
 # What goes beside the conversation

@@ -41,7 +41,9 @@ class Sought:
 
     `name` is the client's own name for it, `agent` the agent asked for; None where the client says
     nothing of it. `rewrites` is a client's own word that what it says replaces what was said.
-    `unique_ids` says that its ids of messages tell them apart within a session.
+    `unique_ids` says that its ids of messages tell them apart within a session. `behind` is the
+    session and the run, both known to be the owner's, whose answer the client names as what it goes
+    on from: what the conversation has of earlier messages comes after that.
     """
 
     owner: str
@@ -51,6 +53,7 @@ class Sought:
     default_agent: str
     rewrites: bool = False
     unique_ids: bool = False
+    behind: tuple[str, str] | None = None
     now: float
 
 
@@ -61,8 +64,9 @@ class Place:
     `point` is where the transcript stands before the new message. `session` is what the history
     knows of it, None for one that begins now. `untold` is what the agent's session has not been
     given of what was said, `files` are those of the turns that a new branch shares. `continued` is
-    the turn that answers go on with, as the client has it. `conversation` is the request's, an
-    instruction alone made a message. `marks` are what the turn is found by besides its point.
+    the turn that answers go on with, as the client has it. `added` is what the client says was said
+    since, which nobody here has heard. `conversation` is the request's, an instruction alone made a
+    message. `marks` are what the turn is found by besides its point.
     """
 
     session_id: str
@@ -74,6 +78,7 @@ class Place:
     files: tuple[str, ...] = ()
     continued: transcript.Spoken | None = None
     marks: tuple[str, ...] = ()
+    added: tuple[ChatMessage, ...] = ()
     listed: bool = True
 
     @property
@@ -116,6 +121,8 @@ async def find_place(history: History, sought: Sought) -> Place:
         if not sought.unique_ids:
             return place
         return replace(place, marks=marks_of(sought.name, place.conversation.new))
+    if sought.behind is not None:
+        return await _behind(history, sought, *sought.behind)
     return await _by_transcript(history, sought)
 
 
@@ -160,14 +167,21 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
         behind = (session.session_id, last) if last else None
         return await _branch(history, sought, session, behind=behind, name=name)
     said = await _said(sought, agent)
-    only_answers = bool(sought.conversation.answers) and not sought.conversation.new
-    if (said.turns or sought.rewrites) and not only_answers:  # which branch off from nothing
+    if _only_answers(sought.conversation):  # which branch off from nothing
+        return await _go_on(history, sought, session, said)
+    if said.turns or sought.rewrites:
         if session.point in said.candidates:
             return await _go_on(history, sought, session, said)
         earlier = await _earlier(history, sought, session, said.candidates)
         if earlier is not None or sought.rewrites:
             return await _branch(history, sought, session, behind=earlier, name=name)
     return await _go_on(history, sought, session, said)
+
+
+def _only_answers(conversation: Conversation) -> bool:
+    """Whether there is nothing but answers: those belong where they were asked for, and may be
+    there already."""
+    return bool(conversation.answers) and not conversation.new
 
 
 async def _earlier(
@@ -187,6 +201,30 @@ async def _earlier(
     return None
 
 
+async def _behind(history: History, sought: Sought, session_id: str, run_id: str) -> Place:
+    """The session of a run that the client names, or a branch of it behind that run."""
+    conversation = sought.conversation
+    answered = {answer.input_id for answer in conversation.answers}
+    added = tuple(m for m in conversation.said if m.tool_call_id not in answered)
+    instructions = tuple(m for m in conversation.before if m.role == "system")
+    sought = replace(sought, conversation=replace(conversation, before=instructions))
+    session: Session | None = None
+    async with _looking_up(sought):
+        session = await history.session(sought.owner, session_id)
+    agent = sought.agent or (session.agent if session else sought.default_agent)
+    said = await _said(sought, agent)
+    if session is None:
+        place = await _begin(history, sought, session_id, said)
+    elif _only_answers(conversation) or (
+        session.last_run_id == run_id and sought.agent in (None, session.agent)
+    ):
+        place = await _go_on(history, sought, session, said)
+    else:
+        place = await _branch(history, sought, session, behind=(session_id, run_id))
+    point = transcript.after_all(place.point, transcript.spoken(added))
+    return replace(place, point=point, added=added)
+
+
 async def _by_transcript(history: History, sought: Sought) -> Place:
     """The session whose transcript this is."""
     said = await _said(sought, sought.agent or sought.default_agent)
@@ -196,7 +234,7 @@ async def _by_transcript(history: History, sought: Sought) -> Place:
         found = await history.find(sought.owner, said.candidates)
         session = await history.session(sought.owner, found[0]) if found else None
         if found and session is not None:
-            if session.last_run_id == found[1]:
+            if session.last_run_id == found[1] or _only_answers(sought.conversation):
                 return await _go_on(history, sought, session, said)
             return await _branch(history, sought, session, behind=found)
     return await _begin(history, sought, str(uuid4()), said)
@@ -261,8 +299,11 @@ async def _branch(
         kept = await history.fork_turns(sought.owner, origin, run_id) or ()
     if not kept:
         kept = _given(session_id, agent, said.turns, sought.now)
+    point = said.point
+    if not said.turns:
+        point = transcript.after_all(point, transcript.spoken(said_in(kept)))
     branch = replace(
-        _new_session(session_id, agent, kept, sought, point=said.point),
+        _new_session(session_id, agent, kept, sought, point=point),
         title=session.title,
         forked_from=ForkedFrom(session_id=origin, run_id=run_id),
     )
@@ -271,7 +312,7 @@ async def _branch(
         session_id=session_id,
         agent=agent,
         conversation=conversation,
-        point=said.point,
+        point=point,
         session=branch,
         untold=conversation.said or said_in(kept),
         files=files_in(kept),

@@ -62,6 +62,11 @@ def mark(session: str, message: ChatMessage) -> str | None:
     )
 
 
+def point_of_run(run_id: str) -> str:
+    """What a turn is found by whose run a client names, whatever was said."""
+    return _digest("run", run_id.encode(), b"")
+
+
 def after_all(point: str, turns: Iterable[Spoken]) -> str:
     """The point behind several turns."""
     for turn in turns:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Self
@@ -30,9 +30,9 @@ from bff.runs.execution import (
     RunObserver,
     write_turn,
 )
+from bff.runs.follower import Follower
 from bff.runs.log import Run, RunLog
 from bff.runs.request import Idempotency, RunRequest
-from bff.runs.transcript import Transcript
 from bff.settings import HEARTBEAT_SECONDS, STOP_GRACE_SECONDS
 
 __all__ = ["Follower", "RunObserver", "RunRequest", "Runs"]
@@ -45,40 +45,6 @@ ENDS_SECONDS = STOP_GRACE_SECONDS / 2
 """How long the runs that a drain has ended may take for their last events and the history."""
 STOP_SECONDS = 10.0
 """How long the agent's side of a session may take to stop."""
-
-
-class Follower:
-    """One reader of a run; an async context manager, since leaving may end the run."""
-
-    def __init__(self, runs: Runs, run: Run) -> None:
-        self.run = run
-        self._runs = runs
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._runs.left(self.run)
-
-    def batches(
-        self, after: int = 0, *, silence_seconds: float = HEARTBEAT_SECONDS
-    ) -> AsyncGenerator[tuple[Record, ...], None]:
-        """The run's records behind event `after`, to its end; an empty batch is a heartbeat."""
-        return self._runs._log.follow(self.run, after, silence_seconds=silence_seconds)
-
-    async def fold(self) -> Transcript:
-        """The whole answer, once the run has ended."""
-        transcript = Transcript(self.run.request.questions)
-        async with aclosing(self.batches()) as batches:
-            async for batch in batches:
-                for item in batch:
-                    transcript.add(item.event)
-        return transcript
 
 
 class Runs:
@@ -196,7 +162,7 @@ class Runs:
             self._executions[run.run_id] = execution
             self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(execution)))
             claim.pass_on(execution)
-        return Follower(self, opened)
+        return Follower(self._log, opened, left=self.left)
 
     def _left_while_opening(self, opening: asyncio.Task[Follower]) -> None:
         if not opening.cancelled() and opening.exception() is None:
@@ -231,12 +197,23 @@ class Runs:
         """Make a run that has ended unknown, everywhere; false if it is still open."""
         return await self._log.forget(run)
 
+    async def so_far(self, run: Run) -> Sequence[Record]:
+        """A run's records as they are now, without waiting for more and without following it."""
+        found: list[Record] = []
+        follow = self._log.follow(run, 0, silence_seconds=HEARTBEAT_SECONDS)
+        async with aclosing(follow) as batches:
+            async for batch in batches:
+                found += batch
+                if not batch or batch[-1].id >= run.last_event_id:
+                    break
+        return found
+
     # Following
 
     async def follow(self, run: Run) -> Follower:
         """One more reader."""
         await self._join(run)
-        return Follower(self, run)
+        return Follower(self._log, run, left=self.left)
 
     async def _join(self, run: Run) -> None:
         self._followers += 1
@@ -367,7 +344,7 @@ class Runs:
         self._spawn(self._remember_interrupted(run))
 
     async def _remember_interrupted(self, run: Run) -> None:
-        transcript = await Follower(self, run).fold()
+        transcript = await Follower(self._log, run, left=self.left).fold()
         left_open = await not_taken(self._parts.history, run) if run.request.questions else ()
         await write_turn(self._parts, run, transcript, "interrupted", left_open=left_open)
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from bff.agents import Agent, Prompt
 from bff.conversations.questions import asked_anew, questions_as_text
-from bff.conversations.transcript import points, points_broken_off
+from bff.conversations.transcript import point_of_run, points, points_broken_off
 from bff.errors import (
     AgentFailed,
     AgentSessionIdle,
@@ -324,7 +324,10 @@ async def write_turn(
         answered_at=parts.clock(),
         inputs=[input_fields(question) for question in left_open],
         continues=request.continues,
-        points=_points(request, transcript, status),
+        points=(
+            *_points(request, transcript, status),
+            *([point_of_run(run.run_id)] if request.referable else ()),
+        ),
     )
     try:
         async with limit or asyncio.timeout(HISTORY_SECONDS):

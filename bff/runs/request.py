@@ -62,8 +62,9 @@ class RunRequest:
     (`bff/conversations/transcript.py`), `marks` find the turn by its client's own ids. `questions`
     are those that are answered and `declined` the ids of those that are refused; `continues` is the
     run that asked, where the answer was no message of its own; `told` is the digest of the answers.
-    A session that is not `listed` is in no history. `call` is there until the run has ended, and
-    only on the instance that makes it.
+    A session that is not `listed` is in no history. `echo` is what a protocol says back of its
+    request; a run that is `referable` is found by its id for as long as the history has it. `call`
+    is there until the run has ended, and only on the instance that makes it.
     """
 
     owner: str
@@ -81,6 +82,8 @@ class RunRequest:
     continues: str | None = None
     listed: bool = True
     told: str | None = None
+    echo: Mapping[str, JSON] | None = field(default=None, repr=False)
+    referable: bool = False
     idempotency: Idempotency | None = None
     call: Call | None = None
 
@@ -106,6 +109,8 @@ def kept_fields(request: RunRequest) -> dict[str, JSON]:
         "listed": request.listed,
         "told": request.told,
         "idempotency": _key_fields(request.idempotency),
+        "echo": request.echo,
+        "referable": request.referable,
     }
 
 
@@ -137,6 +142,8 @@ def request_of(fields: Mapping[str, JSON], said: str) -> RunRequest:
         listed=fields.get("listed", True),
         told=fields.get("told"),
         idempotency=Idempotency(*key) if (key := fields.get("idempotency")) else None,
+        echo=fields.get("echo"),
+        referable=fields.get("referable", False),
     )
 
 

@@ -98,6 +98,11 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/v1/chat/completions"): Case(
         200, body={"model": "agent", "messages": [{"role": "user", "content": "hi"}], "user": KNOWN}
     ),
+    ("POST", "/v1/responses"): Case(200, body={"input": "hi", "conversation": KNOWN}),
+    ("GET", "/v1/responses/{id}"): Case(200, "/v1/responses/{response}"),
+    ("DELETE", "/v1/responses/{id}"): Case(200, "/v1/responses/{response}"),
+    ("POST", "/v1/responses/{id}/cancel"): Case(200, "/v1/responses/{response}/cancel"),
+    ("GET", "/v1/responses/{id}/input_items"): Case(200, "/v1/responses/{response}/input_items"),
     ("GET", "/v1/models"): Case(200),
     ("GET", "/v1/models/{id}"): Case(200, "/v1/models/agent"),
     ("POST", "/v1/files"): Case(200, body=FILE, headers=FORM),
@@ -176,6 +181,7 @@ class House:
         ids = {"run": self.run, "session": KNOWN, "open": OPEN_SESSION, "file": self.file}
         if unknown:
             ids = {"run": UNKNOWN_RUN, "session": UNKNOWN, "open": UNKNOWN, "file": UNKNOWN_FILE}
+        ids["response"] = ids["run"].replace("run_", "resp_")
         path = (case.path or route[1]).format(**ids)
         async with (
             aiohttp.ClientSession(self.service.url) as http,

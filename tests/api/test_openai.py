@@ -438,6 +438,21 @@ async def test_a_clients_tool__is_called_and_its_result_goes_on(start: Start) ->
     assert len(set(talk.sessions)) == 1
 
 
+async def test_a_result_that_is_sent_again__is_the_answer_it_was_and_no_branch(
+    start: Start,
+) -> None:
+    tools = [{"type": "function", "function": {"name": "locate", "parameters": {}}}]
+    talk = Talk(await start(EmbeddedAgent()), tools=tools)
+    await talk.say("/tool locate")
+    [call] = talk.messages[-1]["tool_calls"]
+    await talk.say({"role": "tool", "tool_call_id": call["id"], "content": "Rome"})
+    answer = talk.messages.pop()
+
+    assert await talk.say() == answer["content"] == "You answered: Rome"
+    assert await talk.say("/turns") == "I have seen 2 turns of this conversation."
+    assert len(set(talk.sessions)) == 1
+
+
 async def test_a_result_that_nobody_waits_for__is_refused(start: Start) -> None:
     service = await start()
     call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}

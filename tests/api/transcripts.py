@@ -12,6 +12,8 @@ from pathlib import Path
 from bff.api.agui.events import AgUiEncoder
 from bff.api.ai_sdk.parts import UIEncoder
 from bff.api.openai.chunks import ChunkEncoder
+from bff.api.openai.responses.events import ResponseEncoder
+from bff.api.openai.responses.response import Response
 from bff.api.streaming import Encoder, NativeEncoder
 from bff.events import Event, Message, Record
 from tests.api.example_run import BODY, CANCELLED, COMPLETE, FAILED, RUN, records
@@ -22,6 +24,7 @@ BEGIN, END = "<!-- transcripts: begin -->\n", "<!-- transcripts: end -->\n"
 FORMATS: Mapping[str, Callable[[], Encoder]] = {
     "Native": NativeEncoder,
     "OpenAI": lambda: ChunkEncoder(RUN, model="agent", include_usage=True, headers={}),
+    "Responses": lambda: ResponseEncoder(RUN, Response.of(RUN), headers={}),
     "AI SDK": lambda: UIEncoder(RUN),
     "AG-UI": lambda: AgUiEncoder(RUN, thread_id="demo", run_id="run-1"),
 }
@@ -61,7 +64,7 @@ def _cell(frames: str) -> str:
     names = []
     for frame in frames.strip().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in frame.split("\n") if line)
-        if "event" in fields:
+        if "id" in fields:
             names.append(f"{fields['id']} `{fields['event']}`")
         elif fields:
             names.append(f"`{_name(fields['data'])}`")

@@ -157,16 +157,16 @@ Play = Callable[..., Coroutine[Any, Any, Any]]
 def play() -> Play:
     """Run a client to its end: `await play(stage, python, script)` is the JSON it printed."""
 
-    async def run(stage: Stage, *command: str | Path) -> Any:
+    async def run(stage: Stage, *command: str | Path, **environ: str) -> Any:
         process = await asyncio.create_subprocess_exec(
             *map(str, command),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=NODE,
-            env={"PATH": os.environ["PATH"], "BASE_URL": stage.url, "API_KEY": KEY},
+            env={"PATH": os.environ["PATH"], "BASE_URL": stage.url, "API_KEY": KEY, **environ},
         )
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(90):
                 out, err = await process.communicate()
         finally:
             if process.returncode is None:

@@ -1,4 +1,4 @@
-"""openai's Python client, in two majors, each from an environment of its own in .envs/."""
+"""openai's Python client, in three majors, each from an environment of its own in .envs/."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.clients.conftest import ROOT, Play, Start
 SCRIPT = Path(__file__).with_name("openai_scenes.py")
 
 
-@pytest.fixture(params=["2", "3"])
+@pytest.fixture(params=["1", "2", "3"])
 def openai(request: pytest.FixtureRequest) -> Path:
     """A Python that has this major of openai."""
     environment = ROOT / f".envs/openai{request.param}"

@@ -81,28 +81,29 @@ def _message(field: Field, role: str, item: dict[str, Any]) -> ChatMessage | Non
     content = field.at("content")
     match role:
         case "user":
-            parts = tuple(_parts(content, item.get("content")))
+            parts = tuple(parts_of(content, item.get("content")))
             if field.judged:
                 parts = checked_message(content.name, parts)
             return ChatMessage(role="user", parts=parts)
         case "system":
-            return ChatMessage(role="system", parts=tuple(_parts(content, item.get("content"))))
+            return ChatMessage(role="system", parts=tuple(parts_of(content, item.get("content"))))
         case "assistant":
             return ChatMessage(
                 role="assistant",
-                parts=tuple(_parts(content, item.get("content") or "")),
+                parts=tuple(parts_of(content, item.get("content") or "")),
                 tool_calls=tuple(_tool_calls(item.get("tool_calls"))),
             )
         case "tool":
             return ChatMessage(
                 role="tool",
-                parts=tuple(_parts(content, item.get("content") or "")),
+                parts=tuple(parts_of(content, item.get("content") or "")),
                 tool_call_id=string_of(item, "tool_call_id"),
             )
     return None
 
 
-def _parts(field: Field, content: JSON) -> Iterator[Part]:
+def parts_of(field: Field, content: JSON) -> Iterator[Part]:
+    """The parts of a message's content, of chat completions or Responses."""
     match content:
         case str():
             if text := text_at(field, content):
@@ -122,17 +123,24 @@ def _part(field: Field, part: JSON) -> Part | None:
             return TextPart(text_at(field.at("text"), text))
         case {"type": "refusal", "refusal": str(text)}:
             return TextPart(text)
-        case {"type": "image_url", "image_url": {"url": url} | str(url)}:
+        case {"type": "image_url" | "input_image", "image_url": {"url": url} | str(url)}:
             return file_at(field.at("image_url"), url, kind="image")
+        case {"type": "input_image", "file_id": str(file_id)}:
+            return FilePart("image", file_id=file_id)
         case {"type": "input_audio", "input_audio": {"data": data, "format": str(format)}}:
             found = base64_at(field.at("input_audio.data"), data)
             mime_type = "audio/mpeg" if format == "mp3" else f"audio/{format}"
             return found and FilePart("audio", mime_type, data=found)  # type: ignore[return-value]
         case {"type": "file", "file": dict(file)}:
             return _file(field.at("file"), file)
+        case {"type": "input_file"}:
+            return _file(field, part)
         case str() if not field.judged:
             return TextPart(part)
-    field.refuse("must be a part of type text, image_url, input_audio or file")
+    field.refuse(
+        "must be a part of type text, image_url, input_audio or file (input_text, input_image, "
+        "input_audio or input_file in Responses)"
+    )
     return None
 
 

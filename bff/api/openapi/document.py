@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from bff import __doc__ as about
 from bff import __version__
-from bff.api.openapi import components, replies
+from bff.api.openapi import components, openai_shapes, replies
 from bff.api.openapi.operation import ALWAYS, AUTHENTICATED, WITH_BODY, Operation
 from bff.api.openapi.operation import Reply as GoodReply
 from bff.api.openapi.operations import OPERATIONS
@@ -100,6 +100,7 @@ def describe(routes: Iterable[web.AbstractRoute]) -> dict[str, Any]:
 
 
 def _models() -> Iterator[type[BaseModel]]:
+    yield from openai_shapes.IN_STREAMS
     yield from replies.IN_STREAMS
     for operation in OPERATIONS.values():
         if operation.body:

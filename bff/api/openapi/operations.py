@@ -14,7 +14,8 @@ from bff.api.ai_sdk.chat import UIChatRequest
 from bff.api.chat_request import ChatRequest
 from bff.api.files import UploadRequest
 from bff.api.openai.chat_completions import ChatCompletionRequest
-from bff.api.openapi import file_shapes, replies
+from bff.api.openai.responses.routes import ResponseRequest
+from bff.api.openapi import file_shapes, openai_shapes, replies
 from bff.api.openapi.operation import (
     ENDS_RUN,
     FILES,
@@ -45,6 +46,12 @@ _CONTENT_HEADERS = {
     "Content-Disposition": "Always `attachment`, with the file's name.",
     "ETag": "For `If-Range`.",
 }
+_OPENAI_RATE = {
+    "x-ratelimit-limit-requests": "As `X-RateLimit-Limit`.",
+    "x-ratelimit-remaining-requests": "As `X-RateLimit-Remaining`.",
+    "x-ratelimit-reset-requests": "As `X-RateLimit-Reset`, with the unit.",
+}
+_RESPONSE = Reply(description="The response as it is now.", json=openai_shapes.Response, run=True)
 _STATE = Reply(description="The run as it is now.", json=replies.RunState, run=True)
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
@@ -160,26 +167,74 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         replies={
             200: Reply(
                 description="The answer, or with `stream` the chunks of it.",
-                json=replies.ChatCompletion,
+                json=openai_shapes.ChatCompletion,
                 stream=("ChatCompletionChunk", "CompletionError", "[DONE]"),
                 run=True,
-                headers={
-                    "x-ratelimit-limit-requests": "As `X-RateLimit-Limit`.",
-                    "x-ratelimit-remaining-requests": "As `X-RateLimit-Remaining`.",
-                    "x-ratelimit-reset-requests": "As `X-RateLimit-Reset`, with the unit.",
-                },
+                headers=_OPENAI_RATE,
             )
         },
         problems=(*STARTS_RUN, *ENDS_RUN),
     ),
+    ("POST", "/v1/responses"): Operation(
+        tag="OpenAI",
+        body=ResponseRequest,
+        examples={
+            "blocking": {"model": "agent", "input": _CALCULATE},
+            "stream": {"model": "agent", "input": _CALCULATE, "stream": True},
+            "in the background": {"model": "agent", "input": _CALCULATE, "background": True},
+        },
+        replies={
+            200: Reply(
+                description="The response, or with `stream` its events.",
+                json=openai_shapes.Response,
+                stream=("ResponseEvent",),
+                run=True,
+                headers=_OPENAI_RATE,
+            )
+        },
+        problems=(errors.NotFound, *STARTS_RUN, *ENDS_RUN),
+    ),
+    ("GET", "/v1/responses/{id}"): Operation(
+        tag="OpenAI",
+        parameters=("ResponseId", "ResponseStream", "StartingAfter"),
+        replies={
+            200: Reply(
+                description="The response as it is now, or with `stream` its events.",
+                json=openai_shapes.Response,
+                stream=("ResponseEvent",),
+                run=True,
+            )
+        },
+        problems=(errors.NotFound, *HISTORY),
+    ),
+    ("DELETE", "/v1/responses/{id}"): Operation(
+        tag="OpenAI",
+        parameters=("ResponseId",),
+        replies={200: Reply(description="It is gone.", json=openai_shapes.DeletedResponse)},
+        problems=(errors.NotFound, errors.SessionBusy, *HISTORY),
+    ),
+    ("POST", "/v1/responses/{id}/cancel"): Operation(
+        tag="OpenAI",
+        parameters=("ResponseId",),
+        replies={200: _RESPONSE},
+        problems=(errors.NotFound, *HISTORY),
+    ),
+    ("GET", "/v1/responses/{id}/input_items"): Operation(
+        tag="OpenAI",
+        parameters=("ResponseId", "ItemLimit", "ItemAfter", "ItemOrder"),
+        replies={200: Reply(description="A page of items.", json=openai_shapes.InputItems)},
+        problems=(errors.NotFound, *HISTORY),
+    ),
     ("GET", "/v1/models"): Operation(
         tag="OpenAI",
-        replies={200: Reply(description="The agents, the default first.", json=replies.ModelList)},
+        replies={
+            200: Reply(description="The agents, the default first.", json=openai_shapes.ModelList)
+        },
     ),
     ("GET", "/v1/models/{id}"): Operation(
         tag="OpenAI",
         parameters=("ModelId",),
-        replies={200: Reply(description="The agent.", json=replies.Model)},
+        replies={200: Reply(description="The agent.", json=openai_shapes.Model)},
         problems=(errors.NotFound,),
     ),
     ("POST", "/v1/files"): Operation(

@@ -86,6 +86,41 @@ PARAMETERS: Mapping[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "minLength": 1},
     },
+    "ResponseId": {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": "A response's id, `resp_` and the rest of its run's.",
+        "schema": {"type": "string", "minLength": 1},
+    },
+    "ResponseStream": {
+        "name": "stream",
+        "in": "query",
+        "description": "Its events from `starting_after` on, while they are kept.",
+        "schema": {"type": "boolean", "default": False},
+    },
+    "StartingAfter": {
+        "name": "starting_after",
+        "in": "query",
+        "description": "The sequence number of the last event seen.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "ItemLimit": {
+        "name": "limit",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+    },
+    "ItemAfter": {
+        "name": "after",
+        "in": "query",
+        "description": "The id of the last item of the page before.",
+        "schema": {"type": "string"},
+    },
+    "ItemOrder": {
+        "name": "order",
+        "in": "query",
+        "schema": {"type": "string", "enum": ["asc", "desc"], "default": "desc"},
+    },
     "ModelId": {
         "name": "id",
         "in": "path",

@@ -187,99 +187,6 @@ class Readiness(Shape):
     checks: dict[str, Check]
 
 
-class Model(Shape):
-    """An agent, as OpenAI's clients see it."""
-
-    id: str
-    object: Literal["model"]
-    created: int
-    owned_by: str
-    description: str = ""
-
-
-class ModelList(Shape):
-    object: Literal["list"]
-    data: list[Model]
-
-
-class CompletionCall(BaseModel):
-    """A call of the client's own tool."""
-
-    id: str
-    type: Literal["function"]
-    function: dict[str, str]
-
-
-class CompletionMessage(Shape):
-    role: Literal["assistant"]
-    content: str | None
-    refusal: None
-    reasoning_content: str = ""
-    reasoning: str = ""
-    tool_calls: list[CompletionCall] = []
-    annotations: Annotated[list[dict[str, Any]], Field(description="What it cites.")] = []
-    images: Annotated[list[dict[str, Any]], Field(description="What the agent made.")] = []
-
-
-class CompletionChoice(Shape):
-    index: Literal[0]
-    message: CompletionMessage
-    logprobs: None
-    finish_reason: Literal["stop", "tool_calls"]
-
-
-class CompletionUsage(Shape):
-    """Zeros where the agent did not say."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class ChatCompletion(Shape):
-    """The whole answer, as OpenAI's clients read it."""
-
-    id: str
-    object: Literal["chat.completion"]
-    created: int
-    model: str
-    choices: Annotated[list[CompletionChoice], Field(min_length=1, max_length=1)]
-    usage: CompletionUsage
-
-
-class CompletionDelta(Shape):
-    role: Literal["assistant"] = "assistant"
-    content: str = ""
-    reasoning_content: str = ""
-    reasoning: str = ""
-    tool_calls: list[CompletionCall] = []
-    annotations: list[dict[str, Any]] = []
-    images: list[dict[str, Any]] = []
-
-
-class ChunkChoice(Shape):
-    index: Literal[0]
-    delta: CompletionDelta
-    finish_reason: Literal["stop", "tool_calls"] | None
-
-
-class ChatCompletionChunk(Shape):
-    """A piece of the answer."""
-
-    id: str
-    object: Literal["chat.completion.chunk"]
-    created: int
-    model: str
-    choices: list[ChunkChoice]
-    usage: CompletionUsage | None = None
-
-
-class CompletionError(Shape):
-    """How a stream ends whose run was not complete."""
-
-    error: OpenAIError
-
-
 class UIChatMessage(BaseModel):
     """One message of a chat, as the AI SDK's `UIMessage`."""
 
@@ -383,8 +290,6 @@ EVENT_DATA: dict[str, Any] = {
 }
 """What the `data:` of each native event is: the event itself where the two are the same."""
 IN_STREAMS: tuple[type[BaseModel], ...] = (
-    ChatCompletionChunk,
-    CompletionError,
     UIMessagePart,
     AgUiEvent,
     ToolEnded,

@@ -1,0 +1,56 @@
+"""One reader of a run, to whom its events are passed on or folded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+from bff.events import Record
+from bff.runs.log import Run, RunLog
+from bff.runs.transcript import Transcript
+from bff.settings import HEARTBEAT_SECONDS
+
+
+class Follower:
+    """One reader of a run; an async context manager, since leaving may end the run."""
+
+    def __init__(self, log: RunLog, run: Run, *, left: Callable[[Run], None]) -> None:
+        self.run = run
+        self._log = log
+        self._left = left
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._left(self.run)
+
+    def batches(
+        self, after: int = 0, *, silence_seconds: float = HEARTBEAT_SECONDS
+    ) -> AsyncGenerator[tuple[Record, ...], None]:
+        """The run's records behind event `after`, to its end; an empty batch is a heartbeat."""
+        return self._log.follow(self.run, after, silence_seconds=silence_seconds)
+
+    async def records(self) -> Sequence[Record]:
+        """All of the run's records, once it has ended."""
+        found: list[Record] = []
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                found += batch
+        return found
+
+    async def fold(self) -> Transcript:
+        """The whole answer, once the run has ended."""
+        transcript = Transcript(self.run.request.questions)
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for item in batch:
+                    transcript.add(item.event)
+        return transcript
