@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from secrets import token_hex
 
 from aiohttp import web
@@ -53,12 +53,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 EXPOSED_HEADERS = (
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, "
     "X-Run-Id, X-Session-Id, X-Request-Id, X-Should-Retry, X-Ignored, Content-Disposition, "
-    "Content-Range"
+    "Content-Range, Accept-Ranges, ETag"
 )
+"""What pages of other origins may read of every reply; a protocol's own `X-…` comes beside it."""
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, X-On-Behalf-Of, "
     "X-Request-Id"
 )
+_HEADER_NAME = r"[A-Za-z0-9_.!#$%&'^`|~+-]{1,64}"
+_HEADER_NAMES = rf"{_HEADER_NAME}( *, *{_HEADER_NAME}){{0,63}}"
+"""All that may be a header's name but `*`, which would be a wildcard."""
 FREE = frozenset(
     {
         ("GET", "/v1/runs/{run_id}"),
@@ -225,9 +229,7 @@ async def cross_origin(request: web.Request, handler: Handler) -> web.StreamResp
             headers={
                 "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
                 "Access-Control-Allow-Headers": (
-                    asked
-                    if re.fullmatch(r"[A-Za-z0-9-]{1,64}( *, *[A-Za-z0-9-]{1,64}){0,63}", asked)
-                    else ALLOWED_HEADERS
+                    asked if re.fullmatch(_HEADER_NAMES, asked) else ALLOWED_HEADERS
                 ),
                 "Access-Control-Max-Age": "600",
             },
@@ -301,7 +303,13 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     if (origin := request.headers.get("Origin")) in origins:
         headers["Access-Control-Allow-Origin"] = str(origin)
         headers["Access-Control-Allow-Credentials"] = "true"
-        headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        headers["Access-Control-Expose-Headers"] = _exposed(headers)
+
+
+def _exposed(headers: Iterable[str]) -> str:
+    """The names of the headers that a page of another origin may read."""
+    own = [name for name in headers if name.lower().startswith("x-")]
+    return ", ".join([EXPOSED_HEADERS, *(name for name in own if name not in EXPOSED_HEADERS)])
 
 
 def _as_header(names: Sequence[str]) -> str:

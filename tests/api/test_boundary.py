@@ -77,10 +77,33 @@ async def test_any_other_origin__is_told_nothing(start: Start, origin: str) -> N
         assert one.headers["Vary"] == "Origin"
 
 
+async def test_a_page__may_read_what_its_protocol_sends(start: Start) -> None:
+    service = await start(CORS_ORIGINS=ORIGIN)
+    said = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}
+    for path, body, header in (
+        ("/v1/ui/chat", {"id": "c", "messages": [said]}, "x-vercel-ai-ui-message-stream"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "hi"}]},
+            "x-ratelimit-remaining-requests",
+        ),
+    ):
+        reply = await service.client.post(path, json=body, headers={"Origin": ORIGIN})
+        exposed = reply.headers["Access-Control-Expose-Headers"].lower().split(", ")
+
+        assert header in exposed
+        assert {name.lower() for name in reply.headers if name.lower().startswith("x-")} <= {
+            *exposed,
+            "x-content-type-options",
+            "x-accel-buffering",
+        }
+        await reply.read()
+
+
 @pytest.mark.parametrize("path", ["/v1/chat", "/v1/sessions/s-1", "/v1/nothing", "/health"])
 async def test_a_preflight__is_answered_without_credentials(start: Start, path: str) -> None:
     service = await start(CORS_ORIGINS=ORIGIN)
-    asked = "authorization,content-type,x-stainless-lang,traceparent"
+    asked = "authorization,content-type,x-stainless-lang,traceparent,x_of.ours"
 
     reply = await service.client.options(
         path,
