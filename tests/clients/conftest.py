@@ -46,6 +46,22 @@ SCENES: Mapping[str, Sequence[Step]] = {
         [Message("345")],
         [Done()],
     ),
+    "own": (
+        [Custom({"n": 1}, "STATE_SNAPSHOT")],
+        [Custom([{"op": "replace", "path": "/n", "value": 2}], "STATE_DELTA")],
+        [
+            Custom(
+                {"messageId": "a", "activityType": "PLAN", "content": {"n": 1}}, "ACTIVITY_SNAPSHOT"
+            )
+        ],
+        [Custom({"stepName": "plan"}, "STEP_STARTED")],
+        [Custom({"subagentRunId": "s", "name": "helper"}, "SUBAGENT_STARTED")],
+        [Message("Hel")],
+        [Message("")],
+        [Message("lo")],
+        [Custom(0.5, "progress")],
+        [Done()],
+    ),
     "fail": ([Message("Hel")], AgentFailed(agent_called=True)),
     "throttled": (AgentThrottled(agent_called=True),),
     "wait": ([Message("Hel")], "never"),
