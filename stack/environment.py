@@ -36,6 +36,7 @@ OWNED: Mapping[str, str] = {
     "AGENTS": "agents",
     "HISTORY": "memoryId",
     "FILES": "files",
+    "FILES_RETENTION": "filesRetentionDays",
     "ALLOWED_HOSTS": "extraDomains",
     "CORS_ORIGINS": "corsOrigins",
     "JWT_JWKS_URL": "jwksUrl",
@@ -58,7 +59,7 @@ _EXAMPLES = {**_GIVEN, "REDIS_URL": "rediss://cache.example.com:6379"}
 
 def fixed(config: StackConfig) -> dict[str, str]:
     """What is known before anything is made."""
-    agent, otel = config.agent, config.task.otel
+    agent, otel, storage = config.agent, config.task.otel, config.storage
     one = not agent.agents
     variables = {
         "HOST": "0.0.0.0",
@@ -79,6 +80,7 @@ def fixed(config: StackConfig) -> dict[str, str]:
         "LOG_FORMAT": "json",
         "PROTECT_OPEN_RUNS": "" if config.task.protect_open_runs else "false",
         "OTEL_EXPORTER_OTLP_ENDPOINT": otel.endpoint if otel else "",
+        "FILES_RETENTION": f"{storage.files_retention_days}d" if storage.files else "",
     }
     given = {name: value for name, value in variables.items() if value}
     return {**given, **config.task.environment}

@@ -130,7 +130,7 @@ class ImageKeys:
 class StorageKeys:
     shared_cache: bool = key(flag, False, True)
     memory_id: str | None = key(as_the_service_takes("HISTORY", "agentcore://{}"))
-    files: bool = key(flag, False)
+    files: bool = key(flag, False, True)
     files_retention_days: int = key(whole(1, 3650), 30)
 
 

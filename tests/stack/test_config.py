@@ -76,7 +76,7 @@ DEFAULTS: dict[str, tuple[Any, Any]] = {
     "capacity": ("fargate", "fargate"),
     "schedule": ((), ()),
     "exec": (False, False),
-    "files": (False, False),
+    "files": (False, True),
     "filesRetentionDays": (30, 30),
 }
 """The contract's; a key that is not here is unset."""

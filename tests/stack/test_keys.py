@@ -40,7 +40,6 @@ VALUES: dict[str, str] = {
     "RUN_RETENTION": "1800",
     "SESSION_HEADERS": "X-Session-Id",
     "FILES_MAX_MB": "50",
-    "FILES_RETENTION": "2592000",
     "MAX_REQUEST_MB": "16",
 }
 """One good value of every setting that an operator chooses by `environment`."""
@@ -536,10 +535,37 @@ def test_files__private_encrypted_expiring_and_on_one_prefix() -> None:
         "Statement"
     ]
     assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert variables(plan)["FILES"] == "s3://bucket-bff-files/files"
-    objects = next(r for r in allowed(plan, "bff-task") if r.endswith("/files/*"))
-    assert "s3:PutObject" in allowed(plan, "bff-task")[objects]
+    told = variables(plan)
+    assert (told["FILES"], told["FILES_RETENTION"]) == ("s3://bucket-bff-files/files", "7d")
+    assert (
+        Settings.load(
+            {**told, "JWT_SECRET": "x" * 64, "HISTORY": "dynamodb://table"}
+        ).files_retention_seconds
+        == 7 * 86400
+    )
+    buckets = {
+        resource: actions
+        for resource, actions in allowed(plan, "bff-task").items()
+        if "bff-files" in resource
+    }
+    [objects] = [resource for resource in buckets if resource.endswith("bff-files/files/*")]
+    assert buckets.pop(objects) == [
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:PutObject",
+    ]
+    assert list(buckets.values()) == [["s3:ListBucket"]]
     assert plan.outputs["filesBucket"] == "bucket-bff-files"
+
+
+def test_files__can_be_left_out_and_are_from_dev() -> None:
+    left_out: list[tuple[str, dict[str, Any]]] = [("dev", {}), ("prod", {"files": False})]
+    for stack, config in left_out:
+        plan = make_plan(stack, config)
+        assert not {"FILES", "FILES_RETENTION"} & variables(plan).keys()
+        assert not [b for b in plan.all("s3/bucket:Bucket") if b.name == "bff-files"]
+        assert "filesBucket" not in plan.outputs
 
 
 def second_region(**answers: Any) -> Plan:

@@ -101,6 +101,7 @@ def test_protection__prod_keeps_data_and_secrets(planned: Plans, stack: str) -> 
         {
             "aws:dynamodb/table:Table::bff",
             "aws:ecr/repository:Repository::bff",
+            "aws:s3/bucket:Bucket::bff-files",
             "aws:secretsmanager/secret:Secret::bff-jwt",
             "aws:secretsmanager/secret:Secret::bff-keys",
         }
@@ -460,8 +461,16 @@ def test_cache__valkey_with_ceilings_in_isolated_subnets(dev: Plan, prod: Plan) 
 
 def test_task_role__exactly_what_the_service_calls(prod: Plan) -> None:
     table = f"arn:aws:dynamodb:us-west-2:{ACCOUNT}:bff"
+    bucket = f"arn:aws:s3:us-west-2:{ACCOUNT}:bff-files"
 
     assert allowed(prod, "bff-task") == {
+        bucket: ["s3:ListBucket"],
+        f"{bucket}/files/*": [
+            "s3:AbortMultipartUpload",
+            "s3:DeleteObject",
+            "s3:GetObject",
+            "s3:PutObject",
+        ],
         f"{RUNTIME_ARN} {RUNTIME_ARN}/runtime-endpoint/DEFAULT": [
             "bedrock-agentcore:InvokeAgentRuntime",
             "bedrock-agentcore:StopRuntimeSession",
@@ -727,13 +736,17 @@ def test_balancer__header_hygiene_and_access_log(planned: Plans, stack: str) -> 
 @BOTH
 def test_access_log__private_encrypted_and_expiring(planned: Plans, stack: str) -> None:
     plan = planned(stack)
-    block = plan.one("bucketPublicAccessBlock:BucketPublicAccessBlock")
-    (expiry,) = plan.one("BucketLifecycleConfiguration")["rules"]
-    grant, denial = json.loads(plan.one("bucketPolicy:BucketPolicy")["policy"])["Statement"]
+    block = plan.one("bucketPublicAccessBlock:BucketPublicAccessBlock", "bff")
+    (expiry,) = plan.one("BucketLifecycleConfiguration", "bff")["rules"]
+    grant, denial = json.loads(plan.one("bucketPolicy:BucketPolicy", "bff")["policy"])["Statement"]
 
     assert all(value is True for key, value in block.inputs.items() if key != "bucket")
-    assert plan.one("BucketOwnershipControls")["rule"] == {"objectOwnership": "BucketOwnerEnforced"}
-    assert "AES256" in json.dumps(plan.one("BucketServerSideEncryptionConfiguration")["rules"])
+    assert plan.one("BucketOwnershipControls", "bff")["rule"] == {
+        "objectOwnership": "BucketOwnerEnforced"
+    }
+    assert "AES256" in json.dumps(
+        plan.one("BucketServerSideEncryptionConfiguration", "bff")["rules"]
+    )
     assert expiry["expiration"] == {"days": 14}
     assert grant["Principal"] == {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
     assert grant["Resource"].endswith(f"/AWSLogs/{ACCOUNT}/*")
@@ -786,7 +799,7 @@ def test_outputs__are_the_contracts(planned: Plans, stack: str) -> None:
         ),
         *("logGroup", "dashboardUrl", "alertsTopicArn", "firstApiKey"),
         *("vpcId", "publicSubnetIds", "privateSubnetIds"),
-        *(("customDomain",) if stack == "prod" else ()),
+        *(("customDomain", "filesBucket") if stack == "prod" else ()),
     }
     assert set(outputs) == expected
     assert outputs["logGroup"] == f"/agentcore-bff-{stack}"

@@ -52,7 +52,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "environment": ("prod", {"RATE_LIMIT_REQUESTS": 500, "AGENT_TIMEOUT": "1800"}),
     "exec": ("dev", True),
     "extraDomains": ("prod", ["api.example.com"]),
-    "files": ("prod", True),
+    "files": ("dev", True),
     "filesRetentionDays": ("dev-canary", 7),
     "hostedZoneName": ("dev", "example.com"),
     "image": ("prod", IMAGE),
