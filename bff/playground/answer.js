@@ -1,6 +1,7 @@
 // One answer: a run's events turned into text, cards and folds, in the order they came.
 
 import { copyButton, element, icon } from "./element.js";
+import { fileCard, fileMade, filesIn } from "./file.js";
 import { GrowingMarkdown } from "./markdown.js";
 import { Problem } from "./api.js";
 import { problemCard } from "./problem.js";
@@ -22,11 +23,13 @@ export class Answer {
   #frame = null;
   #say;
   #changed;
+  #load;
   gapped = false; // something is missing that the history may have
 
   /** `say(text)` reads out; `changed()` is called when the answer has grown on the page. */
-  constructor({ say = () => {}, changed = () => {} } = {}) {
+  constructor({ say = () => {}, changed = () => {}, load } = {}) {
     this.#say = say;
+    this.#load = load;
     this.#changed = changed;
     this.node = element(
       "article",
@@ -57,6 +60,9 @@ export class Answer {
       case "tool_end":
         this.#toolCard(data.id, data.tool).end(data);
         this.#say(`${data.tool}: ${data.error ?? data.result ?? "done"}`);
+        break;
+      case "file":
+        this.#file(fileMade(data));
         break;
       case "custom":
         this.#customs().add(data.value);
@@ -93,14 +99,15 @@ export class Answer {
     this.#changed();
   }
 
-  /** An answer from the history, where only its text and tools were kept. */
-  fill({ content, tool_calls: calls = [], status = "complete" }) {
+  /** An answer from the history, where only its text, tools and files were kept. */
+  fill({ content, tool_calls: calls = [], parts = [], status = "complete" }) {
     for (const { id, tool, args, ...outcome } of calls) {
       const card = this.#toolCard(id, tool);
       card.start(args);
       if (outcome.result !== undefined || outcome.error !== undefined) card.end(outcome);
     }
     if (content) this.#textPart().append(content);
+    for (const file of filesIn(parts)) this.#file(file);
     if (status !== "running") this.end(status ?? "complete");
   }
 
@@ -153,6 +160,12 @@ export class Answer {
       this.#parts.append(card.node);
     }
     return this.#cards.get(id);
+  }
+
+  #file(file) {
+    this.#close();
+    this.#parts.append(fileCard(file, this.#load));
+    this.#say(`A file: ${file.name || file.mimeType}`);
   }
 
   #note(text) {

@@ -43,6 +43,29 @@ async function problemOf(response) {
   );
 }
 
+/** A form with one file. By XMLHttpRequest, since `fetch` does not tell how much it has sent. */
+function sendForm(path, file, credential, progress, signal) {
+  const form = new FormData();
+  form.append("purpose", "user_data");
+  form.append("file", file, file.name || "file");
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    request.responseType = "blob";
+    if (credential) request.setRequestHeader("Authorization", `Bearer ${credential}`);
+    request.upload.addEventListener("progress", ({ loaded, total }) => progress(total ? loaded / total : 0));
+    request.addEventListener("load", () => {
+      const names = ["Retry-After", "X-Request-Id"];
+      const headers = names.map((name) => [name, request.getResponseHeader(name)]).filter(([, value]) => value);
+      resolve(new Response(request.response, { status: request.status, headers }));
+    });
+    request.addEventListener("error", () => reject(new TypeError("the file could not be sent")));
+    request.addEventListener("abort", () => reject(signal.reason));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
+}
+
 export class Api {
   #credential;
   #ask;
@@ -95,6 +118,29 @@ export class Api {
 
   async rename(id, title) {
     return (await this.request("PATCH", `v1/sessions/${id}`, { body: { title } })).json();
+  }
+
+  /** Send a file; resolves with what is kept of it. `progress(part)` is told how much has gone, 0 to 1. */
+  async upload(file, { progress, signal }) {
+    for (;;) {
+      const used = this.#credential;
+      const response = await sendForm("v1/files", file, used, progress, signal);
+      if (response.ok) return response.json();
+      const problem = await problemOf(response);
+      if (response.status !== 401) throw problem;
+      if (this.#credential !== used) continue;
+      const given = await this.#ask(Boolean(used));
+      if (given === null) throw problem;
+      this.#credential = given;
+    }
+  }
+
+  async file(id, signal) {
+    return (await this.request("GET", `v1/files/${id}/content`, { signal })).blob();
+  }
+
+  async removeFile(id) {
+    await this.request("DELETE", `v1/files/${id}`);
   }
 
   async remove(id) {

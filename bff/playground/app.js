@@ -4,10 +4,12 @@
 // button are the same thing: read the conversation, and follow its run if one is open.
 
 import { Api, Problem } from "./api.js";
+import { Attachments } from "./attachments.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { askForCredential, kept, readConfig } from "./credential.js";
 import { byId } from "./element.js";
+import { filesIn } from "./file.js";
 import { furnish } from "./frame.js";
 import { followRun, newKey, startRun } from "./run.js";
 import { Sessions } from "./sessions.js";
@@ -17,9 +19,13 @@ const MOST_PAGES = 20;
 
 const config = await readConfig();
 const api = new Api(kept() ?? config.key, askForCredential);
-const conversation = new Conversation();
+const conversation = new Conversation({ load: (id) => api.file(id) });
 const frame = furnish();
-const composer = new Composer({ send, stop });
+const composer = new Composer({
+  send,
+  stop,
+  files: (changed) => new Attachments(api, { mostBytes: config.most_file_bytes, changed }),
+});
 const sessions = new Sessions(api, {
   tell: (problem) => conversation.problem(problem),
   renamed: (id, title) => id === current.session && frame.title(title),
@@ -79,7 +85,9 @@ async function restore(here) {
 
 function showMessage(here, message) {
   if (message.role === "user") {
-    conversation.ask(message.content);
+    const files = filesIn(message.parts);
+    const said = (message.parts ?? []).filter((part) => part.type === "text").map((part) => part.text);
+    conversation.ask(files.length ? said.join("\n") : message.content, files);
   } else if (message.status === "running") {
     here.run = message.run_id;
     here.answer = conversation.answer(); // filled by the run's own events, from the first on
@@ -88,23 +96,24 @@ function showMessage(here, message) {
   }
 }
 
-async function send(text, key = newKey()) {
+async function send(text, files = [], key = newKey()) {
   const here = current;
   if (here.answer) return;
   showWelcome(false);
-  const question = conversation.ask(text);
+  const question = conversation.ask(text, files);
   here.answer = conversation.answer();
   conversation.toEnd();
   composer.running();
-  here.answer.again = () => here === current && send(text);
+  here.answer.again = () => here === current && send(text, files);
   try {
-    const body = here.session ? { message: text, session_id: here.session } : { message: text };
+    const message = messageOf(text, files);
+    const body = here.session ? { message, session_id: here.session } : { message };
     const response = await startRun(api, body, {
       key,
       signal: here.leave.signal,
       onTrouble: () => composer.running("Connecting again …"),
     });
-    adopt(here, response, text);
+    adopt(here, response, text || files.map((file) => file.name).join(", "));
     await listen(here, response);
   } catch (error) {
     if (here.leave.signal.aborted) return;
@@ -113,11 +122,22 @@ async function send(text, key = newKey()) {
       if (here !== current || here.answer) return;
       question.remove();
       answer.node.remove();
-      send(text, key); // under the same key: if it did arrive, this is the same run
+      send(text, files, key); // under the same key: if it did arrive, this is the same run
     };
     answer.end("failed", { problem: Problem.from(error), again });
     finish(here);
   }
+}
+
+/** A message as the protocol has it: text, or parts where there are files. */
+function messageOf(text, files) {
+  if (!files.length) return text;
+  const parts = files.map(({ id, mimeType, name }) => {
+    const kind = mimeType.split("/")[0];
+    const type = ["image", "audio", "video"].includes(kind) ? kind : "document";
+    return { type, source: { type: "file", value: id }, filename: name };
+  });
+  return text ? [{ type: "text", text }, ...parts] : parts;
 }
 
 /** The run has begun: now it has a name, and so has the session if it is new. */

@@ -13,12 +13,16 @@ export class Composer {
   #hint = byId("hint");
   #mode = "idle";
 
-  constructor({ send, stop }) {
+  #files;
+
+  /** `files` are the attachments of the next message. */
+  constructor({ send, stop, files }) {
+    this.#files = files(() => this.#look());
     const submit = () => {
       const text = this.#field.value;
       if (!this.#sendable()) return;
       this.fill("");
-      send(text);
+      send(text.trim() ? text : "", this.#files.take());
     };
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -75,10 +79,12 @@ export class Composer {
 
   #sendable() {
     const text = this.#field.value;
-    return this.#mode === "idle" && text.trim() !== "" && count(text) <= LONGEST;
+    const said = text.trim() !== "" || this.#files.count > 0;
+    return this.#mode === "idle" && said && this.#files.ready && count(text) <= LONGEST;
   }
 
   #look() {
+    if (!this.#files) return; // it is being made
     const length = this.#field.value.length < WORTH_COUNTING ? 0 : count(this.#field.value);
     this.#hint.toggleAttribute("data-wrong", length > LONGEST);
     this.#hint.hidden = length < WORTH_COUNTING && this.#state.textContent !== "";

@@ -2,6 +2,7 @@
 
 import { Answer } from "./answer.js";
 import { byId, element } from "./element.js";
+import { fileCard } from "./file.js";
 import { problemCard } from "./problem.js";
 
 const NEAR_THE_END_PX = 90;
@@ -14,7 +15,11 @@ export class Conversation {
   #announcer = byId("announcer");
   #following = true; // the reader is at the end and wants to stay there
 
-  constructor() {
+  #load;
+
+  /** `load(id)` gives the content of a file of ours. */
+  constructor({ load }) {
+    this.#load = load;
     this.#scroller.addEventListener("scroll", () => this.#look(), { passive: true });
     this.#jump.addEventListener("click", () => this.toEnd());
     new ResizeObserver(() => this.#keepUp()).observe(this.#scroller);
@@ -26,9 +31,11 @@ export class Conversation {
     this.toEnd();
   }
 
-  ask(text) {
+  ask(text, files = []) {
     const heading = element("h2", { class: "unseen" }, "You");
-    const node = element("article", { class: "question" }, heading, element("p", { dir: "auto" }, text));
+    const cards = files.map((file) => fileCard(file, this.#load));
+    const said = text ? element("p", { dir: "auto" }, text) : null;
+    const node = element("article", { class: "question" }, heading, ...cards, said);
     this.#list.append(node);
     return node;
   }
@@ -38,6 +45,7 @@ export class Conversation {
     const answer = new Answer({
       say: quiet ? undefined : (text) => this.say(text),
       changed: () => this.#keepUp(),
+      load: this.#load,
     });
     this.#list.append(answer.node);
     this.#keepUp();

@@ -14,8 +14,9 @@ from bff.agents import Agent, Prompt
 from bff.agents.embedded import EmbeddedAgent
 from bff.app import create_app
 from bff.events import Event
+from bff.messages import FilePart
 from bff.server import Runner
-from bff.settings import EMBEDDED, ApiKey, Settings, SqliteHistory
+from bff.settings import EMBEDDED, ApiKey, FolderFiles, Settings, SqliteHistory
 from tests.fakes.scripted import ScriptedAgent, Step
 
 KEY = "local-0123456789abcdef0123456789abcdef"
@@ -27,10 +28,12 @@ class AgentByMessage(EmbeddedAgent):
     def __init__(self, script: Callable[[str], Sequence[Step] | None]) -> None:
         super().__init__()
         self.messages: list[str] = []
+        self.files: list[FilePart] = []
         self._script = script
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         self.messages.append(prompt.conversation.text)
+        self.files += prompt.conversation.files
         steps = self._script(prompt.conversation.text)
         events = super().stream(prompt) if steps is None else ScriptedAgent(steps).stream(prompt)
         async with aclosing(events):
@@ -45,6 +48,7 @@ def local_settings(folder: Path, *, key: str | None = KEY, **changes: object) ->
         "agent_url": EMBEDDED,
         "api_keys": (ApiKey("local", digest),),
         "history": SqliteHistory(str(folder / "bff.db")),
+        "files": FolderFiles(str(folder / "files")),
         "made_up_key": key,
         "rate_limit_requests": 100_000,
         **changes,

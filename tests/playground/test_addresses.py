@@ -40,7 +40,8 @@ async def test_made_up_key__is_given_to_the_page_on_this_machine_only(
 ) -> None:
     address = served.url + "playground/config.json"
     async with aiohttp.ClientSession() as client, client.get(address, headers=headers) as reply:
-        assert await reply.json() == {"agent": "embedded", "key": given}
+        told = await reply.json()
+        assert told == {"agent": "embedded", "key": given, "most_file_bytes": 25 * 1024**2}
         assert reply.headers["Cache-Control"] == "no-store"
         assert "Access-Control-Allow-Origin" not in reply.headers
 

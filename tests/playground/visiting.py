@@ -63,7 +63,8 @@ def watch(playground: Playground) -> None:
     page, misdeeds = playground.page, playground.misdeeds
 
     def on_request(request: Request) -> None:
-        if not request.url.startswith((playground.served.url, "data:")):
+        own = (playground.served.url, "data:", f"blob:{playground.served.url}")
+        if not request.url.startswith(own):
             misdeeds.append(f"request to {request.url}")
         if KEY in request.url:
             misdeeds.append("the key is in an address")
