@@ -44,11 +44,11 @@ class Taken:
 
 
 async def take_files(
-    request: web.Request, wanted: RunRequest, place: Place, setting: AgentSetting
+    request: web.Request, wanted: RunRequest, place: Place, setting: AgentSetting, *, field: str
 ) -> Taken:
     """Keep the new message's files, and give the agent's call all files as that agent takes them.
 
-    Raises what `keep_parts` and `ForAgent.new` raise; then nothing was kept.
+    `field` is the request's that the message is in. Raises what `keep_parts` and `ForAgent.new` raise; then nothing was kept.
     """
     files, owner, call = request.app[FILES], wanted.owner, wanted.call
     if files is not None and place.files:
@@ -63,7 +63,7 @@ async def take_files(
         owner,
         conversation.parts,
         session_id=place.session_id if place.listed else None,
-        field="message",
+        field=field,
         max_bytes=request.app[SETTINGS].files_max_mb * 1024**2,
     )
     memory, own = request.get(BODY), None
@@ -80,7 +80,7 @@ async def take_files(
     )
     try:
         if "files" in places(setting.payload):
-            parts = await given.new(kept.parts)
+            parts = await given.new(kept.parts, field=field)
             # agents of AG-UI get what such a client sends, whole, and no history beside it
             whole = any(message.as_sent is not None for message in conversation.before)
             before, history = conversation.before, call.history

@@ -151,7 +151,7 @@ async def _start(request: web.Request, asked: Asked) -> Follower:
         raise Invalid.of("messages", ONE_AT_A_TIME)
     request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
     wanted = await _run_request(request, asked, place, conversation, questions)
-    taken = await take_files(request, wanted, place, setting)
+    taken = await take_files(request, wanted, place, setting, field=asked.answered_in or "message")
     try:
         if questions:
             return await start_answer(runs, history, taken.request)

@@ -75,6 +75,11 @@ def given(service: Service) -> FilePart:
 # In, by every protocol
 
 
+def responses(part: JSON) -> tuple[str, JSON]:
+    content = [{"type": "input_text", "text": "Look"}, part]
+    return "/v1/responses", {"input": [{"role": "user", "content": content}]}
+
+
 def openai(*content: JSON) -> tuple[str, JSON]:
     messages = [{"role": "user", "content": [{"type": "text", "text": "Look"}, *content]}]
     return "/v1/chat/completions", {"model": "agent", "messages": messages}
@@ -122,6 +127,20 @@ INLINE: Mapping[str, tuple[tuple[str, JSON], FilePart]] = {
     "OpenAI file_data without its type": (
         openai({"type": "file", "file": {"file_data": encoded(PNG), "filename": "a.png"}}),
         FilePart("image", "image/png", filename="a.png"),
+    ),
+    "Responses image": (
+        responses({"type": "input_image", "image_url": data_url()}),
+        FilePart("image", "image/png"),
+    ),
+    "Responses file": (
+        responses(
+            {
+                "type": "input_file",
+                "file_data": data_url(PDF, "application/pdf"),
+                "filename": "a.pdf",
+            }
+        ),
+        FilePart("document", "application/pdf", filename="a.pdf"),
     ),
     "AI SDK": (
         ai_sdk({"type": "file", "mediaType": "image/png", "url": data_url(), "filename": "a.png"}),
@@ -172,6 +191,8 @@ def by_id(client: str, file_id: str, url: str) -> tuple[str, JSON]:
             return openai({"type": "file", "file": {"file_id": file_id}})
         case "OpenAI image at its address":
             return openai({"type": "image_url", "image_url": {"url": here}})
+        case "Responses":
+            return responses({"type": "input_image", "file_id": file_id})
         case "AI SDK":
             return ai_sdk({"type": "file", "mediaType": "image/png", "url": here})
         case "AI SDK, absolute":
@@ -180,7 +201,14 @@ def by_id(client: str, file_id: str, url: str) -> tuple[str, JSON]:
     raise AssertionError(client)
 
 
-BY_ID = ["native", "OpenAI file", "OpenAI image at its address", "AI SDK", "AI SDK, absolute"]
+BY_ID = [
+    "native",
+    "OpenAI file",
+    "OpenAI image at its address",
+    "Responses",
+    "AI SDK",
+    "AI SDK, absolute",
+]
 
 
 @pytest.mark.parametrize("client", BY_ID)
@@ -200,7 +228,10 @@ async def test_a_stored_file__is_given_to_its_owners_agent_alone(start: Start, c
     else:
         problem = await ask(service, path, body, 404, user="bob")
         assert problem["code"] == "not_found"
-        assert problem["errors"] == [{"field": "message.1", "message": "there is no such file"}]
+        [error] = problem["errors"]
+        assert error["message"] == "there is no such file"
+        fields = {"native": "message.1", "Responses": "input.1"}
+        assert error["field"] == fields.get(client, "messages.1")
         assert len(service.agent.calls) == calls
 
 

@@ -358,7 +358,8 @@ async def test_a_response__says_back_what_was_asked_and_is_read_again(start: Sta
     assert response["status"] == "completed"
     assert (response["instructions"], response["metadata"]) == ("Be brief.", {"a": "b"})
     assert (response["temperature"], response["user"]) == (0.5, "ann")
-    assert {**shown, "completed_at": None} == response
+    assert response["completed_at"] >= response["created_at"]
+    assert {**shown, "completed_at": response["completed_at"]} == response
     said = prompt.conversation
     assert (said.system, said.text) == ("Be brief.", "Hi")
     assert said.tools == (ClientTool("f", None, {}),)

@@ -6,6 +6,7 @@ that part is kept with the run, so that it is the same whenever and wherever it 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,10 @@ class Response:
         problem: Mapping[str, Any] | None = None,
         ended_at: float | None = None,
     ) -> dict[str, JSON]:
-        """The object; `usage` is the agent's, `problem` what failed it."""
+        """The object; `usage` is the agent's, `problem` what failed it.
+
+        `ended_at` is None for a run that ends now.
+        """
         told = self._echo
         ended = status != "in_progress"
         error = None
@@ -76,7 +80,7 @@ class Response:
             "created_at": self._created_at,
             "status": status,
             "background": told.get("background", False),
-            "completed_at": None if ended_at is None else int(ended_at),
+            "completed_at": int(ended_at or time.time()) if status == "completed" else None,
             "conversation": told.get("conversation"),
             "error": error,
             "incomplete_details": None,
