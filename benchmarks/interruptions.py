@@ -3,15 +3,19 @@
     make bench ARGS=interruptions                 12,000 interruptions, half of them by kill -9
     python -m benchmarks.interruptions --help     fewer, other numbers of clients and tasks
 
-Three tasks share a Valkey. Every client begins a run somewhere and reads it; again and again it
-drops its connection at a random event, stays away for a moment and resumes on a random task. Every
-few seconds a random task is killed (SIGKILL, nothing is said to anybody) and another takes its
-place. An interruption is one client's connection that was cut, or one task killed under it.
+Three tasks share a Valkey that is now quick and now slow: it sleeps for some milliseconds whenever
+it has answered. Every client begins a run somewhere and reads it; again and again it drops its
+connection at a random event, stays away for a moment and resumes on a random task. Every few
+seconds a random task is killed (SIGKILL, nothing is said to anybody) and another takes its place.
+An interruption is one client's connection that was cut, or one task killed under it.
 
 When a run is over it is read once more, from its first event, on another task. Lost: an event that
 the client saw or the log took and that the resumed reading did not give. Doubled and reordered:
 what the ids say. Wrong: an event whose content is not what the agent said. A run whose own task was
 killed has to end in words (`interrupted`), within 5 s of its last event or of being asked for.
+
+Meanwhile other callers post into their sessions again and again, before they may and the moment
+they may. A bystander is whoever's run ended as `interrupted` although its task was not killed.
 """
 
 from __future__ import annotations
@@ -31,13 +35,19 @@ from pathlib import Path
 import aiohttp
 
 from tests.runs.valkey.services import CountingAgent, Reading, Service, resume, service, words
-from tests.runs.valkey.valkey import running_valkey
+from tests.runs.valkey.valkey import Valkey, running_valkey
 
 PRINCIPALS = 24
 """Users, so that the runs lie in many partitions."""
 PAUSE_SECONDS = 0.08
 """Between two words."""
 FEWEST_WORDS = 20
+AGAIN_SECONDS = 0.005
+"""Between two tries of a caller who posts before it may."""
+SLOW_SECONDS = (0.0, 0.002, 0.004, 0.008)
+"""The server's naps: they add up to two of them to a reply, and 60 ms would be an outage."""
+PHASE_SECONDS = 3.0
+"""Until they are longer or shorter."""
 PATIENCE_SECONDS = 15.0
 """For one resumed reading of a run that is over or nobody's: far more than is promised."""
 
@@ -57,6 +67,9 @@ class Figures:
     reordered: int = 0
     wrong: int = 0
     unended: int = 0
+    bystanders: int = 0
+    repeats: int = 0
+    refused: int = 0
     resumes: list[float] = field(default_factory=list, repr=False)
     """Seconds from asking to the first event, where one was owed."""
     waits: list[float] = field(default_factory=list, repr=False)
@@ -69,7 +82,7 @@ class Figures:
     @property
     def clean(self) -> bool:
         bad = self.lost + self.doubled + self.reordered + self.wrong + self.unended
-        return self.runs > 0 and bad == 0
+        return self.runs > 0 and bad + self.bystanders == 0
 
     def report(self, seconds: float) -> str:
         return "\n".join(
@@ -81,6 +94,8 @@ class Figures:
                 f"{self.events} events; {self.begun} messages sent, {self.agent_calls} agent calls",
                 f"events lost {self.lost}, doubled {self.doubled}, reordered {self.reordered}, "
                 f"wrong {self.wrong}; runs without an end {self.unended}",
+                f"bystanders {self.bystanders}, beside {self.repeats} answers of callers who post "
+                f"again at once and were refused {self.refused} times",
                 f"resume to first event: p50 {_ms(self.resumes, 0.5)}, "
                 f"p99 {_ms(self.resumes, 0.99)} ({len(self.resumes)} resumes)",
                 f"silence before a killed task's run was ended: p50 {_ms(self.waits, 0.5)}, "
@@ -103,6 +118,7 @@ class Fleet:
         self, stack: AsyncExitStack, valkey_url: str, agent_url: str, folder: Path
     ) -> None:
         self.up: list[Service] = []
+        self.killed: list[Service] = []
         self._stack = stack
         self._valkey_url = valkey_url
         self._agent_url = agent_url
@@ -123,6 +139,7 @@ class Fleet:
     async def kill_one(self) -> None:
         victim = random.choice(self.up)
         self.up.remove(victim)
+        self.killed.append(victim)
         victim.process.kill()
         await victim.exited()
 
@@ -166,7 +183,7 @@ class Client:
             if not await self._resume(reading, until, owed=away > 1.5 * PAUSE_SECONDS):
                 self._figures.unended += 1
                 return
-        await self._check(reading, count)
+        await self._check(reading, count, at)
 
     def _cut(self, reading: Reading) -> int:
         return reading.last + random.randint(1, 60)
@@ -196,7 +213,7 @@ class Client:
                 return True
         return False
 
-    async def _check(self, reading: Reading, count: int) -> None:
+    async def _check(self, reading: Reading, count: int, at: Service) -> None:
         figures = self._figures
         figures.runs += 1
         figures.events += len(reading.events)
@@ -215,16 +232,72 @@ class Client:
             figures.interrupted_runs += 1
             code = json.loads(reading.events[-1][2])["code"]
             figures.wrong += code != "interrupted"
+            figures.bystanders += code == "interrupted" and at not in self._fleet.killed
         else:
             figures.lost += max(0, count + 2 - len(set(ids)))
         figures.wrong += reading.text != words(2, reading.last - 1)
         figures.wrong += whole.events != reading.events
 
 
+class Repeater:
+    """A caller who posts into one session again before it may, and the moment it may."""
+
+    def __init__(self, number: int, fleet: Fleet, figures: Figures) -> None:
+        self._key = {"X-API-Key": f"key-{number % PRINCIPALS}"}
+        self._session = f"again-{number}"
+        self._fleet = fleet
+        self._figures = figures
+
+    async def work(self, stop: asyncio.Event) -> None:
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(headers=self._key, connector=connector) as self._http:
+            tabs = [asyncio.create_task(self._tab(stop)) for _ in range(2)]
+            await asyncio.gather(*tabs)
+
+    async def _tab(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            at = self._fleet.any()
+            body = {"message": json.dumps([3, 0.01]), "session_id": self._session}
+            reading = Reading()
+            self._figures.begun += 1
+            try:
+                async with self._http.post(f"{at.url}/v1/chat/stream", json=body) as reply:
+                    if reply.status in (409, 503):
+                        self._figures.begun -= 1
+                        self._figures.refused += reply.status == 409
+                        await asyncio.sleep(AGAIN_SECONDS)
+                        continue
+                    await reading.take(reply)
+            except aiohttp.ClientError:
+                continue  # the task was gone
+            if reading.ended and at not in self._fleet.killed:
+                self._figures.repeats += 1
+                self._figures.bystanders += reading.events[-1][1] == "error"
+
+
+async def slow_down(valkey: Valkey, stop: asyncio.Event) -> None:
+    """Keep the server from answering at once, for a while and now and then."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", valkey.port)
+    try:
+        while not stop.is_set():
+            nap = random.choice(SLOW_SECONDS)
+            until = time.monotonic() + PHASE_SECONDS * random.uniform(0.5, 1.5)
+            while time.monotonic() < until and not stop.is_set():
+                if nap:
+                    writer.write(f"DEBUG SLEEP {nap}\r\n".encode())
+                    said = await reader.readline()
+                    assert said.startswith(b"+OK"), said
+                else:
+                    await asyncio.sleep(0.1)
+    finally:
+        writer.close()
+
+
 async def measure(
     *,
     interruptions: int,
     clients: int,
+    repeaters: int,
     tasks: int,
     kill_every: float,
     most_seconds: float,
@@ -245,6 +318,11 @@ async def measure(
             asyncio.create_task(Client(number, fleet, figures, most_words=most_words).work(stop))
             for number in range(clients)
         ]
+        work += [
+            asyncio.create_task(Repeater(number, fleet, figures).work(stop))
+            for number in range(repeaters)
+        ]
+        work.append(asyncio.create_task(slow_down(valkey, stop)))
         told = began
         while (
             not (figures.interruptions >= interruptions and figures.kills >= interruptions // 2)
@@ -269,6 +347,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--interruptions", type=int, default=12_000)
     parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--repeaters", type=int, default=8, help="who post again before they may")
     parser.add_argument("--tasks", type=int, default=3)
     parser.add_argument("--kill-every", type=float, default=1.0, help="seconds between two kills")
     parser.add_argument("--most-words", type=int, default=120, help="in an answer")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from benchmarks.interruptions import measure
 
 
-async def test_cut_clients_and_killed_tasks__lose_double_and_reorder_nothing() -> None:
+async def test_cut_clients_and_killed_tasks__lose_nothing_and_touch_nobody_else() -> None:
     figures = await measure(
-        interruptions=20, clients=24, tasks=2, kill_every=0.3, most_seconds=20, most_words=30
-    )
+        interruptions=20, clients=24, repeaters=2, tasks=2, kill_every=0.3, most_seconds=20,
+        most_words=30,
+    )  # fmt: skip
 
     print(figures.report(0))
     assert figures.clean, figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -202,6 +203,15 @@ def test_every_situation__delivers_each_event_once_and_in_order(
 
 def test_the_table__is_in_architecture_md_as_it_is_printed() -> None:
     assert table() in (Path(__file__).parents[3] / "ARCHITECTURE.md").read_text()
+
+
+def test_every_test_that_architecture_md_names__is_there() -> None:
+    root = Path(__file__).parents[3]
+    named = re.findall(r"`(test_\w+__\w+)`", (root / "ARCHITECTURE.md").read_text())
+    tests = "".join(path.read_text() for path in (root / "tests").rglob("test_*.py"))
+
+    assert named
+    assert [name for name in named if f"def {name}(" not in tests] == []
 
 
 # What follows from what

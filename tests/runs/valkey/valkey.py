@@ -47,7 +47,16 @@ class Valkey:
 
     def start(self) -> None:
         command = [str(valkey_server()), "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--appendonly", "no", "--dir", str(self._folder)]
+        command += [
+            "--enable-debug-command",
+            "local",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+            str(self._folder),
+        ]
         if self.cluster:
             command += ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]
             command += ["--cluster-config-file", f"nodes-{self.port}.conf"]
