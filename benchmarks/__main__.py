@@ -7,6 +7,7 @@
     make bench ARGS=calls           the same without a clock, on any machine: what CI runs
     make bench ARGS=interruptions   what is lost when clients are cut and tasks are killed
     make bench ARGS=limiter         what two tasks admit together
+    make bench ARGS=matching        what it costs to find the session of a long transcript
     make bench ARGS=outage          what clients see while Valkey is away
     make bench ARGS=uploads         what a thousand files of 25 MB, fifty at once, cost in memory
     make bench ARGS="flames X.svg"  where the time goes, as a flame graph
@@ -39,7 +40,7 @@ from benchmarks.targets import FRONTS, LITELLM
 
 README = ROOT / "README.md"
 
-PROGRAMS = ("flames", "interruptions", "limiter", "outage", "uploads")
+PROGRAMS = ("flames", "interruptions", "limiter", "matching", "outage", "uploads")
 
 
 def planned(options: argparse.Namespace) -> Plan:

@@ -124,21 +124,63 @@ def _spoken(messages: Iterable[ChatMessage]) -> Iterator[Spoken]:
         yield Spoken("\n".join(user), "\n".join(assistant))
 
 
-_REASONING = re.compile(
-    r"<(think|thinking|reasoning)>.*?</\1>|<details type=\"reasoning\".*?</details>", re.DOTALL
-)
+_REASONING = re.compile(r"<(think|thinking|reasoning)>|<details type=\"reasoning\"")
+
+
+def without_reasoning(text: str) -> str:
+    """The text without what stands between such tags, in one pass however many are never closed."""
+    if "</" not in text:
+        return text
+    kept: list[str] = []
+    unclosed: set[str] = set()
+    at = 0
+    for tag in _REASONING.finditer(text):
+        end_tag = f"</{tag[1] or 'details'}>"
+        if tag.start() < at or end_tag in unclosed:
+            continue
+        end = text.find(end_tag, tag.end())
+        if end < 0:
+            unclosed.add(end_tag)
+            continue
+        kept.append(text[at : tag.start()])
+        at = end + len(end_tag)
+    return "".join((*kept, text[at:]))
 
 
 def _plain(text: str) -> bytes:
     """What counts of a text."""
     if "<" in text:
-        text = _REASONING.sub("", text)
+        text = without_reasoning(text)
     if text.isascii():
         return text.encode().translate(None, _WHITE_SPACE)
-    return "".join(unicodedata.normalize("NFC", text).split()).encode("utf-8", "replace")
+    if text[len(text) // 2] <= "\xff":  # perhaps all are, and then there is nothing to compose
+        try:
+            latin = text.encode("latin-1").translate(None, _LATIN_WHITE_SPACE)
+            return latin.decode("latin-1").encode()
+        except UnicodeEncodeError:
+            pass
+    return "".join(_composed(text).split()).encode("utf-8", "replace")
+
+
+def _composed(text: str) -> str:
+    """The text with its marks on their letters (NFC).
+
+    The time to put marks in order grows with the square of their number, so that where there are
+    more than anybody writes on a letter, these stay as they are.
+    """
+    if _MANY not in text.encode("utf-8", "replace").translate(_MARKS):
+        return unicodedata.normalize("NFC", text)
+    pieces = _MANY_MARKS.split(text)
+    pieces[::2] = (unicodedata.normalize("NFC", piece) for piece in pieces[::2])
+    return "".join(pieces)
 
 
 _WHITE_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"
+_LATIN_WHITE_SPACE = _WHITE_SPACE + b"\x85\xa0"
+_MARKS = bytes(byte >= 0x80 and not 0xE4 <= byte <= 0xE9 for byte in range(256))
+"""1 for each byte of UTF-8 that a mark may have. The others are ASCII and Chinese characters."""
+_MANY = b"\1" * 128
+_MANY_MARKS = re.compile(r"((?<![^\w\x00-\x7f])[^\w\x00-\x7f]{64,})")
 
 
 def _digest(point: str, first: bytes, second: bytes) -> str:

@@ -12,6 +12,8 @@ MAX_NAME_BYTES = 255
 """What file systems take."""
 MAX_SUFFIX_BYTES = 20
 
+_MAX_READ = 1000
+"""Characters, the last ones: putting marks in order takes the square of their number."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 """https://learn.microsoft.com/windows/win32/fileio/naming-a-file"""
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -26,7 +28,7 @@ def clean_name(name: str | None, mime_type: str, *, field: str = "file") -> str:
     A file without a name is named after its type. Raises `Invalid` for control characters and
     direction marks, which nobody types and which make a name look like another.
     """
-    name = unicodedata.normalize("NFC", name or "")
+    name = unicodedata.normalize("NFC", (name or "")[-_MAX_READ:])
     if _DIRECTIONS.search(name) or any(_is_control(character) for character in name):
         message = "its filename holds control characters, direction marks or half characters"
         raise Invalid.of(field, message)

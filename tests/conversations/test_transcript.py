@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from bff.conversations.transcript import (
     points_broken_off,
     root,
     spoken,
+    without_reasoning,
 )
 from bff.messages import ChatMessage, FilePart, Role, TextPart
 
@@ -110,3 +114,53 @@ def test_an_answer_with_a_question_in_it__is_found_in_both_wordings() -> None:
 
     assert after(ROOT, Spoken("Pay", "Wait. May I?")) in left_at
     assert after(ROOT, Spoken("Pay", "Wait.")) == left_at[0]
+
+
+_TAGS = st.sampled_from(
+    [
+        *("<think>", "</think>", "<thinking>", "<reasoning>", "</reasoning>", "a", "<", "é", " "),
+        *("<details>", "</details>", '<details type="reasoning" done="true">'),
+    ]
+)
+
+
+@given(st.lists(_TAGS, max_size=30).map("".join))
+def test_reasoning__is_left_out_as_if_each_tag_were_looked_for(text: str) -> None:
+    pattern = r"<(think|thinking|reasoning)>.*?</\1>|<details type=\"reasoning\".*?</details>"
+
+    assert without_reasoning(text) == re.sub(pattern, "", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>" * 100_000,
+        '<details type="reasoning"' * 50_000,
+        "<think></reasoning>" * 50_000,
+        "<think>a</think><reasoning>" * 50_000,
+        "a" + "\u0315\u0300\u05ae\u0316" * 50_000,
+        "a" + "\u0316\u0300" * 100_000 + " b",
+        ("é" + "\u0300" * 63) * 2_000,
+    ],
+)
+def test_no_text__takes_the_square_of_its_length(text: str) -> None:
+    """Each of these once took from minutes to hours, in which nothing else ran."""
+    assert after(ROOT, Spoken(text, text)) != after(ROOT, Spoken(text, f"{text}x"))
+
+
+def test_many_marks__keep_nothing_else_from_being_compared() -> None:
+    many = "\u0316\u0300" * 100
+    composed, apart = f"café {many} naïve", f"cafe\u0301 {many} nai\u0308ve"
+
+    assert after(ROOT, Spoken(composed, "")) == after(ROOT, Spoken(apart, ""))
+
+
+_COMPOSED = "äe\u0301\u0327 \u00a0\u3000\x85天\u3099か"
+
+
+@given(st.text(max_size=200) | st.text(alphabet=_COMPOSED, max_size=200))
+def test_a_text__is_compared_in_one_composition_and_without_white_space(text: str) -> None:
+    composed = unicodedata.normalize("NFC", text)
+
+    for same in (composed, unicodedata.normalize("NFD", text), f"\u3000{composed} \x85\n"):
+        assert after(ROOT, Spoken(same, "")) == after(ROOT, Spoken(text, ""))

@@ -67,6 +67,12 @@ def test_a_name_that_hides_something__is_refused(bad: str) -> None:
     assert "filename holds control characters" in error["message"]
 
 
+def test_a_name_of_marks__is_cut_before_they_are_put_in_order() -> None:
+    name = clean_name("a" + "\u0316\u0300" * 100_000 + ".txt", "text/plain")
+
+    assert name.endswith(".txt")
+
+
 def test_a_file_without_a_name__is_named_after_its_type() -> None:
     names = [clean_name(None, mime) for mime in ("application/pdf", "text/csv", "a/b")]
 

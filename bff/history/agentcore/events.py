@@ -65,7 +65,8 @@ def turn_events(
         rest: JSON = {"tool_calls": calls, **more} if more else calls
     else:
         said, rest = [], {"message": turn.message, "tool_calls": calls, **more}
-    blobs = [{"blob": piece} for piece in _pieces(dumps(rest))] if rest else []
+    # an event without an item is none, though a turn may be without a word
+    blobs = [{"blob": piece} for piece in _pieces(dumps(rest))] if rest or not said else []
     marks = {
         "run": turn.run_id,
         "session": turn.session_id,
