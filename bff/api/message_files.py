@@ -48,7 +48,8 @@ async def take_files(
 ) -> Taken:
     """Keep the new message's files, and give the agent's call all files as that agent takes them.
 
-    `field` is the request's that the message is in. Raises what `keep_parts` and `ForAgent.new` raise; then nothing was kept.
+    `field` is the request's that the message is in. Raises what `keep_parts` and `ForAgent.new`
+    raise; then nothing was kept.
     """
     files, owner, call = request.app[FILES], wanted.owner, wanted.call
     if files is not None and place.files:
