@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -187,6 +188,93 @@ class Completions:
         return Said(200, reply.headers["X-Run-Id"], text, asks, state=[*messages, message])
 
 
+class Agui:
+    """AG-UI 1.0: the outcome `interrupt`, answered by `resume`."""
+
+    declares: Mapping[str, JSON] = {"protocolVersion": "1.0"}
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self.http = http
+
+    async def ask(self, at: str, agent: str, name: str) -> Said:
+        messages = [{"id": f"u-{name}", "role": "user", "content": words(name)}]
+        return await self._run(at, agent, name, messages, {})
+
+    async def answer(self, at: str, agent: str, name: str, state: JSON, choice: Choice) -> Said:
+        messages, [question] = state
+        return await self._run(at, agent, name, messages, self._told(question, choice))
+
+    def _told(self, question: JSON, choice: Choice) -> JSON:
+        entry = {"interruptId": question["id"], "status": "resolved"}
+        if choice == "wrong id":
+            entry["interruptId"] = "other"
+        return {"resume": [{**entry, "payload": {"approved": choice != "decline"}}]}
+
+    async def found_again(self, at: str, name: str, state: JSON) -> JSON:
+        """A page keeps its messages, and is told the question once more."""
+        said = await self._post(at, "/v1/agui/connect", name, state[0], {})
+        return [state[0], said.state[1]]
+
+    async def _run(self, at: str, agent: str, name: str, messages: JSON, more: JSON) -> Said:
+        return await self._post(at, f"/v1/agui?agent={agent}", name, messages, more)
+
+    async def _post(self, at: str, path: str, name: str, messages: list[JSON], more: JSON) -> Said:
+        body = {
+            "threadId": name,
+            "runId": f"run-{uuid.uuid4().hex}",
+            "messages": messages,
+            "tools": [],
+            "context": [],
+            "state": {},
+            "forwardedProps": {},
+            **self.declares,
+            **more,
+        }
+        async with self.http.post(at + path, json=body) as reply:
+            if reply.status != 200:
+                return Said(reply.status, None, code=(await reply.json())["code"])
+            events = [json.loads(data) for data in await data_of(reply)]
+        said = Said(200, reply.headers.get("X-Run-Id"))
+        questions: list[JSON] = []
+        calls: list[JSON] = []
+        for event in events:
+            match event:
+                case {"type": "TEXT_MESSAGE_CONTENT", "delta": delta}:
+                    said.text += delta
+                case {"type": "TOOL_CALL_START", "toolCallId": id, "toolCallName": tool}:
+                    function = {"name": tool, "arguments": "{}"}
+                    calls.append({"id": id, "type": "function", "function": function})
+                case {"type": "RUN_FINISHED", "outcome": {"interrupts": list(asked)}}:
+                    questions = questions or asked
+                case {"type": "CUSTOM", "name": "on_interrupt"}:
+                    questions = [event]
+                case {"type": "RUN_ERROR"}:
+                    said.code = event.get("code")
+        answer = {"id": f"a-{name}", "role": "assistant", "content": said.text, "toolCalls": calls}
+        said.asks = bool(questions)
+        said.state = [[*messages, answer], questions]
+        return said
+
+
+class OldAgui(Agui):
+    """AG-UI before 0.0.54: `on_interrupt`, answered in `forwardedProps`, without an id."""
+
+    declares: Mapping[str, JSON] = {}
+
+    def _told(self, question: JSON, choice: Choice) -> JSON:
+        if choice == "wrong id":
+            return super()._told({"id": "other"}, choice)
+        told = "yes" if choice == "approve" else "no"
+        return {"forwardedProps": {"command": {"resume": told}}}
+
+    async def _run(self, at: str, agent: str, name: str, messages: JSON, more: JSON) -> Said:
+        path = f"/v1/agui?agent={agent}&protocolVersion=0.0.45"
+        return await self._post(at, path, name, messages, more)
+
+    async def found_again(self, at: str, name: str, state: JSON) -> JSON:
+        return state  # nothing but its own messages
+
+
 async def data_of(reply: aiohttp.ClientResponse) -> list[str]:
     lines = (await reply.text()).splitlines()
     found = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
@@ -198,4 +286,6 @@ CLIENTS: dict[str, Callable[[aiohttp.ClientSession], Client]] = {
     "WebSocket": WebSocket,
     "AI SDK": AiSdk,
     "chat completions": Completions,
+    "AG-UI 1.0": Agui,
+    "AG-UI 0.0.45": OldAgui,
 }
