@@ -15,7 +15,7 @@ from typing import Literal
 from playwright.async_api import Browser, Page, expect
 
 from bff.errors import AgentFailed
-from bff.events import Custom, Done, Message, Thinking, ToolEnd, ToolStart
+from bff.events import Custom, Done, Input, Message, Thinking, ToolEnd, ToolStart, ToolUse
 from tests.fakes.browser import open_browser
 from tests.fakes.page import AgentByMessage, local_settings, serve_page
 from tests.fakes.scripted import Step
@@ -52,6 +52,17 @@ def script(message: str) -> Sequence[Step] | None:
         case "Where":
             frame = [Custom({"node": "research", "step": 3})]
             return [think, [call], [found], frame, [Message(ORDER)], [Done(usage=usage)]]
+        case "Book":
+            book = ToolUse("2", "book_flight", {"from": "SEA", "to": "FCO", "day": "2026-12-01"})
+            asks = Input("a", "approval", "May I book this flight for 640 $?", book, value={})
+            say = "There is one flight with a single stop. I would take it before it is gone."
+            seat = {"enum": ["at the window", "on the aisle"], "title": "Seat"}
+            name = {"type": "string", "title": "Name as in the passport"}
+            form = {"type": "object", "properties": {"name": name, "seat": seat}}
+            form |= {"required": ["name", "seat"]}
+            who = Input("b", "input", "Who flies?", schema=form)
+            start = ToolStart(book.id, book.name, book.args)
+            return [[Message(say), start], [asks, who], [Done()]]
         case "Has":
             return [think, [Message("Let me look that up.")], [call], asyncio.Event()]
         case "Redirect":
@@ -88,6 +99,10 @@ async def _conversations(browser: Browser, url: str) -> None:
         await _ask(page, "Where is my order A-1047?")
         await page.set_viewport_size({"width": 1180, "height": 960})
         await _take(page, "answer")
+        await page.get_by_role("link", name="New conversation").first.click()
+        await _ask(page, "Book me a flight to Rome, please", end="input_required")
+        await page.get_by_role("button", name="Edit arguments").click()
+        await _take(page, "asks")
         await page.get_by_role("link", name="New conversation").first.click()
         await _ask(page, "Redirect parcel 2 to the office, please", end="failed")
         await _take(page, "error")

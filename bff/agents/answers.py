@@ -15,13 +15,34 @@ def payload_of(question: Input, answer: Answer) -> JSON:
     """What the agent is told: the answer's payload, or what yes and no mean to it."""
     if answer.approved is not None and _edits(question, answer):
         return _edited(question, answer.edited)
+    if isinstance(answer.payload, str) and _takes_decisions(question):
+        return _in_words(question, answer.payload)
     if answer.payload is not None and (
         answer.approved is None or answer.edited is not None or _asks_for_a_shape(question)
     ):
         return answer.payload
     if answer.approved is not None or answer.status == "cancelled":
         return decision(question, approved=bool(answer.approved), reason=answer.reason)
-    return None
+    return decision(question, approved=True) if question.kind == "approval" else None
+
+
+def _takes_decisions(question: Input) -> bool:
+    """Whether the question is LangChain's, whose middleware cannot read a word for an answer."""
+    match question.value:
+        case {"action_requests": list()} | {"type": "tool_approval"}:
+            return True
+    return False
+
+
+def _in_words(question: Input, text: str) -> JSON:
+    """What a person has written where only a decision can be read: yes, no, or no and why."""
+    word = text.strip().strip(".!").lower()
+    plain = word in _YES or word in _NO
+    return decision(question, approved=word in _YES, reason=None if plain else text)
+
+
+_YES = frozenset({"y", "yes", "ok", "okay", "approve", "approved", "true"})
+_NO = frozenset({"n", "no", "reject", "rejected", "decline", "declined", "deny", "false"})
 
 
 def _asks_for_a_shape(question: Input) -> bool:

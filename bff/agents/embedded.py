@@ -176,11 +176,20 @@ def _go_on(prompt: Prompt) -> Iterator[Event]:
                 f"You answered: {shortened(told if isinstance(told, str) else dumps(told))}"
             )
         elif _is_yes(told):
+            args = {**question.tool.args, **_other_args(told)}
             yield ToolEnd(question.tool.id, question.tool.name, "paid")
-            yield Message(f"Paid {question.tool.args['amount']} to {question.tool.args['to']}.")
+            yield Message(shortened(f"Paid {args['amount']} to {args['to']}."))
         else:
             yield ToolEnd(question.tool.id, question.tool.name, error="declined")
             yield Message("Not paid: it was declined.")
+
+
+def _other_args(told: JSON) -> dict[str, JSON]:
+    """The arguments that a call is approved with, where they are not those asked about."""
+    match told:
+        case {"args": dict(args)} | {"editedArgs": dict(args)}:
+            return args
+    return {}
 
 
 def _is_yes(told: JSON) -> bool:

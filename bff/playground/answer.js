@@ -24,6 +24,7 @@ export class Answer {
   #say;
   #changed;
   #load;
+  inputs = []; // what the agent asked at the end
   gapped = false; // something is missing that the history may have
 
   /** `say(text)` reads out; `changed()` is called when the answer has grown on the page. */
@@ -72,6 +73,7 @@ export class Answer {
         this.#note("A part of this answer is no longer kept here.");
         break;
       case "done":
+        this.inputs = data.inputs ?? [];
         return this.end(data.status, { usage: data.usage });
       case "error":
         return this.end("failed", { problem: new Problem(data) });
@@ -87,12 +89,12 @@ export class Answer {
     this.node.dataset.status = status;
     this.#waiting.hidden = true;
     this.#close();
-    for (const card of this.#cards.values()) card.leave();
+    for (const card of this.#cards.values()) card.leave(status === "input_required");
     this.#draw();
     if (problem) {
       const label = problem.status && this.#parts.childElementCount ? "Ask again" : "Try again";
       this.#parts.append(problemCard(problem, { again, label }));
-    } else if (status !== "complete") {
+    } else if (status !== "complete" && status !== "input_required") {
       this.#note(ENDS[status] ?? status);
     }
     this.#footer(usage);
@@ -248,9 +250,9 @@ class ToolCard {
     this.#show(failed ? "failed" : "done", failed ? "failed" : "done");
   }
 
-  /** The run is over and the tool never answered. */
-  leave() {
-    if (this.node.dataset.state === "running") this.#show("left", "no result");
+  /** The run is over and the tool has not answered: it was asked about, or never will. */
+  leave(asked) {
+    if (this.node.dataset.state === "running") this.#show("left", asked ? "waits for an answer" : "no result");
   }
 
   #show(state, words) {

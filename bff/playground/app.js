@@ -36,7 +36,7 @@ const sessions = new Sessions(api, {
 let current = newPlace(null);
 
 function newPlace(session) {
-  return { session, leave: new AbortController(), run: null, answer: null, stopping: false };
+  return { session, leave: new AbortController(), run: null, answer: null, inquiry: null, stopping: false };
 }
 
 function go(session) {
@@ -62,6 +62,7 @@ async function open() {
 async function restore(here) {
   const { signal } = here.leave;
   composer.loading();
+  let inputs = [];
   try {
     let cursor = null;
     for (let page = 0; page < MOST_PAGES && (page === 0 || cursor); page += 1) {
@@ -71,6 +72,7 @@ async function restore(here) {
       sessions.add(here.session, session.title);
       for (const message of session.messages) showMessage(here, message);
       cursor = session.next_cursor;
+      inputs = session.inputs ?? [];
     }
     sessions.show({ current: here.session });
     if (cursor) conversation.note("This conversation goes on; the page shows its beginning only.");
@@ -81,6 +83,17 @@ async function restore(here) {
   conversation.toEnd();
   composer.idle();
   if (here.answer) listen(here, null);
+  else inquire(here, inputs);
+}
+
+/** Ask what the agent asks; the answers are a run of their own. */
+function inquire(here, inputs) {
+  here.inquiry?.remove();
+  here.inquiry = null;
+  if (inputs.length === 0 || here !== current) return;
+  // another key each time: an answer that is given again may be another one, and is still one run
+  here.inquiry = conversation.inquire(inputs, (resume, words) => send(words, [], newKey(), resume));
+  here.inquiry.focus();
 }
 
 function showMessage(here, message) {
@@ -96,7 +109,8 @@ function showMessage(here, message) {
   }
 }
 
-async function send(text, files = [], key = newKey()) {
+/** Send a message, or, with `resume`, the answers that `text` is shown for. */
+async function send(text, files = [], key = newKey(), resume = null) {
   const here = current;
   if (here.answer) return;
   showWelcome(false);
@@ -104,20 +118,23 @@ async function send(text, files = [], key = newKey()) {
   here.answer = conversation.answer();
   conversation.toEnd();
   composer.running();
-  here.answer.again = () => here === current && send(text, files);
+  here.answer.again = resume ? null : () => here === current && send(text, files);
   try {
-    const message = messageOf(text, files);
-    const body = here.session ? { message, session_id: here.session } : { message };
+    const said = resume ? { resume } : { message: messageOf(text, files) };
+    const body = here.session ? { ...said, session_id: here.session } : said;
     const response = await startRun(api, body, {
       key,
       signal: here.leave.signal,
       onTrouble: () => composer.running("Connecting again …"),
     });
     adopt(here, response, text || files.map((file) => file.name).join(", "));
+    here.inquiry?.remove(); // a message answers the only question too
+    here.inquiry = null;
     await listen(here, response);
   } catch (error) {
     if (here.leave.signal.aborted) return;
     const { answer } = here;
+    if (resume && here.inquiry) return refused(here, Problem.from(error), question);
     const again = () => {
       if (here !== current || here.answer) return;
       question.remove();
@@ -138,6 +155,15 @@ function messageOf(text, files) {
     return { type, source: { type: "file", value: id }, filename: name };
   });
   return text ? [{ type: "text", text }, ...parts] : parts;
+}
+
+/** The answers were not taken: the card says why; somebody else's answer is shown by reading anew. */
+function refused(here, problem, question) {
+  question.remove();
+  here.answer.node.remove();
+  here.inquiry.again([problem.title, problem.detail].filter(Boolean).join(": "));
+  finish(here);
+  if (problem.code === "not_waiting" && here === current) open();
 }
 
 /** The run has begun: now it has a name, and so has the session if it is new. */
@@ -177,8 +203,9 @@ async function listen(here, response) {
     const problem = error.status === 404 ? new Problem({ title: "This answer can no longer be followed", detail: "It ended too long ago. Reload the page to see what was kept of it." }) : Problem.from(error);
     here.answer.end("interrupted", { problem, again: null });
   }
-  const { gapped, node } = here.answer;
+  const { gapped, node, inputs } = here.answer;
   finish(here);
+  inquire(here, inputs);
   if (gapped && node.dataset.status === "complete") open(); // the history has all of it
 }
 

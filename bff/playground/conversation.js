@@ -3,6 +3,7 @@
 import { Answer } from "./answer.js";
 import { byId, element } from "./element.js";
 import { fileCard } from "./file.js";
+import { Inquiry } from "./inquiry.js";
 import { problemCard } from "./problem.js";
 
 const NEAR_THE_END_PX = 90;
@@ -50,6 +51,15 @@ export class Conversation {
     this.#list.append(answer.node);
     this.#keepUp();
     return answer;
+  }
+
+  /** What the agent asks, at the end; `answer` as `Inquiry` has it. */
+  inquire(inputs, answer) {
+    const inquiry = new Inquiry(inputs, answer);
+    this.#list.append(inquiry.node);
+    this.say(inputs.map(({ message }) => message ?? "The agent asks.").join("\n"));
+    this.#keepUp();
+    return inquiry;
   }
 
   problem(problem, options) {

@@ -16,6 +16,7 @@ export function element(tag, properties = {}, ...children) {
 }
 
 const ICONS = {
+  asks: "M12 4a8 8 0 1 0 0 16 8 8 0 1 0 0-16zM9.5 9.8a2.5 2.5 0 1 1 3.6 2.3c-.8.4-1.1.9-1.1 1.7M12 16.5v.01",
   check: "M5 12.5l4.5 4.5L19 7.5",
   chevron: "M9 6l6 6-6 6",
   camera: "M4 8h3l1.5-3h7L17 8h3v11H4zM12 10a3.5 3.5 0 1 0 0 7 3.5 3.5 0 1 0 0-7z",

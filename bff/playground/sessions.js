@@ -7,7 +7,7 @@ export class Sessions {
   #api;
   #list = byId("sessions");
   #more = byId("more");
-  #known = []; // {session_id, title, updated_at}, newest first
+  #known = []; // {session_id, title, updated_at, inputs?}, newest first
   #cursor = null;
   #current = null;
   #busy = null; // the session whose answer is being written
@@ -112,6 +112,15 @@ export class Sessions {
     if (item.dataset.id === this.#current) link?.setAttribute("aria-current", "page");
     else link?.removeAttribute("aria-current");
     item.toggleAttribute("data-busy", item.dataset.id === this.#busy);
+    const asks = item.dataset.id !== this.#busy && this.#asking(item.dataset.id);
+    item.toggleAttribute("data-asks", asks);
+    if (asks) link?.setAttribute("aria-description", "The agent waits for an answer");
+    else link?.removeAttribute("aria-description");
+  }
+
+  /** Whether the agent waits for an answer in a session. */
+  #asking(id) {
+    return (this.#known.find((one) => one.session_id === id)?.inputs?.length ?? 0) > 0;
   }
 
   #edit(item, id, title) {

@@ -9,7 +9,7 @@ import pytest
 from ag_ui.core import RunAgentInput
 
 from bff.agents import Prompt
-from bff.agents.answers import MADE_UP, decision
+from bff.agents.answers import MADE_UP, decision, payload_of
 from bff.agents.payload import FIELDS, body_maker, payload_maker, places
 from bff.events import Input, ToolUse
 from bff.messages import (
@@ -466,6 +466,30 @@ HITL = {"action_requests": [{"name": "pay", "args": {}}, {"name": "tell", "args"
 )
 def test_a_decision__is_in_the_agents_words(question: Input, approved: bool, told: object) -> None:
     assert decision(question, approved=approved, reason=None if approved else "no") == told
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "told"),
+    [
+        (HITL, None, {"decisions": [{"type": "approve"}] * 2}),
+        (HITL, " Yes. ", {"decisions": [{"type": "approve"}] * 2}),
+        (HITL, "no", {"decisions": [{"type": "reject"}] * 2}),
+        (
+            HITL,
+            "Tell Jo first",
+            {"decisions": [{"type": "reject", "message": "Tell Jo first"}] * 2},
+        ),
+        (HITL, {"decisions": []}, {"decisions": []}),
+        ({"type": "tool_approval", "name": "pay"}, "ok", {"type": "approve"}),
+        ("Delete?", None, True),
+        ("Delete?", "yes", "yes"),
+        ({"id": "v1", "name": "a", "reason": {}}, None, "y"),
+    ],
+)
+def test_an_approval_in_words__is_what_the_agent_can_read(
+    value: Any, said: Any, told: object
+) -> None:
+    assert payload_of(Input("i", "approval", value=value), Answer("i", payload=said)) == told
 
 
 def test_a_cancelled_answer__is_a_refusal_in_every_shape() -> None:

@@ -197,6 +197,30 @@ async def test_a_task_killed_between_claim_and_call__has_not_called(
             assert "inputs" not in await people.show(b, "s")
 
 
+async def test_an_answer_while_the_valkey_is_away__is_given_once(
+    own: Valkey, tmp_path: Path
+) -> None:
+    """Whoever comes second cannot be shown the other task's run."""
+    async with AsyncExitStack() as stack:
+        agent = await stack.enter_async_context(AskingAgent().serve())
+        history = f"sqlite:///{tmp_path}/shared.db"
+        a, b = await asyncio.gather(
+            *[
+                stack.enter_async_context(service(own.url, agent.url, tmp_path, HISTORY=history))
+                for _ in range(2)
+            ]
+        )
+        client = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
+        people = People(client)
+        await people.ask(a, "s")
+        own.kill()
+
+        replies = await asyncio.gather(*[people.answer(at, "s") for at in (a, b)])
+
+        given, refused = sorted(status for status, _ in replies)
+        assert (given, refused in (409, 503), len(agent.told)) == (200, True, 1)
+
+
 async def test_tasks_that_stop__keep_the_question_and_give_its_answer_once(
     own: Valkey, tmp_path: Path
 ) -> None:
