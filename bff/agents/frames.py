@@ -13,6 +13,7 @@ import codecs
 import re
 
 from bff.agents import data_stream
+from bff.agents.json_lines import Rows
 from bff.agents.json_values import (
     FrameError,
     check_size,
@@ -42,7 +43,7 @@ def open_frames(content_type: str) -> Frames:
     elif kind == "application/json" or kind.endswith("+json"):
         reader = Document()
     else:
-        reader = Unlabelled()
+        reader = Unlabelled(strings=not kind.startswith("text/"))
     charset = _CHARSET.search(parameters)
     if charset is None or charset[1].lower() in ("utf-8", "utf8", "us-ascii", "ascii"):
         return reader
@@ -139,8 +140,8 @@ class EventStream:
             line = line.removeprefix(codecs.BOM_UTF8)
             if line:
                 self._first = False
-                if line.lstrip()[:1] in _VALUE_STARTS or data_stream.LINE.match(line):
-                    self._other = Unlabelled()
+                if line.lstrip()[:1] in _JSON_STARTS or data_stream.LINE.match(line):
+                    self._other = Unlabelled(strings=True)
                     return
         if not line:
             if self._data:
@@ -159,6 +160,29 @@ class EventStream:
             if self._data:
                 self._early(frames)
             self._name = value.decode("utf-8", "replace")
+        elif field and field not in _SILENT:
+            self._stray(line, field, value, frames)
+
+    def _stray(self, line: bytes, field: bytes, value: bytes, frames: list[Frame]) -> None:
+        """A line that is no field of the standard's, but that some agents mean as one.
+
+        They indent fields, write line ends of a text or of JSON as they are, or mix in bare JSON.
+        """
+        meant = field.strip().lower()
+        if meant in (b"data", b"event") and b":" in line:
+            self._line(meant + b":" + value, frames)
+        elif self._data:
+            start = self._data[0].lstrip()[:1]
+            open_json = start in _VALUE_STARTS and is_cut_off(b"\n".join(self._data))
+            if open_json or (start not in _VALUE_STARTS and not _FIELD_LIKE.match(line)):
+                self._data.append(line)
+                self._size += len(line) + 1
+                check_size(self._size)
+        elif line[:1] in (b"{", b"["):
+            self._data.append(line)
+            self._early(frames)
+        elif self._raw and not _FIELD_LIKE.match(line):
+            self._data += (b"", b"", line)  # the blank line before it was the text's own
 
     def _early(self, frames: list[Frame]) -> None:
         """Dispatch a value that is whole though no blank line followed: some agents forget it."""
@@ -187,12 +211,13 @@ class EventStream:
 
 
 class JsonLines:
-    """One JSON value a line, or several in a row."""
+    """One JSON value a line, or several in a row, or over several lines."""
 
-    __slots__ = ("_first", "_lines", "_other")
+    __slots__ = ("_first", "_lines", "_other", "_rows")
 
     def __init__(self) -> None:
         self._lines = Lines()
+        self._rows = Rows()
         self._first = True
         self._other: Frames | None = None
 
@@ -206,18 +231,19 @@ class JsonLines:
             if lines[0].startswith(_FIELDS):
                 self._other = EventStream()
                 return self._other.feed(b"\n".join([*lines, self._lines.end()]))
-        return [frame for line in lines if line.strip(_BLANK) for frame in _json_line(line)]
+        return [frame for line in lines for frame in self._rows.line(line)]
 
     def end(self) -> list[Frame]:
         if self._other is not None:
             return self._other.end()
         last = self._lines.end()
-        if not last.strip(_BLANK):
-            return []
-        frames = _json_line(last)
-        if len(frames) == 1 and is_cut_off(last):
+        if self._first and last.removeprefix(codecs.BOM_UTF8).startswith(_FIELDS):
+            events = EventStream()
+            return events.feed(last) + events.end()
+        frames = self._rows.line(last.removeprefix(codecs.BOM_UTF8))
+        if last.startswith(b'"') and is_cut_off(last):
             raise FrameError("the stream ended inside a line")
-        return frames
+        return frames + self._rows.end()
 
 
 class Document:
@@ -241,7 +267,7 @@ class Document:
             line, _, rest = start.partition(b"\n")
             if start.startswith(_FIELDS):
                 self._other = EventStream()
-            elif rest.strip() and is_whole(line.decode("utf-8", "replace").strip()):
+            elif rest.strip() and is_whole(line.decode("utf-8", "replace").strip(" \t\r\n\x1e")):
                 self._other = JsonLines()
             if self._other is not None:
                 self._parts.clear()
@@ -251,7 +277,7 @@ class Document:
     def end(self) -> list[Frame]:
         if self._other is not None:
             return self._other.end()
-        data = b"".join(self._parts).removeprefix(codecs.BOM_UTF8).strip()
+        data = b"".join(self._parts).removeprefix(codecs.BOM_UTF8).strip(b" \t\r\n\x0b\x0c\x1e")
         text = data.decode("utf-8", "replace")
         if not text:
             return []
@@ -264,7 +290,7 @@ class Document:
         row = values_in(text)
         if row is not None:
             return [Frame(None, each) for each in row]
-        lines = [line.strip() for line in text.split("\n") if line.strip()]
+        lines = [line.strip() for line in re.split("[\r\n]+", text) if line.strip()]
         values = [parse(line) for line in lines]
         if any(value is line for value, line in zip(values, lines, strict=True)):
             if _PYTHONS.match(text):
@@ -293,9 +319,11 @@ class PlainText:
 class Unlabelled:
     """Bytes of another or no type: their beginning tells an event stream, JSON or text."""
 
-    __slots__ = ("_looks_json", "_parts", "_reader", "_size")
+    __slots__ = ("_looks_json", "_parts", "_reader", "_size", "_strings")
 
-    def __init__(self) -> None:
+    def __init__(self, *, strings: bool) -> None:
+        self._strings = strings
+        """Whether a quoted string is JSON; in plain text it is a quotation."""
         self._parts: list[bytes] = []
         self._size = 0
         self._looks_json: bool | None = None
@@ -317,10 +345,12 @@ class Unlabelled:
         if self._reader is not None:
             return self._reader.end()
         text = self._so_far().decode("utf-8-sig", "replace")
-        value = parse(text.strip())
-        if isinstance(value, dict | list):
+        whole = text.strip()
+        value = parse(whole)
+        quoted = self._strings and whole[:1] == '"' and value is not whole
+        if quoted or isinstance(value, dict | list):
             return [Frame(None, value)]
-        row = values_in(text) if text.lstrip()[:1] in ("{", "[") else None
+        row = values_in(text) if text.lstrip("\x1e \t\r\n")[:1] in ("{", "[") else None
         if row is not None:
             return [Frame(None, each) for each in row]
         return [Frame(TEXT, text)] if text else []
@@ -337,27 +367,23 @@ class Unlabelled:
                 return EventStream()
             if data_stream.LINE.match(start):
                 return data_stream.DataStream()
-            if start.startswith((b"{", b"[")):
+            if start.startswith(_JSON_STARTS if self._strings else _JSON_STARTS[:-1]):
                 self._looks_json = True
             elif start and not any(field.startswith(start) for field in _FIELDS):
                 return PlainText()
-        if self._looks_json and b"\n" in chunk:
-            line = self._so_far().lstrip().partition(b"\n")[0]
-            if isinstance(parse(line.decode("utf-8-sig", "replace").strip()), dict | list):
+        if self._looks_json and (b"\n" in chunk or b"\r" in chunk):
+            line = self._so_far().removeprefix(codecs.BOM_UTF8).lstrip(b"\x1e \t\r\n")
+            if is_whole(_LINE.split(line, maxsplit=1)[0].decode("utf-8", "replace").strip()):
                 return JsonLines()
             self._looks_json = False  # a document over several lines, or text: the end tells
         return None
 
 
-_BLANK = b" \t\r\n\x0b\x0c\x1e"
+_LINE = re.compile(rb"[\r\n]")
+_SILENT = frozenset({b"id", b"retry", b"data", b"event"})
+_FIELD_LIKE = re.compile(rb"\s*[A-Za-z_-]{1,20}:")
 _HEAD_BYTES = 1024
 _PYTHONS = re.compile(r"[\[({\s]*['{\[(](?:'|[A-Z]\w*\()")
 _VALUE_STARTS = (b"{", b"[", b'"')
+_JSON_STARTS = (b"{", b"[", b"\x1e", b'"')
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-
-
-def _json_line(line: bytes) -> list[Frame]:
-    text = line.decode("utf-8", "replace").strip().lstrip("\x1e")
-    value = parse(text)
-    row = values_in(text) if value is text and text[0] in "{[" else None
-    return [Frame(None, value)] if row is None else [Frame(None, each) for each in row]

@@ -83,6 +83,7 @@ def is_whole(text: str) -> bool:
     return text[:1] in '{["' and parse(text) is not text
 
 
+_OPENING = frozenset('{["')
 _JSON_STARTS = frozenset('{["ntf')
 
 
@@ -108,6 +109,7 @@ def _check_depth(value: JSON) -> None:
 
 def is_cut_off(data: bytes) -> bool:
     """Whether these last bytes are the beginning of JSON whose rest never came."""
-    start = data.lstrip()[:1]
     text = data.decode("utf-8", "replace").strip()
-    return start in (b"{", b"[", b'"') and parse(text) is text
+    if text[:1] not in _OPENING or text == "[DONE]":
+        return False
+    return parse(text) is text and (text[0] == '"' or values_in(text) is None)

@@ -22,7 +22,7 @@ def read(answer: Assembly, frame: dict[str, JSON], said_in: str = "message") -> 
     """One message or event; `said_in` tells a message of its own from one in a result."""
     answer.dialects.add("autogen")
     source = frame.get("source")
-    if source == "user" and frame["type"] != "UserInputRequestedEvent":
+    if source == "user" and frame.get("type") != "UserInputRequestedEvent":
         return True
     if isinstance(source, str) and source:
         answer.speak(source, frame, lambda value: _read(answer, value, said_in))
@@ -34,7 +34,7 @@ def read(answer: Assembly, frame: dict[str, JSON], said_in: str = "message") -> 
 def _read(answer: Assembly, frame: JSON, said_in: str) -> None:
     content: JSON = frame.get("content")
     answer.usage.add(frame.get("models_usage"), str(frame.get("id") or "") or None)
-    match frame["type"], content:
+    match str(frame.get("type")), content:
         case "ModelClientStreamingChunkEvent", str():
             answer.text.delta(content, "chunks")
         case "ThoughtEvent", str():

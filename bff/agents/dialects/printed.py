@@ -156,7 +156,7 @@ class _Reader:
                 return found
             if self.text[self.at] == ":":
                 self.at += 1
-                if self._space() == "<" and key in _OURS and self.text.endswith("}"):
+                if self._space() == "<" and str(key) in _OURS and self.text.endswith("}"):
                     self.enough = True
                     return found
                 found[str(key)] = self.value()

@@ -1,5 +1,6 @@
 """What was said is what arrives, to the letter, in every shape that tokens come in."""
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from bff.agents.dialects.decoder import Decoder
 from bff.events import Done, Message
-from tests.agents.decoding import ai, bedrock, chunk
+from tests.agents.decoding import ai, bedrock, chunk, human
 from tests.fakes.container import sse
 
 WORDS = [
@@ -94,6 +95,14 @@ def item(text: str) -> Any:
 def claude(token: str) -> Any:
     delta = {"type": "content_block_delta", "index": 0, "delta": {"text": token}}
     return {"uuid": "u", "session_id": "s", "event": delta, "parent_tool_use_id": None}
+
+
+def thread(token: str) -> Any:
+    return {"id": "m", "delta": {"content": [{"type": "text", "text": {"value": token}}]}}
+
+
+def bytes_of(token: str) -> str:
+    return base64.b64encode(token.encode()).decode()
 
 
 SHAPES: dict[str, Shape] = {
@@ -187,6 +196,69 @@ SHAPES: dict[str, Shape] = {
             "delta": {"part_delta_kind": "text", "content_delta": token},
         }
     ),
+    "one level down": each(lambda token: {"type": "content", "data": {"text": token}}),
+    "a speaker's": each(lambda token: {"agent": "a", "text": token}),
+    "a speaker's, in metadata": each(
+        lambda token: {"content": token, "metadata": {"langgraph_node": "a"}}
+    ),
+    "keys of .NET": each(lambda token: {"Type": "Token", "Content": token}),
+    "typed, and at the end": whole(
+        each(lambda token: {"type": "token", "token": token}),
+        lambda text: {"type": "complete", "final_response": text},
+    ),
+    "a node's own state": whole(
+        each(lambda token: ["messages", [chunk(token), {"langgraph_node": "a"}]]),
+        lambda text: ["values", {"question": "Q", "messages": [human("Q"), ai(text)]}],
+    ),
+    "a2a": each(
+        lambda token: {
+            "kind": "artifact-update",
+            "append": True,
+            "artifact": {"parts": [{"kind": "text", "text": token}]},
+        }
+    ),
+    "agent framework": each(
+        lambda token: {
+            "type": "agent_run_response_update",
+            "contents": [{"type": "text", "text": token}],
+            "message_id": "m",
+        }
+    ),
+    "gemini": each(
+        lambda token: {"candidates": [{"content": {"parts": [{"text": token}], "role": "model"}}]}
+    ),
+    "anthropic": each(
+        lambda token: {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": token},
+        }
+    ),
+    "cohere": each(
+        lambda token: {
+            "type": "content-delta",
+            "index": 0,
+            "delta": {"message": {"content": {"text": token}}},
+        }
+    ),
+    "ollama": each(
+        lambda token: {"message": {"role": "assistant", "content": token}, "done": False}
+    ),
+    "hugging face": whole(
+        each(lambda token: {"token": {"text": token, "special": False}, "generated_text": None}),
+        lambda text: {"token": {"text": "</s>", "special": True}, "generated_text": text},
+    ),
+    "bedrock agents": each(lambda token: {"chunk": {"bytes": bytes_of(token)}}),
+    "openai completions": each(lambda token: {"choices": [{"text": token, "index": 0}]}),
+    "openai threads": whole(
+        each(lambda token: {"event": "thread.message.delta", "data": thread(token)}),
+        lambda text: {
+            "event": "thread.message.completed",
+            "data": {"id": "m", "content": thread(text)["delta"]["content"]},
+        },
+    ),
+    "letta": each(lambda token: {"message_type": "assistant_message", "content": token}),
+    "langflow": each(lambda token: {"event": "token", "data": {"chunk": token, "id": "2"}}),
     "claude": whole(
         each(claude),
         lambda text: {"content": [{"text": text}], "model": "m", "parent_tool_use_id": None},
@@ -210,6 +282,61 @@ def test_tokens__arrive_to_the_letter(name: str, tokens: list[str]) -> None:
     assert decoder.failure is None
     assert said == wanted
     assert isinstance(events[-1], Done)
+
+
+def lines(frame: Callable[[str], Any]) -> Callable[[Sequence[str]], str]:
+    return lambda tokens: "".join(f"{json.dumps(frame(token))}\n" for token in tokens)
+
+
+BODIES: dict[str, tuple[str, Callable[[Sequence[str]], str]]] = {
+    "text": ("text/plain", lambda tokens: "Say" + "".join(tokens)),
+    "JSON lines": ("application/x-ndjson", lines(lambda token: {"content": token})),
+    "JSON lines as text": ("text/plain", lines(lambda token: {"content": token})),
+    "named events": (
+        "text/event-stream",
+        lambda tokens: "".join(
+            f"event: token\ndata: {json.dumps({'content': token})}\n\n" for token in tokens
+        ),
+    ),
+    "named strings": (
+        "text/event-stream",
+        lambda tokens: "".join(
+            f"event: data\ndata: {json.dumps(token)}\n\n" for token in ("Say", *tokens)
+        ),
+    ),
+    "data stream": (
+        "text/plain",
+        lambda tokens: "".join(f"0:{json.dumps(token)}\n" for token in tokens),
+    ),
+    "body": ("application/json", lambda tokens: json.dumps({"answer": "".join(tokens)})),
+    "body in an envelope": (
+        "application/json",
+        lambda tokens: json.dumps(
+            {"data": {"chat": {"answer": "Say" + "".join(tokens)}}, "id": "x"}
+        ),
+    ),
+    "body of a proxy": (
+        "application/json",
+        lambda tokens: json.dumps(
+            {"statusCode": 200, "body": json.dumps({"answer": "Say" + "".join(tokens)})}
+        ),
+    ),
+}
+
+
+@settings(max_examples=15, deadline=None)
+@given(tokens=TOKENS)
+@pytest.mark.parametrize("name", BODIES)
+def test_bodies__arrive_to_the_letter(name: str, tokens: list[str]) -> None:
+    content_type, body = BODIES[name]
+    decoder = Decoder(content_type)
+    events = decoder.feed(body(tokens).encode()) + decoder.end()
+
+    said = "".join(event.content for event in events if isinstance(event, Message))
+    wanted = "".join(tokens)
+    if wanted.strip():
+        assert decoder.failure is None
+        assert said.removeprefix("Say") == wanted
 
 
 @settings(max_examples=40, deadline=None)
