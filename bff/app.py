@@ -116,7 +116,7 @@ def create_app(
     if settings.playground:
         app.add_routes(playground.ROUTES)
     app[SETTINGS] = settings
-    app[BODIES] = Bodies(total_bytes(memory_bytes()))
+    app[BODIES] = Bodies(total_bytes(memory_bytes() // settings.workers))
     app.on_response_prepare.append(finish_headers)
     app.on_shutdown.append(close_sockets)
 

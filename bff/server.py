@@ -7,12 +7,10 @@ than a container is given (a SIGTERM would end as a SIGKILL), hence this one.
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,9 +31,9 @@ from bff.settings import (
     STOP_GRACE_SECONDS,
     WRITE_TIMEOUT_SECONDS,
     Settings,
-    SettingsError,
 )
 from bff.telemetry.logs import open_logs
+from bff.workers import BACKLOG, Shared, cannot_listen, open_port, run_workers
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +48,14 @@ once is 256 KiB, and of two that wait an upload would hold half a megabyte."""
 
 def run(settings: Settings) -> int:
     """Serve until a signal, drain, and return the exit code."""
+    if settings.workers == 1:
+        return _run(settings)
+    return run_workers(settings, open_port(settings), lambda shared: _run(settings, shared))
+
+
+def _run(settings: Settings, shared: Shared | None = None) -> int:
     with asyncio.Runner(debug=settings.debug, loop_factory=loop_factory()) as runner:
-        return runner.run(serve(settings))
+        return runner.run(serve(settings, shared))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -63,13 +67,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def serve(settings: Settings) -> int:
-    """As `run`, on the loop that runs already."""
-    with open_logs(settings):
-        return await _serve(settings)
+async def serve(settings: Settings, shared: Shared | None = None) -> int:
+    """As `run`, on the loop that runs already; `shared` is what a worker has of the others."""
+    with open_logs(settings, lock=shared.log_lock if shared else None):
+        return await _serve(settings, shared)
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, shared: Shared | None) -> int:
     if getattr(http_parser, "HttpRequestParserC", None) is None:
         logger.critical("aiohttp runs without its C parser; install a wheel, not the sources")
         return 1
@@ -77,15 +81,22 @@ async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, number, stopping, hurry)
+    if shared:
+        loop.add_reader(shared.first, _first_has_gone, loop, shared.first, stopping)
     runner = Runner(create_app(settings), idle_seconds=settings.idle_connection_seconds)
     over_at: float | None = None
     try:
         await runner.setup()
         try:
-            site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
-            await site.start()
+            sites: list[web.BaseSite] = (
+                [web.SockSite(runner, listening, backlog=BACKLOG) for listening in shared.port]
+                if shared
+                else [web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)]
+            )
+            for site in sites:
+                await site.start()
         except OSError as error:
-            raise _cannot_listen(settings, error) from None
+            raise cannot_listen(settings, error) from None
         _collect_less_often()
         host, port = runner.addresses[0][:2]
         announce(settings, host, port)
@@ -99,13 +110,9 @@ async def _serve(settings: Settings) -> int:
     return 0
 
 
-def _cannot_listen(settings: Settings, error: OSError) -> SettingsError:
-    """Which of the two settings is wrong."""
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        takes = "an address of this machine, or a name of one"
-        return SettingsError("HOST", repr(settings.host), takes)
-    got = f"{settings.port} on {settings.host} ({os.strerror(error.errno or 0)})"
-    return SettingsError("PORT", got, "one that is free and may be listened on")
+def _first_has_gone(loop: asyncio.AbstractEventLoop, first: int, stopping: asyncio.Event) -> None:
+    loop.remove_reader(first)
+    stopping.set()
 
 
 def _exit_in(seconds: float) -> None:

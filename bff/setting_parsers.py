@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -84,6 +85,17 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def workers(text: str) -> int:
+    """How many processes; `auto` is as many as there are cores that this one may use."""
+    if text != "auto":
+        try:
+            return whole(1, 64)(text)
+        except Refused:
+            raise Refused("auto, or a whole number from 1 to 64") from None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, 64))
 
 
 def seconds(low: float, high: float) -> Callable[[str], float]:

@@ -9,6 +9,7 @@ lists every variable.
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -143,6 +144,8 @@ class Settings:
     ecs_agent_uri: str | None = None
     """Set by ECS in every task of its."""
     protect_open_runs: bool = True
+    workers: int = 1
+    """Processes that serve the port."""
     made_up_key: str | None = field(default=None, repr=False)
     """The plain key of `local_credentials`; never read from the environment."""
 
@@ -244,6 +247,7 @@ class Settings:
             otlp_endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", parsers.http_url(), None),
             ecs_agent_uri=read("ECS_AGENT_URI", parsers.http_url(), None),
             protect_open_runs=read("PROTECT_OPEN_RUNS", parsers.boolean, True),
+            workers=read("WORKERS", parsers.workers, 1),
         )
         settings._refuse_combinations(environ)
         return settings
@@ -275,6 +279,7 @@ class Settings:
             variable, name = ("AGENTS", "files ") if self.named_agents else ("AGENT_FILES", "")
             takes = f"{name}inline, or FILES=s3://BUCKET/PREFIX beside it"
             raise SettingsError(variable, f"{name}{addressed[0]!r}", takes)
+        self._refuse_workers()
         if self.local:
             return
         here = f"nothing in ENVIRONMENT={self.environment}"
@@ -293,6 +298,23 @@ class Settings:
             raise SettingsError("HISTORY", here, takes)
         if self.debug:
             raise SettingsError("DEBUG", "true", "false outside ENVIRONMENT=local")
+
+    def _refuse_workers(self) -> None:
+        """Several processes only where all promises hold across them."""
+        if self.workers == 1:
+            return
+        got = f"{self.workers} processes"
+        if not hasattr(os, "fork"):
+            raise SettingsError("WORKERS", got, "1 on this system, which cannot fork")
+        if self.redis_url is None:
+            takes = "1, or REDIS_URL: each process would have runs and limits of its own"
+            raise SettingsError("WORKERS", got, takes)
+        if self.metrics == "prometheus":
+            takes = "1, or METRICS=emf: each scrape would be answered by another process"
+            raise SettingsError("WORKERS", got, takes)
+        if self.ecs_agent_uri and self.protect_open_runs:
+            takes = "1, or PROTECT_OPEN_RUNS=false: one process would take back what another asks"
+            raise SettingsError("WORKERS", got, takes)
 
 
 @contextmanager

@@ -48,7 +48,8 @@ ROOMS: Mapping[str, set[str]] = {
     | {"task_protection", "telemetry"}
     | BOTTOM,
     "task_protection": {"runs"} | BOTTOM,
-    "server": {"api", "app", "telemetry"} | BOTTOM,
+    "workers": BOTTOM,
+    "server": {"api", "app", "telemetry", "workers"} | BOTTOM,
     "__main__": {"agents", "history", "identity", "server"} | BOTTOM,
 }
 """The arrows run one way: __main__, app, api, runs, then agents and history, then the bottom."""

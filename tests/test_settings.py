@@ -17,6 +17,7 @@ from bff.settings import (
 
 ARN = "arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/my_agent-abcdefghij"
 SECRET = "s" * 32
+SEVERAL = {"WORKERS": "2", "REDIS_URL": "redis://cache", "METRICS": "emf"}
 PRODUCTION = {
     "ENVIRONMENT": "prod",
     "AGENT_RUNTIME_ARN": ARN,
@@ -165,6 +166,10 @@ REFUSED = [
     ({"RUN_RETENTION": "forever"}, "RUN_RETENTION: got 'forever', takes seconds"),
     ({"DRAIN_TIMEOUT": "-1"}, "DRAIN_TIMEOUT: got '-1'"),
     ({"METRICS": "statsd"}, "METRICS: got 'statsd', takes prometheus or emf"),
+    ({"WORKERS": "0"}, "WORKERS: got '0', takes auto, or a whole number from 1 to 64"),
+    ({"WORKERS": "2"}, "WORKERS: got 2 processes, takes 1, or REDIS_URL"),
+    ({**SEVERAL, "METRICS": ""}, "WORKERS: got 2 processes, takes 1, or METRICS=emf"),
+    ({**SEVERAL, "ECS_AGENT_URI": "http://169.254.170.2/api"}, "or PROTECT_OPEN_RUNS=false"),
     ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: got 'loud', takes DEBUG or INFO"),
     ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: got 'xml', takes json or text"),
     ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),

@@ -14,6 +14,11 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
+try:
+    import fcntl
+except ImportError:  # on Windows, where there is never more than one worker
+    fcntl = None  # type: ignore[assignment]
+
 QUEUE_LINES = 10_000
 """Lines that may wait for a reader that stalls; some 5 MB."""
 GATHER_SECONDS = 0.02
@@ -33,8 +38,13 @@ class LineWriter:
     each line takes more from the event loop than making the line does.
     """
 
-    def __init__(self, descriptor: int, *, queue_lines: int = QUEUE_LINES) -> None:
+    def __init__(
+        self, descriptor: int, *, queue_lines: int = QUEUE_LINES, lock: str | None = None
+    ) -> None:
+        """`lock` is a file: processes that have the same one write one after the other."""
         self._descriptor = descriptor
+        # opened here: processes that share an open file share its lock as well
+        self._shared = None if lock is None else os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         self._most = queue_lines
         self._lines: deque[Line] = deque()
         self._calls: SimpleQueue[None] = SimpleQueue()
@@ -79,7 +89,14 @@ class LineWriter:
 
     def _write_what_waits(self) -> None:
         while lines := self._take():
-            self._write_all(lines)
+            if self._shared is None:
+                self._write_all(lines)
+                continue
+            fcntl.flock(self._shared, fcntl.LOCK_EX)
+            try:
+                self._write_all(lines)
+            finally:
+                fcntl.flock(self._shared, fcntl.LOCK_UN)
 
     def _take(self) -> list[str]:
         """The next lines; made here, so that nobody waits for it."""

@@ -232,8 +232,12 @@ def lines_dropped() -> int:
 
 
 @contextmanager
-def open_logs(settings: Settings, *, descriptor: int | None = None) -> Iterator[None]:
+def open_logs(
+    settings: Settings, *, descriptor: int | None = None, lock: str | None = None
+) -> Iterator[None]:
     """Send all of the process's logs to standard output; leaving it puts back what was there.
+
+    `lock` is a file: processes that have the same one write there one after the other.
 
     `LOG_LEVEL` is for our own loggers. Libraries say nothing below INFO, whatever it is: some would
     print requests with credentials and messages.
@@ -244,7 +248,7 @@ def open_logs(settings: Settings, *, descriptor: int | None = None) -> Iterator[
     text = settings.log_format == "text" or (
         settings.log_format == "auto" and os.isatty(descriptor)
     )
-    handler = LineHandler(LineWriter(descriptor))
+    handler = LineHandler(LineWriter(descriptor, lock=lock))
     handler.setFormatter(TextFormatter() if text else JsonFormatter(settings.service_name))
     level = logging.DEBUG if settings.debug else logging.getLevelNamesMapping()[settings.log_level]
     ours, root = logging.getLogger("bff"), logging.getLogger()

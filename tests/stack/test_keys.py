@@ -41,6 +41,7 @@ VALUES: dict[str, str] = {
     "SESSION_HEADERS": "X-Session-Id",
     "FILES_MAX_MB": "50",
     "MAX_REQUEST_MB": "16",
+    "WORKERS": "1",
 }
 """One good value of every setting that an operator chooses by `environment`."""
 
