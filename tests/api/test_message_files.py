@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bff.api import BODIES
+from bff.api import BODIES, HISTORY
 from bff.events import Done, File, Message
 from bff.messages import FilePart, TextPart
 from tests.api.conftest import KEYS, Service, Start
@@ -75,14 +75,20 @@ def given(service: Service) -> FilePart:
 # In, by every protocol
 
 
-def responses(part: JSON) -> tuple[str, JSON]:
-    content = [{"type": "input_text", "text": "Look"}, part]
-    return "/v1/responses", {"input": [{"role": "user", "content": content}]}
-
-
 def openai(*content: JSON) -> tuple[str, JSON]:
     messages = [{"role": "user", "content": [{"type": "text", "text": "Look"}, *content]}]
     return "/v1/chat/completions", {"model": "agent", "messages": messages}
+
+
+def responses(*content: JSON) -> tuple[str, JSON]:
+    said = {"role": "user", "content": [{"type": "input_text", "text": "Look"}, *content]}
+    return "/v1/responses", {"model": "agent", "input": [said]}
+
+
+def agui(*content: JSON, **fields: JSON) -> tuple[str, JSON]:
+    message = {"id": "m", "role": "user", "content": [{"type": "text", "text": "Look"}, *content]}
+    body = {"threadId": "t-1", "runId": "r-1", "messages": [message], "tools": [], "context": []}
+    return "/v1/agui", {**body, "state": {}, "forwardedProps": {}, **fields}
 
 
 def ai_sdk(*parts: JSON) -> tuple[str, JSON]:
@@ -128,11 +134,11 @@ INLINE: Mapping[str, tuple[tuple[str, JSON], FilePart]] = {
         openai({"type": "file", "file": {"file_data": encoded(PNG), "filename": "a.png"}}),
         FilePart("image", "image/png", filename="a.png"),
     ),
-    "Responses image": (
+    "Responses input_image": (
         responses({"type": "input_image", "image_url": data_url()}),
         FilePart("image", "image/png"),
     ),
-    "Responses file": (
+    "Responses input_file": (
         responses(
             {
                 "type": "input_file",
@@ -141,6 +147,18 @@ INLINE: Mapping[str, tuple[tuple[str, JSON], FilePart]] = {
             }
         ),
         FilePart("document", "application/pdf", filename="a.pdf"),
+    ),
+    "AG-UI": (agui(image()), FilePart("image", "image/png")),
+    "AG-UI of old": (
+        agui(
+            {
+                "type": "binary",
+                "mimeType": "image/png",
+                "data": encoded(PNG),
+                "filename": "a.png",
+            }
+        ),
+        FilePart("image", "image/png", filename="a.png"),
     ),
     "AI SDK": (
         ai_sdk({"type": "file", "mediaType": "image/png", "url": data_url(), "filename": "a.png"}),
@@ -191,8 +209,17 @@ def by_id(client: str, file_id: str, url: str) -> tuple[str, JSON]:
             return openai({"type": "file", "file": {"file_id": file_id}})
         case "OpenAI image at its address":
             return openai({"type": "image_url", "image_url": {"url": here}})
-        case "Responses":
+        case "Responses image":
             return responses({"type": "input_image", "file_id": file_id})
+        case "Responses file":
+            return responses({"type": "input_file", "file_id": file_id})
+        case "AG-UI":
+            return agui(stored(file_id))
+        case "AG-UI, by address":
+            source = {"type": "url", "value": here, "mimeType": "image/png"}
+            return agui({"type": "image", "source": source})
+        case "AG-UI of old":
+            return agui({"type": "binary", "mimeType": "image/png", "id": file_id})
         case "AI SDK":
             return ai_sdk({"type": "file", "mediaType": "image/png", "url": here})
         case "AI SDK, absolute":
@@ -202,12 +229,8 @@ def by_id(client: str, file_id: str, url: str) -> tuple[str, JSON]:
 
 
 BY_ID = [
-    "native",
-    "OpenAI file",
-    "OpenAI image at its address",
-    "Responses",
-    "AI SDK",
-    "AI SDK, absolute",
+    *("native", "OpenAI file", "OpenAI image at its address", "AI SDK", "AI SDK, absolute"),
+    *("Responses image", "Responses file", "AG-UI", "AG-UI, by address", "AG-UI of old"),
 ]
 
 
@@ -231,7 +254,7 @@ async def test_a_stored_file__is_given_to_its_owners_agent_alone(start: Start, c
         [error] = problem["errors"]
         assert error["message"] == "there is no such file"
         fields = {"native": "message.1", "Responses": "input.1"}
-        assert error["field"] == fields.get(client, "messages.1")
+        assert error["field"] == fields.get(client.partition(" ")[0], "messages.1")
         assert len(service.agent.calls) == calls
 
 
@@ -446,6 +469,16 @@ LINKED: Mapping[str, JSON] = {
         "stream": True,
         "messages": [{"role": "user", "content": "Draw"}],
     },
+    "/v1/responses": {"model": "agent", "stream": True, "input": "Draw"},
+    "/v1/agui": {
+        "threadId": "t-1",
+        "runId": "r-1",
+        "messages": [{"id": "m", "role": "user", "content": "Draw"}],
+        "tools": [],
+        "context": [],
+        "state": {},
+        "forwardedProps": {},
+    },
     "/v1/ui/chat": {
         "id": "chat-1",
         "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "Draw"}]}],
@@ -466,3 +499,19 @@ async def test_a_large_file_of_the_agents__goes_out_as_a_link(start: Start, path
     assert len(text) < 10_000
     async with service.client.get(f"/v1/files/{file_id}/content") as reply:
         assert await reply.read() == data
+
+
+async def test_a_response_that_only_the_history_has__links_to_its_files(start: Start) -> None:
+    made = File("image/png", data=encoded(PNG), filename="chart.png")
+    service = await start(ScriptedAgent([[Message("Here."), made], [Done()]]))
+    body: JSON = {"model": "agent", "input": "Draw"}
+    response = await ask(service, "/v1/responses", body)
+    assert encoded(PNG) in str(response["output"])
+
+    later = await start(history=service.app[HISTORY])
+
+    async with later.client.get(f"/v1/responses/{response['id']}") as reply:
+        shown = str(await reply.json())
+    [file_id] = await kept(service)
+    assert f"/v1/files/{file_id}/content" in shown
+    assert encoded(PNG) not in shown

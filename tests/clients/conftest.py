@@ -137,7 +137,7 @@ Start = Callable[..., Coroutine[Any, Any, Stage]]
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Start]:
-    """Open the stage: `await stage(MAX_STREAMS_PER_USER="1")`."""
+    """Open the stage: `await stage(MAX_STREAMS_PER_USER="1")`; with `AGENT_URL`, for that agent."""
     async with AsyncExitStack() as stack:
 
         async def open_stage(agent: Agent | None = None, **environ: str) -> Stage:
@@ -151,7 +151,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[Start]:
                 }
             )
             actor, replies = Actor(), list[tuple[str, str, int]]()
-            app = create_app(settings, agent=agent or actor)
+            real = "AGENT_URL" in environ
+            app = create_app(settings, agent=None if real else agent or actor)
 
             async def note(request: web.Request, response: web.StreamResponse) -> None:
                 replies.append((request.method, request.path, response.status))

@@ -25,6 +25,7 @@ from bff.events import (
     input_of,
     record,
 )
+from bff.files.stored import content_path
 from bff.history import Turn
 from bff.runs.log import Run
 from bff.runs.request import RunRequest
@@ -115,6 +116,8 @@ def _part(part: Mapping[str, Any]) -> Event:
     match source:
         case {"type": "data", "value": value}:
             return File(mime_type, None, value, part.get("filename"))
+        case {"type": "file", "value": file_id}:
+            return File(mime_type, content_path(file_id), None, part.get("filename"))
         case {"value": value}:
             return File(mime_type, value, None, part.get("filename"))
     raise AssertionError(part)
