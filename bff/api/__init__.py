@@ -13,8 +13,8 @@ from bff.history import History
 from bff.identity import Authenticator
 from bff.identity.principals import Principal
 from bff.limits import Allowance, Limiter
+from bff.log_context import RunAtHand
 from bff.runs import Runs
-from bff.runs.log import Run
 from bff.settings import Settings
 from bff.telemetry import Telemetry
 
@@ -32,8 +32,9 @@ TELEMETRY = web.AppKey("telemetry", Telemetry)
 PRINCIPAL = web.RequestKey("principal", Principal)
 REQUEST_ID = web.RequestKey("request_id", str)
 BODY = web.RequestKey("body", Body)
-RUN = web.RequestKey("run", Run)
-"""The run that the request began or found."""
+RUN = web.RequestKey("run", RunAtHand)
+"""The run that the request began or found; not the run itself, which holds a whole conversation: a
+connection keeps its last request until the next one comes."""
 ALLOWANCE = web.RequestKey("allowance", Allowance)
 IGNORED = web.RequestKey[Sequence[str]]("ignored")
 """Fields of the client's that nobody has a use for, for `X-Ignored`."""

@@ -109,7 +109,7 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
             if body := request.get(BODY):
                 body.close()
             if run := request.get(RUN):
-                exchange.run_id, exchange.agent = run.run_id, run.request.agent
+                exchange.run_id, exchange.agent = run
         exchange.status = response.status
         exchange.streamed = (
             isinstance(response, EventStream | web.WebSocketResponse)

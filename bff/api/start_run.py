@@ -41,6 +41,7 @@ from bff.errors import (
 )
 from bff.events import JSON, Done, Failed, Input, input_of
 from bff.identity.principals import Principal, agent_session_id
+from bff.log_context import RunAtHand
 from bff.messages import Answer, ChatMessage, Conversation
 from bff.runs import Follower
 from bff.runs.answers import earlier_answer, start_answer, start_message
@@ -97,7 +98,7 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
     Raises `Invalid`, `InputRequired`, `NotWaiting`, `Forbidden`, and what `Runs.start` raises.
     """
     follower = await _start(request, asked)
-    request[RUN] = follower.run
+    request[RUN] = RunAtHand(follower.run.run_id, follower.run.request.agent)
     return follower
 
 

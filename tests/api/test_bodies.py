@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import threading
@@ -27,6 +28,7 @@ from bff.api.websocket.arriving import Arriving
 from bff.api.websocket.connection import MessageFrame, PingFrame, ResumeFrame, RunFrame
 from bff.errors import Overloaded, Problem
 from bff.events import Done, Message
+from bff.messages import Conversation
 from bff.off_loop import LARGE
 from bff.settings import MAX_BODY_BYTES, Settings
 from tests.api.conftest import Service, Start
@@ -317,6 +319,21 @@ async def closed(service: Service) -> None:
     async with asyncio.timeout(5):
         while any(connection._request_in_progress for connection in service.connections):
             await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_is_kept__keeps_no_conversation(start: Start) -> None:
+    service = await start()
+    body = padded({"message": "to be forgotten"}, MB)
+    reply = await service.client.post(
+        "/v1/chat", data=body, headers={"Content-Type": "application/json"}
+    )
+    await reply.read()
+    service.agent.calls.clear()
+    gc.collect()
+
+    held = [item.text for item in gc.get_objects() if isinstance(item, Conversation)]
+    assert (reply.status, len(service.connections)) == (200, 1)
+    assert "to be forgotten" not in held
 
 
 # Frames
