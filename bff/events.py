@@ -9,7 +9,7 @@ is what every follower, log and cache passes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json.encoder import encode_basestring
 from typing import Literal
 
@@ -107,7 +107,7 @@ class Input:
 
     `approval` asks whether `tool` may be used, `input` asks for what `schema` (JSON Schema)
     describes, `tool` is a call that the client has to run. `value` is what the agent gave, whole;
-    `expires_at` is RFC 3339.
+    `expires_at` is RFC 3339. It is `first` if the agent's stream began with it: that is not kept.
     """
 
     id: str
@@ -117,6 +117,7 @@ class Input:
     schema: JSON = None
     value: JSON = None
     expires_at: str | None = None
+    first: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

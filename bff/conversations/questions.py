@@ -195,17 +195,18 @@ def asked_anew(events: Sequence[Event], answered: Sequence[Input]) -> bool:
     """Whether an agent that was told an answer puts its question again, as if for the first time.
 
     Strands takes the answer to a question that it does not know for a message, and its model makes
-    the same call once more: with an id of its own, though nothing became of the first call.
+    the same call once more, though nothing became of the first. LangGraph begins its graph anew,
+    and has nothing to say before it asks; where it goes on, the node that asked has a word first.
     """
     known = {question.id for question in answered}
     calls = {question.tool.id for question in answered if question.tool}
     if any(isinstance(event, ToolEnd) and event.id in calls for event in events):
         return False
-    before = [_without_ids(question) for question in answered if _is_strands_call(question)]
+    before = [_without_ids(question) for question in answered]
     return any(
         isinstance(event, Input)
         and event.id not in known
-        and _is_strands_call(event)
+        and (event.first or _is_strands_call(event))
         and _without_ids(event) in before
         for event in events
     )
@@ -220,9 +221,10 @@ def _is_strands_call(question: Input) -> bool:
 
 
 def _without_ids(question: Input) -> JSON:
-    assert question.tool is not None
-    value = {key: item for key, item in question.value.items() if key in ("name", "reason")}
-    return [question.tool.name, question.tool.args, value]
+    tool, value = question.tool, question.value
+    if isinstance(value, dict):
+        value = {key: item for key, item in value.items() if key != "id"}
+    return [question.kind, question.message, tool and [tool.name, tool.args], value]
 
 
 def answers_as_text(questions: Sequence[Input], answers: Sequence[Answer]) -> str:

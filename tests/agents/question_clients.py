@@ -188,6 +188,50 @@ class Completions:
         return Said(200, reply.headers["X-Run-Id"], text, asks, state=[*messages, message])
 
 
+class Responses:
+    """OpenAI Responses: `mcp_approval_request`, answered behind the response that asked."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self.http = http
+
+    async def ask(self, at: str, agent: str, name: str) -> Said:
+        return await self._post(at, {"model": agent, "input": words(name)})
+
+    async def answer(self, at: str, agent: str, name: str, state: JSON, choice: Choice) -> Said:
+        request = "other" if choice == "wrong id" else state["approval"]
+        approve = choice != "decline"
+        item = {
+            "type": "mcp_approval_response",
+            "approval_request_id": request,
+            "approve": approve,
+        }
+        body = {"model": agent, "previous_response_id": state["response"], "input": [item]}
+        return await self._post(at, body)
+
+    async def found_again(self, at: str, name: str, state: JSON) -> JSON:
+        async with self.http.get(f"{at}/v1/responses/{state['response']}") as reply:
+            return self._said(reply, await reply.json()).state
+
+    async def _post(self, at: str, body: JSON) -> Said:
+        async with self.http.post(f"{at}/v1/responses", json=body) as reply:
+            said = await reply.json()
+        if reply.status != 200:
+            return Said(reply.status, None, code=said["error"]["code"])
+        return self._said(reply, said)
+
+    def _said(self, reply: aiohttp.ClientResponse, said: JSON) -> Said:
+        text, approval = "", None
+        for item in said["output"]:
+            match item:
+                case {"type": "message", "content": list(parts)}:
+                    text += "".join(part.get("text", "") for part in parts)
+                case {"type": "mcp_approval_request", "id": approval}:
+                    pass
+        state = {"response": said["id"], "approval": approval}
+        run_id = reply.headers.get("X-Run-Id")
+        return Said(200, run_id, text, approval is not None, state=state)
+
+
 class Agui:
     """AG-UI 1.0: the outcome `interrupt`, answered by `resume`."""
 
@@ -286,6 +330,7 @@ CLIENTS: dict[str, Callable[[aiohttp.ClientSession], Client]] = {
     "WebSocket": WebSocket,
     "AI SDK": AiSdk,
     "chat completions": Completions,
+    "Responses": Responses,
     "AG-UI 1.0": Agui,
     "AG-UI 0.0.45": OldAgui,
 }

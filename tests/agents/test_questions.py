@@ -227,6 +227,34 @@ async def test_an_answer__is_given_to_the_agent_exactly_once(
     assert door.again == []
 
 
+@pytest.mark.parametrize("agent", ["langgraph", pytest.param("strands", marks=pytest.mark.zoo)])
+async def test_an_answer_to_an_agent_whose_session_is_over__is_a_clear_end(
+    agent: str, tmp_path: Path
+) -> None:
+    """AgentCore ends a session that was idle: what the agent kept in memory is gone."""
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    async with AsyncExitStack() as stack:
+        valkey = stack.enter_context(running_valkey(tmp_path))
+        door = await stack.enter_async_context(Door("").serve())
+        agents = json.dumps({agent: {"url": door.url, "payload": agent}})
+        http = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
+        task = await stack.enter_async_context(
+            service(valkey.url, "", tmp_path, AGENTS=agents, AGENT_HISTORY="off")
+        )
+        native = Native(http)
+        with serving(agent_command(agent), folder / "one.log") as door.agent_url:
+            asked = await native.ask(task.url, agent, "s")
+        with serving(agent_command(agent), folder / "two.log") as door.agent_url:
+            said = await native.answer(task.url, agent, "s", asked.state, "approve")
+            async with http.get(f"{task.url}/v1/sessions/s") as reply:
+                shown = await reply.json()
+
+    assert (said.status, said.code) == (502, "agent_session_idle")
+    assert "inputs" not in shown
+    assert door.told == {"s": 1}
+
+
 def table(agent: str, door: Door) -> str:
     """How often the agent was given an answer, in each cell."""
     width = max(map(len, CLIENTS)) + 2

@@ -56,10 +56,16 @@ class Pen:
     client: aiohttp.ClientSession
     lines: list[str] = field(default_factory=list)
 
-    async def post(self, path: str, body: JSON) -> str:
+    async def post(self, path: str, body: JSON, *, only: Sequence[str] = ()) -> str:
+        """Send and write down; of an answer with many fields, `only` some."""
         async with self.client.post(path, json=body) as reply:
             text = await reply.text()
             self.lines += [f"POST {path}", json.dumps(body), "", str(reply.status)]
+        if only:
+            said = json.loads(text)
+            shown = json.dumps({name: said[name] for name in only})
+            self.lines += [f"{shown[:-1]}, …}}", "", ""]
+            return text
         kept = [line for line in text.strip().splitlines() if not line.startswith((":", "retry"))]
         self.lines += [*_without_blank_ends(kept), "", ""]
         return text
@@ -67,6 +73,7 @@ class Pen:
     def written(self) -> str:
         text = "\n".join(self.lines).rstrip()
         text = re.sub(r"(run_)[0-9a-f]{8,}", r"\1…", text)
+        text = re.sub(r"\b(resp|msg|fc|mcpr|mcp)_[\w-]{16,}", r"\1_…", text)
         text = re.sub(r"(chatcmpl-)[\w-]{8,}", r"\1…", text)
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}", "…", text)
         text = re.sub(r'("(?:created|timestamp)": ?)[0-9.]+', r"\g<1>0", text)
@@ -139,12 +146,30 @@ async def completions(pen: Pen) -> None:
     await pen.post("/v1/chat/completions", {"model": "agent", "messages": messages})
 
 
+SHOWN = ("id", "status", "output")
+
+
+async def responses(pen: Pen) -> None:
+    said = json.loads(
+        await pen.post("/v1/responses", {"model": "agent", "input": "Pay Jo"}, only=SHOWN)
+    )
+    [asked] = [item for item in said["output"] if item["type"] == "mcp_approval_request"]
+    answer = {
+        "type": "mcp_approval_response",
+        "approval_request_id": asked["id"],
+        "approve": True,
+    }
+    body = {"model": "agent", "previous_response_id": said["id"], "input": [answer]}
+    await pen.post("/v1/responses", body, only=SHOWN)
+
+
 TOLD = {
     "Native": native,
     "WebSocket": websocket,
     "AI SDK": ai_sdk,
     "AG-UI": agui,
     "OpenAI chat completions": completions,
+    "OpenAI Responses": responses,
 }
 
 

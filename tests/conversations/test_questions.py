@@ -178,6 +178,21 @@ def test_a_question__is_put_anew_by_who_forgot_it(events: list[Any], is_anew: bo
     assert asked_anew(events, [strands("c-1", "c-1")]) == is_anew
 
 
+@pytest.mark.parametrize(
+    ("again", "is_anew"),
+    [
+        (Input("i-2", "input", value="Which city?", first=True), True),
+        (Input("i-2", "input", value="Which city?"), False),  # another frame came before it
+        (Input("i-1", "input", value="Which city?", first=True), False),  # one node asks twice
+        (Input("i-2", "input", value="Which hotel?", first=True), False),
+    ],
+)
+def test_a_graph__begins_anew_with_the_same_question_and_nothing_before_it(
+    again: Input, is_anew: bool
+) -> None:
+    assert asked_anew([again], [CITY]) == is_anew
+
+
 def test_answers__are_shown_as_text() -> None:
     told = [Answer("a-1", approved=True), Answer("i-1", payload="Rome")]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from bff.agents.dialects.speakers import Speakers, Voice
 from bff.agents.dialects.tool_calls import ToolCalls
@@ -52,6 +53,8 @@ class Assembly:
     """Events waiting to be handed on in `out`, and what must be remembered to say nothing twice."""
 
     def __init__(self, read: Read, known: Known, *, streamed: bool) -> None:
+        self.frames = 0
+        """How many have come of a stream."""
         self.streamed = streamed
         """Whether the answer comes in pieces; else it is one document."""
         self.known = known
@@ -182,6 +185,8 @@ class Assembly:
             return
         if question.tool is not None:
             self._asked_about.add(question.tool.id)
+        if self.streamed and self.frames == 1:
+            question = replace(question, first=True)
         self._inputs[question.id] = question
         self.pause()
         self.out.append(question)

@@ -112,6 +112,7 @@ class Decoder:
         if self.failure is None:
             try:
                 for name, value in self._frames.feed(chunk):
+                    self._answer.frames += 1
                     read_value(self._answer, value, name)
             except (FrameError, InBandError) as error:
                 self.failure = str(error)
