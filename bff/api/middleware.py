@@ -191,7 +191,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     for name in request.query if request.query_string else ():
         if re.sub("[^a-z]", "", name.lower()) in _SECRET_PARAMETERS:
             message = "credentials are taken in headers only"
-            raise BadRequest(errors=[{"field": "query", "message": message}])
+            raise BadRequest.of("query", message)
     return await handler(request)
 
 

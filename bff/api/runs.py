@@ -68,4 +68,4 @@ def _after(request: web.Request, run: Run) -> int:
         return run.after(int(text))
     except ValueError:
         message = f"must be the id of an event of this run, 0 to {run.last_event_id}"
-        raise Invalid(errors=[{"field": field, "message": message}]) from None
+        raise Invalid.of(field, message) from None

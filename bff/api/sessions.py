@@ -129,19 +129,15 @@ def _limit(request: web.Request, default: int) -> int:
     if text is None:
         return default
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PER_PAGE:
-        raise _invalid("limit", f"must be a whole number from 1 to {MAX_PER_PAGE}")
+        raise Invalid.of("limit", f"must be a whole number from 1 to {MAX_PER_PAGE}")
     return int(text)
 
 
 def _one(request: web.Request, name: str) -> str | None:
     values = request.query.getall(name, [])
     if len(values) > 1:
-        raise _invalid(name, "must be there once")
+        raise Invalid.of(name, "must be there once")
     return values[0] if values else None
-
-
-def _invalid(field: str, message: str) -> Invalid:
-    return Invalid(errors=[{"field": field, "message": message}])
 
 
 class _Cursor:
@@ -183,7 +179,7 @@ class _Cursor:
         try:
             yield
         except ValueError:
-            raise _invalid("cursor", "must be a next_cursor of this very list") from None
+            raise Invalid.of("cursor", "must be a next_cursor of this very list") from None
 
 
 async def _begun_sessions(history: History, owner: str, runs: Iterable[Run]) -> list[Session]:

@@ -122,7 +122,7 @@ def _acting_for(principal: Principal, users: Sequence[str]) -> Principal:
         raise Forbidden
     if len(users) != 1 or not ON_BEHALF_OF.fullmatch(users[0]):
         message = "must be one user, 1 to 255 visible ASCII characters"
-        raise Invalid(errors=[{"field": "X-On-Behalf-Of", "message": message}])
+        raise Invalid.of("X-On-Behalf-Of", message)
     return Principal("behalf", (*principal.parts, users[0]))
 
 

@@ -40,7 +40,7 @@ def agent_of(request: web.Request, model: str) -> str | None:
     names = [agent.name for agent in agents]
     if model not in names:
         message = f"must be one of {', '.join(names)}"
-        raise NotFound(errors=[{"field": "model", "message": message}])
+        raise NotFound.of("model", message)
     return model
 
 

@@ -160,7 +160,7 @@ class Socket:
                 await self._on_text(message.data)
             case WSMsgType.BINARY:
                 self._count_frame()
-                await self._refuse(BadRequest(errors=[_field("frame", "must be text")]))
+                await self._refuse(BadRequest.of("frame", "must be text"))
             case WSMsgType.PING:
                 self._count_frame()
                 await self._outbox.pong(message.data)
@@ -190,7 +190,7 @@ class Socket:
             if self._arriving.body is not None:
                 self._arriving.body.grow(size)
             if not isinstance(value, dict):
-                raise Invalid(errors=[_field("frame", "must be an object")])
+                raise Invalid.of("frame", "must be an object")
             given = value.get("type", "message")
             kind = given if isinstance(given, str) else ""
             return kind, value
@@ -237,7 +237,7 @@ class Socket:
                 await self._outbox.text('{"event":"pong"}')
             case _:
                 message = "must be message, cancel, resume or ping"
-                raise Invalid(errors=[_field("type", message)])
+                raise Invalid.of("type", message)
 
     async def _find(self, run_id: str) -> Run:
         return await self._runs.find(self._principal.id, run_id)
@@ -247,7 +247,7 @@ class Socket:
             after = run.after(after)
         except ValueError:
             message = f"must be the id of an event of this run, 0 to {run.last_event_id}"
-            raise Invalid(errors=[_field("after", message)]) from None
+            raise Invalid.of("after", message) from None
         # first the new follower, then the end of the earlier: the run may end with its last one
         follower = await self._runs.follow(run)
         earlier = self._following.get(run.run_id)
@@ -323,7 +323,3 @@ class Socket:
 def frame_of(run_id: str, record: Record) -> str:
     """A run's event as a frame; its JSON is the log's own text."""
     return f'{{"event":"{record.name}","id":{record.id},"run_id":"{run_id}","data":{record.data}}}'
-
-
-def _field(field: str, message: str) -> Any:
-    return {"field": field, "message": message}

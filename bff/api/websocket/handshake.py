@@ -72,10 +72,10 @@ def _check_handshake(request: web.Request) -> None:
     lines = request.headers.getall("Sec-WebSocket-Protocol", [])
     if len(lines) > 1 or (lines and PROTOCOL not in _protocols(request)):
         message = f"must be one line that offers {PROTOCOL}"
-        raise BadRequest(errors=[{"field": "Sec-WebSocket-Protocol", "message": message}])
+        raise BadRequest.of("Sec-WebSocket-Protocol", message)
     keys = request.headers.getall("Sec-WebSocket-Key", [])
     if len(keys) != 1 or not re.fullmatch(r"[A-Za-z0-9+/]{22}==", keys[0]):
-        raise BadRequest(errors=[{"field": "Sec-WebSocket-Key", "message": "is no WebSocket key"}])
+        raise BadRequest.of("Sec-WebSocket-Key", "is no WebSocket key")
 
 
 class Sockets:

@@ -156,7 +156,7 @@ def _referred(items: list[dict[str, Any]], kinds: list[str]) -> tuple[int, str |
             unknown = index
     if unknown is not None:
         message = "names no item of a response of this service"
-        raise NotFound(errors=[{"field": f"input.{unknown}.id", "message": message}])
+        raise NotFound.of(f"input.{unknown}.id", message)
     return -1, None
 
 

@@ -227,7 +227,7 @@ async def _behind(request: web.Request, field: str, run_id: str | None) -> tuple
     kept = await find_kept(request, run_id) if run_id else None
     if kept is None:
         message = "names no response that is kept"
-        raise NotFound(errors=[{"field": field, "message": message}])
+        raise NotFound.of(field, message)
     if kept.run is not None and kept.run.status == "running":
         raise SessionBusy(retry_after_seconds=1)
     return kept.session_id, kept.run_id
