@@ -6,7 +6,6 @@ refused. Nothing is ever fetched: an https address is handed on as it is.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from dataclasses import dataclass, field
@@ -26,6 +25,8 @@ class InlineFile:
     data: bytes = field(repr=False)
     declared: str | None
     filename: str | None = field(repr=False)
+    encoded: str | None = field(default=None, repr=False)
+    """The data as the base64 it came in, for who needs that."""
 
 
 def read_part(part: FilePart, *, field: str, max_bytes: int) -> InlineFile | None:
@@ -46,9 +47,8 @@ def read_base64(text: str, *, field: str, max_bytes: int) -> bytes:
     """The bytes of base64 in the alphabet of RFC 4648, 4, padded or not, without line ends."""
     if len(text) // 4 * 3 > max_bytes + 3:
         raise too_large(max_bytes, field)
-    padding = "" if text.endswith("=") else "=" * (-len(text) % 4)
     try:
-        data = base64.b64decode(text + padding, validate=True)
+        data = binascii.a2b_base64(padded(text), strict_mode=True)
     except (binascii.Error, ValueError):
         raise Invalid.of(field, "must be base64 (A-Z, a-z, 0-9, + and /), without spaces") from None
     if not data:
@@ -58,11 +58,16 @@ def read_base64(text: str, *, field: str, max_bytes: int) -> bytes:
     return data
 
 
+def padded(text: str) -> str:
+    """Base64 with the padding that some clients leave out."""
+    return text if text.endswith("=") or not len(text) % 4 else text + "=" * (-len(text) % 4)
+
+
 def _read(text: str, part: FilePart, *, field: str, max_bytes: int) -> InlineFile:
     """Base64, or a `data:` URL, whose type is the one that counts."""
     if text[:5].lower() != "data:":
         data = read_base64(text, field=field, max_bytes=max_bytes)
-        return InlineFile(data, part.mime_type, part.filename)
+        return InlineFile(data, part.mime_type, part.filename, padded(text))
     head, comma, content = text[5:].partition(",")
     found = _DATA_URL.fullmatch(head) if len(head) <= 1024 else None
     if not comma or found is None:
@@ -70,7 +75,7 @@ def _read(text: str, part: FilePart, *, field: str, max_bytes: int) -> InlineFil
     declared = found[1] or part.mime_type or "text/plain"
     if found[2]:
         data = read_base64(content, field=field, max_bytes=max_bytes)
-        return InlineFile(data, declared, part.filename)
+        return InlineFile(data, declared, part.filename, padded(content))
     if not re.fullmatch(r"(?:[!#-$&-;=?-\[\]_a-z~]|%[0-9A-Fa-f]{2})+", content):
         raise Invalid.of(field, "must be percent-encoded behind the comma, and not empty")
     if len(data := unquote_to_bytes(content)) > max_bytes:

@@ -17,6 +17,7 @@ from bff.files.inline import InlineFile, read_part
 from bff.files.stored import FILE_ID, file_id_in
 from bff.files.types import HEAD_BYTES, find_type, kind_of
 from bff.messages import FilePart, Part, TextPart
+from bff.off_loop import off_loop
 
 SENT_PURPOSE = "user_data"
 
@@ -56,10 +57,16 @@ async def keep_parts(
     parts = [
         await as_own(files, owner, part) if isinstance(part, FilePart) else part for part in parts
     ]
-    inline = [
-        read_part(part, field=name, max_bytes=max_bytes) if isinstance(part, FilePart) else None
-        for name, part in zip(fields, parts, strict=True)
-    ]
+
+    def read() -> list[InlineFile | None]:
+        return [
+            read_part(part, field=name, max_bytes=max_bytes) if isinstance(part, FilePart) else None
+            for name, part in zip(fields, parts, strict=True)
+        ]
+
+    inline = await off_loop(
+        sum(len(part.data or part.url or "") for part in _files_in(parts)), read
+    )
     known = [
         await look_up(files, owner, part.file_id, name)
         if isinstance(part, FilePart) and part.file_id is not None
@@ -74,7 +81,7 @@ async def keep_parts(
             if given is not None and files is not None and session_id is not None:
                 file = await put(files, owner, given, purpose=SENT_PURPOSE, field=name)
                 stored.append(file.id)
-                data[file.id] = base64.b64encode(given.data).decode()
+                data[file.id] = _encoded(given)
             if file is not None:
                 found = by_id(file)
                 if given is not None and isinstance(part, FilePart):
@@ -167,10 +174,18 @@ def as_declared(declared: str | None, part: FilePart, found: FilePart) -> FilePa
 def _found(part: FilePart, given: InlineFile) -> FilePart:
     """The part as plain base64 under the type that was found."""
     mime_type = find_type(given.data[:HEAD_BYTES], given.declared)
-    data = base64.b64encode(given.data).decode()
+    data = _encoded(given)
     found = replace(part, kind=kind_of(mime_type), mime_type=mime_type, data=data, url=None)
     return as_declared(given.declared, part, found)
 
 
+def _encoded(given: InlineFile) -> str:
+    return given.encoded or base64.b64encode(given.data).decode()
+
+
+def _files_in(parts: Sequence[Part]) -> list[FilePart]:
+    return [part for part in parts if isinstance(part, FilePart)]
+
+
 def _ids(parts: Sequence[Part]) -> list[str]:
-    return [part.file_id for part in parts if isinstance(part, FilePart) and part.file_id]
+    return [part.file_id for part in _files_in(parts) if part.file_id]

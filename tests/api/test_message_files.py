@@ -515,3 +515,21 @@ async def test_a_response_that_only_the_history_has__links_to_its_files(start: S
     [file_id] = await kept(service)
     assert f"/v1/files/{file_id}/content" in shown
     assert encoded(PNG) not in shown
+
+
+async def test_a_websocket__takes_files_and_gives_their_memory_back(start: Start) -> None:
+    service = await start()
+    mine = await send(service, PNG * 50)
+    async with service.client.ws_connect("/v1/ws/chat") as socket:
+        for part in (image(), stored(mine["id"])):
+            await socket.send_json({"type": "message", "message": [part], "session_id": "s-1"})
+            async with asyncio.timeout(10):
+                while (await socket.receive_json())["event"] != "done":
+                    pass
+
+    assert [len(call.conversation.files[0].data or "") for call in service.agent.calls] == [
+        len(encoded(PNG)),
+        len(encoded(PNG * 50)),
+    ]
+    assert len(await history(service)) == 4
+    assert service.app[BODIES].open_bytes == 0
