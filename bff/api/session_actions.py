@@ -44,7 +44,7 @@ async def fork_session(request: web.Request) -> web.StreamResponse:
     if await history.session(owner, name) is not None:
         raise Invalid.of("session_id", "is the name of a session that is there already")
     now = time.time()
-    begin = root(session.agent, None)
+    begin = root(session.agent, None, name)
     branch = Session(
         session_id=name,
         title=asked.title or session.title,

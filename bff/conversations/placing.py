@@ -97,12 +97,12 @@ class _Said(NamedTuple):
     candidates: Sequence[str]
 
 
-async def _said(sought: Sought, agent: str) -> _Said:
-    """The transcript that came with the request, for that agent."""
+async def _said(sought: Sought, agent: str, name: str | None) -> _Said:
+    """The transcript that came with the request, for that agent and under that name."""
     conversation = sought.conversation
 
     def read() -> _Said:
-        start = transcript.root(agent, conversation.person)
+        start = transcript.root(agent, conversation.person, name)
         turns = transcript.spoken(conversation.said)
         before = transcript.after_all(start, turns[:-1])
         candidates = transcript.candidates(before, turns[-1:])
@@ -150,11 +150,13 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
         if session is not None and session.branch is not None:
             session = await history.session(sought.owner, session.branch) or session
     if session is None:
-        said = await _said(sought, sought.agent or sought.default_agent)
+        said = await _said(sought, sought.agent or sought.default_agent, name)
         return await _begin(history, sought, name, said)
     if sought.unique_ids:
         async with _looking_up(sought):
-            at_root = session.point == transcript.root(session.agent, sought.conversation.person)
+            person = sought.conversation.person
+            roots = [transcript.root(session.agent, person, each) for each in (name, None)]
+            at_root = session.point in roots
             known = partial(history.find, sought.owner)
             conversation, again = await without_repeats(known, name, sought.conversation)
             rewrites = sought.rewrites or (again and not at_root)
@@ -166,13 +168,16 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
             last = await last_run(history, sought.owner, session)
         behind = (session.session_id, last) if last else None
         return await _branch(history, sought, session, behind=behind, name=name)
-    said = await _said(sought, agent)
+    said = await _said(sought, agent, name)
     if _only_answers(sought.conversation):  # which branch off from nothing
         return await _go_on(history, sought, session, said)
     if said.turns or sought.rewrites:
         if session.point in said.candidates:
             return await _go_on(history, sought, session, said)
-        earlier = await _earlier(history, sought, session, said.candidates)
+        unnamed = await _said(sought, agent, None)  # it may have had no name when it began
+        if session.point in unnamed.candidates:
+            return await _go_on(history, sought, session, unnamed)
+        earlier = await _earlier(history, sought, session, said, unnamed)
         if earlier is not None or sought.rewrites:
             return await _branch(history, sought, session, behind=earlier, name=name)
     return await _go_on(history, sought, session, said)
@@ -185,19 +190,24 @@ def _only_answers(conversation: Conversation) -> bool:
 
 
 async def _earlier(
-    history: History, sought: Sought, session: Session, points: Sequence[str]
+    history: History, sought: Sought, session: Session, said: _Said, unnamed: _Said
 ) -> tuple[str, str] | None:
     """Session and run behind which the client's transcript goes on, if not behind the last one.
 
-    What a branch shares with the session it began from is found there.
+    What a branch shares with the session it began from is found there. What was said before the
+    session had a name may stand in anybody's.
     """
-    if not points:
+    if not said.turns:
         return None
     async with _looking_up(sought):
-        found = await history.find(sought.owner, points)
-        origin = session.forked_from.session_id if session.forked_from else None
-        if found and found[0] in (session.session_id, origin, sought.name):
-            return found if found[1] != session.last_run_id else None
+        found = await history.find(sought.owner, said.candidates)
+        if found is None:
+            found = await history.find(sought.owner, unnamed.candidates)
+            origin = session.forked_from.session_id if session.forked_from else None
+            if found and found[0] not in (session.session_id, origin, sought.name):
+                return None
+        if found and found[1] != session.last_run_id:
+            return found
     return None
 
 
@@ -212,7 +222,7 @@ async def _behind(history: History, sought: Sought, session_id: str, run_id: str
     async with _looking_up(sought):
         session = await history.session(sought.owner, session_id)
     agent = sought.agent or (session.agent if session else sought.default_agent)
-    said = await _said(sought, agent)
+    said = await _said(sought, agent, sought.name)
     if session is None:
         place = await _begin(history, sought, session_id, said)
     elif _only_answers(conversation) or (
@@ -227,7 +237,7 @@ async def _behind(history: History, sought: Sought, session_id: str, run_id: str
 
 async def _by_transcript(history: History, sought: Sought) -> Place:
     """The session whose transcript this is."""
-    said = await _said(sought, sought.agent or sought.default_agent)
+    said = await _said(sought, sought.agent or sought.default_agent, None)
     if not said.turns:
         return await _begin(history, sought, str(uuid4()), said)
     async with _looking_up(sought):
@@ -293,7 +303,7 @@ async def _branch(
     conversation = sought.conversation
     agent = sought.agent or session.agent
     session_id = str(uuid4())
-    said = await _said(sought, agent)
+    said = await _said(sought, agent, sought.name)
     kept: Sequence[Turn] = ()
     async with _looking_up(sought):
         kept = await history.fork_turns(sought.owner, origin, run_id) or ()

@@ -32,8 +32,13 @@ class Spoken(NamedTuple):
     assistant: str
 
 
-def root(agent: str, person: str | None) -> str:
-    """The point before all turns; other agents and other people have other transcripts."""
+def root(agent: str, person: str | None, name: str | None = None) -> str:
+    """The point before all turns; other agents and other people have other transcripts.
+
+    So have sessions that their client names: what is said in one is found in no other.
+    """
+    if name is not None:
+        return _digest(root(agent, person), b"name", name.encode())
     return (
         _digest("root", agent.encode(), person.encode("utf-8", "surrogatepass"))
         if person

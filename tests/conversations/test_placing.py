@@ -276,6 +276,45 @@ async def forget_last(history: ListHistory, session_id: str) -> None:
     assert await history.forget("alice", session_id, session.last_run_id)
 
 
+async def test_a_session_with_a_name__is_gone_on_with_by_nobody_else(history: ListHistory) -> None:
+    named, other = Chat(history, name="demo"), Chat(history)
+    await other.say("Hi", "Hello")
+    await named.say("Hi", "Hello")
+
+    assert (await other.say("Where is Rome?", "In Italy")).session_id != "demo"
+    assert (await named.place("Who am I?")).session_id == "demo"
+
+
+async def test_a_branch_of_a_name__is_found_though_others_began_alike(history: ListHistory) -> None:
+    chat = Chat(history, name="demo")
+    await chat.say("Hi", "Hello")
+    await chat.say("A", "a")
+    for _ in range(3):
+        await Chat(history).say("Hi", "Hello")
+
+    del chat.messages[2:]
+    branch = await chat.place("B")
+
+    assert branch.session_id != "demo"
+    assert [message.text for message in branch.untold] == ["Hi", "Hello"]
+
+
+async def test_a_session__that_is_named_later_goes_on_and_branches_as_before(
+    history: ListHistory,
+) -> None:
+    chat = Chat(history)
+    first = await chat.say("Hi", "Hello")
+    chat.fields["name"] = first.session_id
+    second = await chat.say("A", "a")
+    assert second.session_id == first.session_id
+
+    del chat.messages[2:]
+    branch = await chat.place("B")
+
+    assert branch.session_id != first.session_id
+    assert [message.text for message in branch.untold] == ["Hi", "Hello"]
+
+
 @pytest.mark.parametrize(
     "conversation",
     [
