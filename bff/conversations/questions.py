@@ -228,13 +228,22 @@ def _without_ids(question: Input) -> JSON:
 
 
 def answers_as_text(questions: Sequence[Input], answers: Sequence[Answer]) -> str:
-    """The answers as the history shows them: text as it is, anything else as JSON."""
+    """The answers as the history shows them: text as it is, anything else as JSON.
+
+    A yes or a no that came without words of its own is shown in ours, and not in the agent's.
+    """
     told = {answer.input_id: answer for answer in answers}
-    lines = []
-    for question in questions:
-        said = payload_of(question, told[question.id])
-        lines.append(said if isinstance(said, str) else dumps(said))
-    return "\n".join(lines)
+    return "\n".join(_answer_as_text(question, told[question.id]) for question in questions)
+
+
+def _answer_as_text(question: Input, answer: Answer) -> str:
+    if answer.payload is None:
+        if answer.status == "cancelled" or answer.approved is False:
+            return f"Declined: {answer.reason}" if answer.reason else "Declined"
+        if answer.approved or question.kind == "approval":
+            return "Approved"
+    said = payload_of(question, answer)
+    return said if isinstance(said, str) else dumps(said)
 
 
 def questions_as_text(questions: Sequence[Input]) -> str:

@@ -147,9 +147,9 @@ class Runs:
             idempotency=order.idempotency,
             max_open=self._max_open_per_owner,
         )
-        claim = Claim()
+        claim: Claim | None = None
         if opened.run_id == run.run_id and order.questions:
-            self._claiming[run.run_id] = claim
+            claim = self._claiming[run.run_id] = Claim()
             try:
                 await claim.take(self._parts, opened)
             finally:
@@ -161,7 +161,8 @@ class Runs:
             execution = RunExecution(self._parts, opened, order.call)
             self._executions[run.run_id] = execution
             self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(execution)))
-            claim.pass_on(execution)
+            if claim:
+                claim.pass_on(execution)
         return Follower(self._log, opened, left=self.left)
 
     def _left_while_opening(self, opening: asyncio.Task[Follower]) -> None:

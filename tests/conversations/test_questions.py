@@ -196,7 +196,24 @@ def test_a_graph__begins_anew_with_the_same_question_and_nothing_before_it(
 def test_answers__are_shown_as_text() -> None:
     told = [Answer("a-1", approved=True), Answer("i-1", payload="Rome")]
 
-    assert answers_as_text([APPROVAL, CITY], told) == "true\nRome"
+    assert answers_as_text([APPROVAL, CITY], told) == "Approved\nRome"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "text"),
+    [
+        (APPROVAL, Answer("a-1"), "Approved"),
+        (APPROVAL, Answer("a-1", approved=False, reason="Too much"), "Declined: Too much"),
+        (APPROVAL, Answer("a-1", "cancelled"), "Declined"),
+        (CITY, Answer("i-1", "cancelled"), "Declined"),
+        (APPROVAL, Answer("a-1", payload=True), "true"),
+        (CITY, Answer("i-1", payload={"city": "Rome"}), '{"city":"Rome"}'),
+    ],
+)
+def test_an_answer_without_words__is_shown_in_ours(
+    question: Input, answer: Answer, text: str
+) -> None:
+    assert answers_as_text([question], [answer]) == text
 
 
 def test_questions__are_told_in_words_where_a_protocol_has_no_place_for_them() -> None:

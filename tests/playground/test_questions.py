@@ -49,6 +49,7 @@ async def test_a_question__survives_a_reload_and_marks_its_conversation(visit: V
     await expect(last(playground)).to_contain_text("Not paid: it was declined.")
     await expect(asks).to_have_count(0)
     await playground.page.reload()
+    await expect(playground.page.locator("article.question").last).to_have_text("YouDeclined")
     await expect(last(playground)).to_contain_text("Not paid")
     await expect(card(playground)).to_have_count(0)
 
