@@ -153,7 +153,7 @@ _HEADER_NAME = r"[A-Za-z0-9][A-Za-z0-9-]{0,127}"
 
 
 def session_headers(text: str) -> tuple[str, ...]:
-    """`SESSION_HEADERS`: a credential names no conversation; a name of one is told to others."""
+    """`SESSION_HEADERS`: never a credential, since a session id is shown in replies."""
     names = header_names(text)
     for name in names:
         if name.lower() in _NEVER_PASSED:

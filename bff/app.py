@@ -58,7 +58,7 @@ from bff.settings import Settings, needing
 from bff.telemetry import open_telemetry
 
 get = partial(web.get, allow_head=False)
-"""For what is under `/v1`: a stream has no head that could be told without its body."""
+"""Routes under `/v1` take no HEAD: a stream has no length that could be given without its body."""
 
 ROUTES = [
     web.post("/v1/chat", native.send_message),

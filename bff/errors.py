@@ -22,7 +22,7 @@ class FieldError(TypedDict):
 
 
 class Problem(Exception):
-    """An error that a client is told about.
+    """An error that is reported to the client.
 
     `retry_after_seconds` becomes `Retry-After` and the member `retry_after`; `agent_called` becomes
     `X-Should-Retry: false` and `should_retry`, since who repeats the request pays the agent twice;

@@ -57,17 +57,18 @@ never further apart than twice as long, however events and silences take turns."
 HEADERS_TIMEOUT_SECONDS = 15.0
 """From the connection, or the last reply on it, to a request's complete headers."""
 BODY_TIMEOUT_SECONDS = 10.0
-"""For a request's whole body, …"""
+"""A request's whole body may take this long; a large one longer, see `BODY_BYTES_PER_SECOND`."""
 BODY_BYTES_PER_SECOND = 256 * 1024
-"""… and beyond that, the least that must arrive of one that may be long."""
+"""After `BODY_TIMEOUT_SECONDS`, the rate at which a large body must arrive at least."""
 WRITE_TIMEOUT_SECONDS = 25.0
 """For one write to a client; a slower reader is cut and can resume."""
 MAX_BODY_BYTES = 256 * 1024
 """Of a request without a message in it; `MAX_REQUEST_MB` is for those with one."""
 MAX_MESSAGE_CHARACTERS = 100_000
 IDLE_CONNECTION_SECONDS = 930.0
-"""A kept connection must outlive the load balancer's idle time-out, or a request meets its end and
-gets 502; that one must outlive a blocking answer, which is silent until it is whole."""
+"""Must exceed the load balancer's idle timeout, or the balancer reuses a connection that is being
+closed here and answers 502. That timeout must in turn exceed the longest blocking answer, which
+sends nothing until it is complete."""
 STOP_GRACE_SECONDS = 4.0
 """From the end of the drain to the exit."""
 DEFAULT_PORT = 8000

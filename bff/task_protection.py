@@ -37,11 +37,11 @@ BREAK_SECONDS = 60.0
 ANSWER_SECONDS = 5.0
 
 Put = Callable[[bool], Awaitable[bool]]
-"""Tells the agent; whether it did as told."""
+"""Switches the protection on or off; true if the ECS agent confirmed."""
 
 
 class TaskProtection:
-    """Counts open runs, between the runs and who else is told of them, and follows the count."""
+    """A `RunObserver` that passes every call on, counts open runs and requests protection by that."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class TaskProtection:
     def history_failed(self) -> None:
         self._observer.history_failed()
 
-    # What the agent is told
+    # Requests to the ECS agent
 
     def drain(self) -> None:
         """From now on ECS may stop this task: it is being stopped already."""
@@ -92,7 +92,7 @@ class TaskProtection:
         self._changed.set()
 
     def due(self) -> bool | None:
-        """What to tell the agent now, None if nothing; goes on as if it was told."""
+        """What to request now, None for nothing; the state changes as if it had been requested."""
         now = self._clock()
         if self._since is not None and now - self._since >= self._longest_seconds:
             self._break_until = now + BREAK_SECONDS
@@ -116,7 +116,7 @@ class TaskProtection:
     async def follow(
         self, put: Put, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     ) -> None:
-        """Tell the agent until cancelled; what it did not take is told again with the next."""
+        """Send requests until cancelled; a failed one is repeated with the next."""
         while True:
             self._changed.clear()
             protect = self.due()
@@ -130,7 +130,7 @@ class TaskProtection:
 
 
 def observer_for(settings: Settings, observer: RunObserver) -> RunObserver:
-    """Whom the runs tell how they go: `observer` alone where there is no ECS agent to ask."""
+    """The observer of the runs: `observer` itself where there is no ECS agent."""
     if settings.ecs_agent_uri is None or not settings.protect_open_runs:
         return observer
     return TaskProtection(observer, longest_seconds=settings.agent_streaming_timeout_seconds)

@@ -2,8 +2,8 @@
 
 The first process opens the port, starts the others and waits; it serves nobody itself. Each worker
 is an instance as any other: what they share is in Valkey, where instances of other machines share
-it too. One that ends by itself ends them all: whoever started the service starts it anew, and knows
-that something was wrong. docs/operations.md says how many a machine wants.
+it too. A worker that ends by itself ends them all, so that the supervisor (ECS, systemd) restarts
+the service and reports it. docs/operations.md says how many workers a machine should have.
 """
 
 from __future__ import annotations

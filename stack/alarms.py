@@ -1,4 +1,4 @@
-"""What wakes a person, and the page to look at then.
+"""CloudWatch alarms, all sent to one SNS topic.
 
 Each alarm tells in its description what to do; docs/operations.md says more. All of them are quiet
 without data: at night nobody talks, and silence is not an outage.

@@ -37,7 +37,7 @@ class Client:
 
     @property
     def limited_as(self) -> str:
-        """The name to count under; whoever has one IPv6 address has its /64."""
+        """The name to count under; for IPv6 the /64, since a customer has all of it."""
         if isinstance(self.counted, ipaddress.IPv6Address):
             return f"address:{ipaddress.ip_network((self.counted, 64), strict=False)}"
         return f"address:{self.counted}"

@@ -106,7 +106,7 @@ class Readiness:
 
 
 def _cancelled() -> bool:
-    """Whether somebody wants the task at hand to end; else a ping raised it of itself."""
+    """Whether the current task was cancelled; otherwise the ping raised `CancelledError` itself."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -285,7 +285,7 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    headers.pop("Server", None)  # names our versions to whoever looks for a hole in them
+    headers.pop("Server", None)  # it names versions, which attackers look for
     if ignored := request.get(IGNORED):
         headers["X-Ignored"] = _as_header(ignored)
     allowance = request.get(ALLOWANCE)

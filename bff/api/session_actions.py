@@ -76,7 +76,7 @@ async def _shared(
 async def cancel_inputs(request: web.Request) -> web.StreamResponse:
     """Decline every open question of a session; 204 where none is open.
 
-    The agent is told, in a run whose state is the answer: it waits for nothing from then on.
+    The agent learns it in a run, whose state is the answer; then the session waits for nothing.
     """
     session_id = session_id_of(request)
     session = await request.app[HISTORY].session(request[PRINCIPAL].id, session_id)

@@ -147,7 +147,7 @@ def _retry() -> bytes:
 
 
 def _failure(request: web.Request) -> Record:
-    """What a client is told when the following itself breaks; id 0, for it is in no log."""
+    """The last event for a client when following itself fails; its id is 0, as it is in no log."""
     problem = Internal(agent_called=True).document(
         request_id=request[REQUEST_ID], instance=request.path
     )

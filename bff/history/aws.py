@@ -33,9 +33,9 @@ CHECK_SECONDS = 1.5
 POOL = 50
 """Connections per client; what comes on top waits, within its call's time."""
 CLOSE_SECONDS = 2.5
-"""How long a stop waits for calls, …"""
+"""How long a shutdown waits for calls in flight."""
 SWEEP_GRACE_SECONDS = 1.0
-"""… and then for sweeping; what is left is taken up by whoever finds it."""
+"""How long it then waits for background deletion; the rest resumes with the next read."""
 
 _log = logging.getLogger(__name__)
 

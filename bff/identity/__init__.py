@@ -3,7 +3,7 @@
 Every id that leaves this module is a SHA-256 over length-prefixed parts, so no two lists of parts
 can ever give the same one, whatever characters a name holds. Everything a principal owns is looked
 up under its digest: there is no table of who owns what that could be forgotten or be wrong.
-docs/authentication.md tells it from the client's side.
+docs/authentication.md describes it for clients.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Authenticator:
         self._clock = clock
         issuer, audience = settings.jwt_issuer, settings.jwt_audience
         self._from_provider = Expected(issuer, audience, always=True)
-        # beside a provider, our own tokens are those of scripts and tests: they may say nothing
+        # with a provider, `iss` and `aud` are optional on HS256 tokens
         self._from_us = Expected(issuer, audience, always=keys is None)
 
     async def identify(
@@ -130,7 +130,7 @@ def _acting_for(principal: Principal, users: Sequence[str]) -> Principal:
 async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
     """The authenticator for these settings; fetches the provider's keys beside its work.
 
-    Raises `SettingsError` for a secret that is a public key: whoever has read it could sign.
+    Raises `SettingsError` for a secret that is a public key: anyone who has it could sign tokens.
     """
     for secret in settings.jwt_secrets:
         try:

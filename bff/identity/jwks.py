@@ -1,8 +1,8 @@
 """The public keys of an identity provider, kept fresh without depending on it.
 
-One task fetches them: at the start, as they grow old, and when a token names a key that is not
-known, which must never happen at the pace of whoever makes such tokens up. Keys that were fetched
-once go on serving while the provider is down.
+One task fetches them: at the start, when they are old, and when a token names an unknown key. The
+last has a minimum interval, so that made-up tokens cause no flood of requests. Keys that were
+fetched once stay in use while the provider is down.
 The format is RFC 7517 (https://www.rfc-editor.org/rfc/rfc7517).
 """
 

@@ -1,7 +1,7 @@
 """What an operator sees of the service: logs, metrics and traces.
 
 Logs belong to the process (`logs.open_logs`); metrics and traces to one application, which opens
-them here and tells them what happens.
+them here and reports to them.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Telemetry:
         return None if self._embedded else self.watch.exposition()
 
     def problem(self, code: str) -> None:
-        """A client was told of an error, in whatever format."""
+        """An error was reported to a client, in any format."""
         self.watch.problem(code)
 
     def stream_opened(self) -> None:

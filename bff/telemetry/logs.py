@@ -220,7 +220,7 @@ def _visible(text: str) -> str:
 
 
 _UNUSED_FACTS = ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks")
-"""What logging finds out for each record unless it is told not to, and no line of ours says."""
+"""Facts that `logging` collects for each record by default, and that no line here shows."""
 
 _writers: set[LineWriter] = set()
 _dropped_before = 0

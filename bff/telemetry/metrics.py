@@ -117,8 +117,8 @@ class Meter(Collector):
         streamed: bool,
         awaited_agent: bool,
     ) -> None:
-        """`route` is the route's pattern. What lasted as long as somebody else liked is no latency
-        of ours: a stream's at all, an agent's among all routes."""
+        """`route` is the route's pattern. The duration of a
+        stream, and of waiting for the agent, is not counted as latency of the service."""
         self._requests[known_method(method), route, status] += 1
         if not streamed:
             self._request_seconds[route].add(seconds)
@@ -176,7 +176,7 @@ class Meter(Collector):
             "route",
         )
         problems = [((code,), count) for code, count in self._problems.items()]
-        yield _counter("problems", "Errors told instead of an answer", problems, "code")
+        yield _counter("problems", "Errors reported instead of an answer", problems, "code")
         yield _gauge("open_streams", "Runs being streamed to clients", self._streams)
         yield _gauge("open_websockets", "WebSockets open", self._sockets)
         yield _gauge("open_runs", "Runs this process owns that have not ended", self._open_runs)

@@ -238,7 +238,7 @@ async def _shut_down(provider: Any) -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(done.set)
 
-    # A daemon, not the loop's executor: whoever ends the loop would wait for that.
+    # A daemon thread: the end of the loop would wait for its executor.
     threading.Thread(target=work, name="trace-flush", daemon=True).start()
     try:
         async with asyncio.timeout(FLUSH_SECONDS):

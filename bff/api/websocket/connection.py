@@ -1,6 +1,6 @@
 """One open WebSocket: many messages, several runs at once in different sessions.
 
-What a client is told is a run's log again, one JSON text frame an event. Everything that is sent
+The frames sent to a client are a run's log, one JSON text frame an event. Everything that is sent
 goes through the socket's outbox.
 """
 
@@ -260,7 +260,7 @@ class Socket:
         if not self._frames.spend(count):
             self._outbox.close(POLICY, at_once=True)
 
-    # What the client is told
+    # Frames to the client
 
     def _follow(self, follower: Follower, *, after: int) -> None:
         run = follower.run

@@ -28,7 +28,7 @@ Send = Callable[[], Awaitable[Any]]
 
 
 class Outbox:
-    """The sending side of one socket; `slow` is told when a client was cut for not reading."""
+    """The sending side of one socket; `slow` is called when a client was cut for not reading."""
 
     __slots__ = (
         "_bytes",

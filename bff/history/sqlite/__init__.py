@@ -55,7 +55,7 @@ from bff.history.sqlite.worker import Worker
 T = TypeVar("T")
 
 CLOSE_SECONDS = 3.5
-"""How long a stop waits for what is still to be written."""
+"""How long a shutdown waits for writes in flight."""
 MEMORY = ":memory:"
 
 _log = logging.getLogger(__name__)
