@@ -70,6 +70,10 @@ class Figures:
     bystanders: int = 0
     repeats: int = 0
     refused: int = 0
+    outages: int = 0
+    """How often a task found Valkey away: then it may say what nobody has if it is killed."""
+    stalls: int = 0
+    """How often a task that was not killed was taken for dead: this machine was too busy for it."""
     resumes: list[float] = field(default_factory=list, repr=False)
     """Seconds from asking to the first event, where one was owed."""
     waits: list[float] = field(default_factory=list, repr=False)
@@ -96,6 +100,8 @@ class Figures:
                 f"wrong {self.wrong}; runs without an end {self.unended}",
                 f"bystanders {self.bystanders}, beside {self.repeats} answers of callers who post "
                 f"again at once and were refused {self.refused} times",
+                f"tasks found Valkey away {self.outages} times, and themselves taken for dead "
+                f"{self.stalls} times: on a machine that is not too busy, never",
                 f"resume to first event: p50 {_ms(self.resumes, 0.5)}, "
                 f"p99 {_ms(self.resumes, 0.99)} ({len(self.resumes)} resumes)",
                 f"silence before a killed task's run was ended: p50 {_ms(self.waits, 0.5)}, "
@@ -119,6 +125,7 @@ class Fleet:
     ) -> None:
         self.up: list[Service] = []
         self.killed: list[Service] = []
+        self.all: list[Service] = []
         self._stack = stack
         self._valkey_url = valkey_url
         self._agent_url = agent_url
@@ -131,7 +138,8 @@ class Fleet:
         folder.mkdir()
         keys = ",".join(f"user{n}:key-{n}" for n in range(PRINCIPALS))
         task = service(self._valkey_url, self._agent_url, folder, API_KEYS=keys)
-        self.up.append(await self._stack.enter_async_context(task))
+        self.all.append(await self._stack.enter_async_context(task))
+        self.up.append(self.all[-1])
 
     def any(self, *, but: Service | None = None) -> Service:
         return random.choice([task for task in self.up if task is not but] or self.up)
@@ -307,13 +315,13 @@ async def measure(
     """Interrupt until it was often enough, and report."""
     figures = Figures()
     stop = asyncio.Event()
-    began = time.monotonic()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         valkey = stack.enter_context(running_valkey(folder))
         agent = await stack.enter_async_context(CountingAgent().serve())
         fleet = Fleet(stack, valkey.url, agent.url, folder)
         await asyncio.gather(*[fleet.add() for _ in range(tasks)])
+        began = time.monotonic()
         work = [
             asyncio.create_task(Client(number, fleet, figures, most_words=most_words).work(stop))
             for number in range(clients)
@@ -340,6 +348,9 @@ async def measure(
         stop.set()
         await asyncio.gather(*work)
         figures.agent_calls = len(agent.calls)
+    for each in fleet.all:
+        figures.outages += each.log.count("does not answer")
+        figures.stalls += "was taken over by another" in each.log
     return figures
 
 

@@ -53,6 +53,8 @@ class Takeover:
         self._clock = clock
         self._suspects: dict[str, RunKeys] = {}
         self._suspected = asyncio.Event()
+        self._unanswered: dict[str, tuple[RunKeys, float]] = {}
+        """Runs that we may have ended at that time, without hearing of it."""
 
     @property
     def sure(self) -> bool:
@@ -83,6 +85,8 @@ class Takeover:
                         sweep_at = now()  # there are more
                 suspects, self._suspects = list(self._suspects.values()), {}
                 await self.end_dead(suspects)
+                if self._unanswered:
+                    await self._ask_again()
 
     async def _sweep(self) -> bool:
         """Suspect what has lapsed; true if there was more than was asked for."""
@@ -105,7 +109,12 @@ class Takeover:
         if not suspects or not self.sure:
             return {}
         ended = self._clock()
-        replies = await self._lane.run_all([self._call(keys, ended) for keys in suspects])
+        try:
+            replies = await self._lane.run_all([self._call(keys, ended) for keys in suspects])
+        except BaseException:
+            for keys in suspects:  # what was ended is told nobody else
+                self._unanswered.setdefault(keys.member, (keys, ended))
+            raise
         over: dict[str, Run | None] = {}
         for keys, reply in zip(suspects, replies, strict=True):
             match reply:
@@ -115,14 +124,37 @@ class Takeover:
                         ended_at=ended,
                     )  # fmt: skip
                     over[keys.member] = run
-                    logger.warning("run %s: its owner is dead; ended as interrupted", run.run_id)
-                    if self.owner:
-                        self.owner.interrupted(run)
+                    self._interrupted(run)
                 case ["ended" | "missing"]:
                     over[keys.member] = None
                 case _:
                     pass  # its owner is alive, or may be
         return over
+
+    def _interrupted(self, run: Run) -> None:
+        """The owner of the log hears of it once: its history is still to be written."""
+        logger.warning("run %s: its owner is dead; ended as interrupted", run.run_id)
+        if self.owner:
+            self.owner.interrupted(run)
+
+    async def _ask_again(self) -> None:
+        """Which of the runs did we end? Those that ended at the very time that we said."""
+        asked = dict(self._unanswered)
+        calls = [
+            Call(scripts.FIND, (keys.leases, keys.run), (keys.member,))
+            for keys, _ in asked.values()
+        ]
+        replies = await self._lane.run_all(calls)
+        for (member, (_, ended)), reply in zip(asked.items(), replies, strict=True):
+            self._unanswered.pop(member, None)
+            match reply:
+                case ["interrupted", int(last), at, str(meta), _, str(said)] if at == repr(ended):
+                    self._interrupted(
+                        read_run(
+                            meta, said=said, status="interrupted", last_event_id=last,
+                            ended_at=ended,
+                        )
+                    )  # fmt: skip
 
     def _call(self, keys: RunKeys, ended: float) -> Call:
         return Call(

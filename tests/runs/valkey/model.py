@@ -231,7 +231,7 @@ class Model:
         last, text, owner = int(h["last"]) + 1, h["interruption"], h["instance"]
         self.data.setdefault(log, []).append(text)
         h.update(status="interrupted", instance="", last=str(last), ended=ended, end=text)
-        watch, said = h.pop("watch", None), h.pop("said", "")
+        watch, said = h.pop("watch", None), h.get("said", "")
         for field in ("interruption", "cancel"):
             h.pop(field, None)
         self.data.pop(followers, None)
@@ -246,7 +246,7 @@ class Model:
             return [h["status"] if h else "missing"]
         till = self.data.get(leases, {}).get(args[0])
         left = till - self.now() if till is not None else 0
-        said = h.get("said", "") if h["status"] == "running" else ""
+        said = h.get("said", "") if h["status"] in ("running", "interrupted") else ""
         return [h["status"], int(h["last"]), h.get("ended", ""), h["meta"], left, said]
 
     def _read(self, keys: list[str], args: list[str]) -> Any:

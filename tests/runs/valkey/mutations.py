@@ -125,6 +125,14 @@ MUTATIONS = {
             "\n    def withdrawals",
         ),
     ),
+    "no history": mutation(
+        "whoever ended a run and did not hear of it does not ask",
+        (
+            "takeover.py",
+            "                self._unanswered.setdefault(keys.member, (keys, ended))\n",
+            "                pass\n",
+        ),
+    ),
     "deaf": mutation(
         "a follower elsewhere trusts that it hears every message",
         (

@@ -56,6 +56,8 @@ class Service:
 
     url: str
     process: asyncio.subprocess.Process = field(repr=False)
+    log: str = field(default="", repr=False)
+    """What it logged, once it is over."""
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -89,6 +91,7 @@ async def service(
     )  # fmt: skip
     assert process.stdout is not None
     reading: asyncio.Task[bytes] | None = None
+    started: Service | None = None
     try:
         said = b""
         async with asyncio.timeout(30):
@@ -97,14 +100,17 @@ async def service(
                 assert line, said.decode()
                 said += line
         reading = asyncio.create_task(process.stdout.read())
-        yield Service(found[1].decode(), process)
+        started = Service(found[1].decode(), process)
+        yield started
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGCONT)
             process.kill()
             await process.wait()
         if reading is not None:
-            await reading
+            said = await reading
+        if started is not None:
+            started.log = said.decode()
 
 
 @dataclass

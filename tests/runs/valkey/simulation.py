@@ -334,6 +334,8 @@ class Simulation:
         self.network = Network(self.model)
         self.instances: list[Instance] = []
         self.executions: dict[str, Execution] = {}
+        self.told_interrupted: list[str] = []
+        """Runs whose history was left to be written."""
         self.readers: list[Reader] = []
         self.wrong: list[str] = []
         """What may never happen, and did."""
@@ -438,9 +440,15 @@ class Simulation:
     async def _follow(
         self, instance: Instance, run: Run, after: int, records: list[Record]
     ) -> None:
-        async with aclosing(instance.log.follow(run, after, silence_seconds=1e9)) as batches:
-            async for batch in batches:
-                records.extend(batch)
+        """As a request does: whoever does not find the run does not follow it."""
+        with suppress(Overloaded):
+            if await instance.log.find(run.owner, run.run_id):
+                following = instance.log.follow(run, after, silence_seconds=1e9)
+                async with aclosing(following) as batches:
+                    async for batch in batches:
+                        records.extend(batch)
+                return
+        self.readers = [reader for reader in self.readers if reader.records is not records]
 
     def find(self, instance: Instance, run: Run) -> None:
         """Somebody asks for a run: a dead owner's is ended by that."""
@@ -472,6 +480,9 @@ class Simulation:
 
     def interrupted(self, run: Run) -> None:
         """A run was ended by somebody who took its owner for dead."""
+        self.told_interrupted.append(run.run_id)
+        if run.request.message != "hi":
+            self.wrong.append(f"{run.run_id} was ended, and nobody knows what was said")
         execution = self.executions.get(run.run_id)
         if execution and execution.instance.alive and not self.disturbed(execution.instance):
             self.wrong.append(f"{run.run_id} was ended, and its owner is alive")

@@ -11,7 +11,7 @@ from bff.events import Done, Failed
 from bff.runs.valkey import scripts
 from bff.runs.valkey.keys import idempotency_key, run_keys
 from tests.runs.valkey.conftest import StartInstance
-from tests.runs.valkey.instances import FAST, Instance, ids
+from tests.runs.valkey.instances import FAST, Instance, ids, until
 from tests.runs.valkey.relay import Relay
 from tests.runs.valkey.valkey import Valkey
 
@@ -76,6 +76,29 @@ async def test_ending_dead_runs__keeps_no_living_run_from_its_lease(
 
         await a.end(living, 2)
         assert a.told.lost == []
+        await a.die()
+
+
+async def test_a_dead_run_whose_end_was_not_heard_of__still_gets_its_turn_in_the_history(
+    own: Valkey, start_instance: StartInstance
+) -> None:
+    """The server has ended it, and the reply that says so is lost: nobody else is told."""
+    own.load(scripts.INTERRUPT.text)
+    async with Relay(own.port).serve() as relay:
+        dying, a = await start_instance(own.url), await start_instance(relay.url, timing=PATIENT)
+        dead = await dying.begin("dead")
+        relay.hold(scripts.INTERRUPT)
+        await dying.die()
+        await relay.held.wait()
+        assert a.told.interruptions == []
+
+        relay.cut()
+
+        await until(lambda: bool(a.told.interruptions))
+        [run] = a.told.interruptions
+        assert (run.run_id, run.status, run.last_event_id) == ("dead", "interrupted", 2)
+        assert run.request.message == "What is 15 * 23?"
+        assert [item.name for item in await a.read(dead)] == ["start", "error"]
         await a.die()
 
 

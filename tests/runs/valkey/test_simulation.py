@@ -262,6 +262,11 @@ class Machine(RuleBasedStateMachine):
         for reader in s.readers:
             self.in_order(reader)
             self.ended(reader)
+        assert len(s.told_interrupted) == len(set(s.told_interrupted)), s.told_interrupted
+        if len(s.instances) == len(s.living) + 1:  # whoever ended what the dead one left is alive
+            for execution in s.executions.values():
+                if s.model_status(execution.run) == "interrupted":
+                    assert execution.run.run_id in s.told_interrupted, execution
         for execution in s.executions.values():
             assert execution.over, execution
             if execution.instance.alive and not execution.abandoned:
@@ -282,7 +287,11 @@ class Machine(RuleBasedStateMachine):
         assert last.terminal, reader.records
         execution = self.s.executions[reader.run.run_id]
         if execution.instance.alive and not execution.abandoned:
-            gone = keys_of(reader.run).run in self.evicted
+            # nobody brought it back in time
+            gone = keys_of(reader.run).run in self.evicted or (
+                reader.run.run_id in self.lossy
+                and execution.instance.name in self.s.network.troubled_at
+            )
             assert last.name == "done" or (gone and is_interruption(last)), reader.records
         log = self.s.model.data.get(keys_of(reader.run).log)
         if log and reader.run.run_id not in self.lossy and not is_interruption(last):

@@ -26,7 +26,8 @@ local last, text = tonumber(h[2]) + 1, h[8]
 redis.call('RPUSH', KEYS[5], text)
 redis.call('HSET', KEYS[4], 'status', 'interrupted', 'instance', '', 'last', last,
   'ended', ARGV[5], 'bytes', h[6] + #text, 'end', text)
-redis.call('HDEL', KEYS[4], 'said', 'interruption', 'watch', 'cancel')
+-- `said` stays: if this reply is lost, it is asked for again
+redis.call('HDEL', KEYS[4], 'interruption', 'watch', 'cancel')
 redis.call('DEL', KEYS[6])
 redis.call('PEXPIRE', KEYS[4], ARGV[6])
 redis.call('PEXPIRE', KEYS[5], ARGV[6])
