@@ -41,7 +41,7 @@ Put = Callable[[bool], Awaitable[bool]]
 
 
 class TaskProtection:
-    """A `RunObserver` that passes every call on, counts open runs and requests protection by that."""
+    """A `RunObserver` that passes calls on, counts open runs and requests protection by that."""
 
     def __init__(
         self,
