@@ -38,7 +38,7 @@ test: $(VENV)/.all pulumi $(EXAMPLE) $(CLIENTS) $(NODE) ## make what the tests n
 test-zoo: $(VENV)/.all $(ZOO) $(ZOO_NODE) ## agents of a dozen real frameworks, each in its environment, asked through the service
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m zoo tests/agents $(ARGS)
 
-questions: $(VENV)/.all $(EXAMPLE) .envs/zoo-strands/requirements.sha256 ## agents that ask, in every protocol: how often each answer reaches the agent
+questions: $(VENV)/.all $(EXAMPLE) .envs/zoo-strands/requirements.sha256 .envs/zoo-langgraph/requirements.sha256 ## agents that ask, in every protocol: how often each answer reaches the agent
 	@$(PY) -m pytest -n 0 -q tests/agents/test_questions.py $(ARGS)
 
 engine: $(VENV)/.all pulumi ## preview, apply, change and destroy the stack with Pulumi's real engine and a made-up AWS

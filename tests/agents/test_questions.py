@@ -29,6 +29,13 @@ from tests.runs.valkey.services import HEADERS, Service, service
 from tests.runs.valkey.valkey import running_valkey
 
 PROGRAM = ROOT / "tests" / "agents" / "zoo" / "asking_example.py"
+AGENTS = [
+    "langgraph",
+    pytest.param("strands", marks=pytest.mark.zoo),
+    pytest.param("langchain", marks=pytest.mark.zoo),
+]
+"""The last is LangChain's middleware, in LangGraph."""
+PAYLOADS = {"langgraph": "langgraph", "strands": "strands", "langchain": "langgraph"}
 RESUME_SECONDS = 0.3
 """How long an answer waits at the door: whoever answers at the same time comes meanwhile."""
 
@@ -172,13 +179,14 @@ CASES: dict[str, Case] = {
 def agent_command(agent: str) -> list[str]:
     """What starts an agent; skips where its environment is not made."""
     try:
-        python = str(python_of(EXAMPLE)) if agent == "langgraph" else command(agent)[0]
+        zoo = {"strands": "strands", "langchain": "langgraph"}.get(agent)
+        python = command(zoo)[0] if zoo else str(python_of(EXAMPLE))
     except (NotMade, subprocess.SubprocessError, OSError) as error:
         pytest.skip(str(error))
     return [python, str(PROGRAM), agent]
 
 
-@pytest.mark.parametrize("agent", ["langgraph", pytest.param("strands", marks=pytest.mark.zoo)])
+@pytest.mark.parametrize("agent", AGENTS)
 async def test_an_answer__is_given_to_the_agent_exactly_once(
     agent: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,7 +195,7 @@ async def test_an_answer__is_given_to_the_agent_exactly_once(
         url = stack.enter_context(serving(agent_command(agent), tmp_path / "agent.log"))
         valkey = stack.enter_context(running_valkey(tmp_path))
         door = await stack.enter_async_context(Door(url).serve())
-        agents = json.dumps({agent: {"url": door.url, "payload": agent}})
+        agents = json.dumps({agent: {"url": door.url, "payload": PAYLOADS[agent]}})
         http = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
 
         async def start() -> Service:
@@ -227,7 +235,7 @@ async def test_an_answer__is_given_to_the_agent_exactly_once(
     assert door.again == []
 
 
-@pytest.mark.parametrize("agent", ["langgraph", pytest.param("strands", marks=pytest.mark.zoo)])
+@pytest.mark.parametrize("agent", AGENTS)
 async def test_an_answer_to_an_agent_whose_session_is_over__is_a_clear_end(
     agent: str, tmp_path: Path
 ) -> None:
@@ -237,7 +245,7 @@ async def test_an_answer_to_an_agent_whose_session_is_over__is_a_clear_end(
     async with AsyncExitStack() as stack:
         valkey = stack.enter_context(running_valkey(tmp_path))
         door = await stack.enter_async_context(Door("").serve())
-        agents = json.dumps({agent: {"url": door.url, "payload": agent}})
+        agents = json.dumps({agent: {"url": door.url, "payload": PAYLOADS[agent]}})
         http = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
         task = await stack.enter_async_context(
             service(valkey.url, "", tmp_path, AGENTS=agents, AGENT_HISTORY="off")
