@@ -89,7 +89,7 @@ async def counted(folder: Path, *, repeated: int = REPEATED) -> dict[str, float]
             for count in (FEW, MANY)
         ]
         paced_few, paced_many = [
-            await of.calls(stream(Answer(events=count, pause_ms=4)), min(repeated, 10))
+            await of.calls(stream(Answer(events=count, pause_ms=20)), min(repeated, 6))
             for count in (FEW, FEW + 20)
         ]
         async with turns(front) as turn:
