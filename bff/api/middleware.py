@@ -174,15 +174,28 @@ def problem_response(request: web.Request, problem: Problem) -> web.Response:
 
 
 @web.middleware
-async def own_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse requests for other hosts; a load balancer's health check names none of ours."""
-    if request.path != "/health" and not _is_ours(request):
-        raise MisdirectedRequest
+async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what no handler should see, in this order.
+
+    One middleware for all of it: each has a frame of its own for as long as a stream is open, and
+    every event passes through all of them.
+    """
+    _refuse_other_hosts(request)
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        return _preflight(request)
+    if request.path.startswith("/v1/"):
+        await _authenticate(request)
+    _guard(request)
     return await handler(request)
 
 
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+def _refuse_other_hosts(request: web.Request) -> None:
+    """A load balancer's health check names none of ours."""
+    if request.path != "/health" and not _is_ours(request):
+        raise MisdirectedRequest
+
+
+def _guard(request: web.Request) -> None:
     """Refuse what no route takes: encoded bodies, credentials in the query."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType(headers={"Connection": "close"})
@@ -192,7 +205,6 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if re.sub("[^a-z]", "", name.lower()) in _SECRET_PARAMETERS:
             message = "credentials are taken in headers only"
             raise BadRequest.of("query", message)
-    return await handler(request)
 
 
 _SECRET_PARAMETERS = frozenset(
@@ -216,32 +228,26 @@ def _is_ours(request: web.Request) -> bool:
     )
 
 
-@web.middleware
-async def cross_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer preflights; what a reply says to other origins is added in `finish_headers`."""
-    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-        if request.headers.get("Origin") not in request.app[SETTINGS].cors_origins:
-            raise Forbidden
-        # an origin that is named exactly may send what its clients add (OpenAI's, tracing)
-        asked = request.headers.get("Access-Control-Request-Headers", "")
-        return web.Response(
-            status=204,
-            headers={
-                "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
-                "Access-Control-Allow-Headers": (
-                    asked if re.fullmatch(_HEADER_NAMES, asked) else ALLOWED_HEADERS
-                ),
-                "Access-Control-Max-Age": "600",
-            },
-        )
-    return await handler(request)
+def _preflight(request: web.Request) -> web.Response:
+    """What a reply says to other origins is added in `finish_headers`."""
+    if request.headers.get("Origin") not in request.app[SETTINGS].cors_origins:
+        raise Forbidden
+    # an origin that is named exactly may send what its clients add (OpenAI's, tracing)
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
+            "Access-Control-Allow-Headers": (
+                asked if re.fullmatch(_HEADER_NAMES, asked) else ALLOWED_HEADERS
+            ),
+            "Access-Control-Max-Age": "600",
+        },
+    )
 
 
-@web.middleware
-async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find out who is calling, under `/v1`, and count the request against their rate."""
-    if not request.path.startswith("/v1/"):
-        return await handler(request)
+async def _authenticate(request: web.Request) -> None:
+    """Find out who is calling, and count the request against their rate."""
     limiter = request.app[LIMITER]
     resource = request.match_info.route.resource
     route = resource.canonical if resource else None
@@ -262,11 +268,10 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     request[PRINCIPAL] = principal
     if (request.method, route) in FREE:  # decides nothing, so nothing waits for it until the reply
         request[PEEKING] = asyncio.create_task(limiter.peek(principal.id))
-        return await handler(request)
+        return
     allowance = request[ALLOWANCE] = await limiter.take(principal.id)
     if not allowance.allowed:
         raise RateLimited(retry_after_seconds=allowance.retry_after_seconds)
-    return await handler(request)
 
 
 def client(request: web.Request) -> Client:

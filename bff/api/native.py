@@ -30,8 +30,9 @@ async def send_message(request: web.Request) -> web.StreamResponse:
 
 async def stream_message(request: web.Request) -> web.StreamResponse:
     """The answer as it comes."""
-    chat = await read_model(request, ChatRequest)
-    follower = await start_run(request, asked_of(request, chat, streaming=True))
+    asked = asked_of(request, await read_model(request, ChatRequest), streaming=True)
+    follower = await start_run(request, asked)
+    del asked  # a stream may be open for an hour
     return await stream_run(request, follower, NativeEncoder())
 
 
