@@ -2,7 +2,7 @@
 
     make bench                      the short form, two minutes
     make bench ARGS=full            all fronts, all figures, twenty minutes
-    make bench ARGS="full --write"  and the README's table from them
+    make bench ARGS=--write         and the README's table from it; with full as well
     make bench ARGS=gate            has anything become slower than what is committed?
     make bench ARGS=calls           the same without a clock, on any machine: what CI runs
     make bench ARGS=interruptions   what is lost when clients are cut and tasks are killed

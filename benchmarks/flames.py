@@ -6,8 +6,9 @@
     make bench ARGS="flames OUT.svg --of sockets"     50 WebSockets, turn by turn
     make bench ARGS="flames OUT.svg --checkout DIR"   another checkout of ours
 
-py-spy (`pip install py-spy`) reads the process from outside, all threads, only while they run. A
-file that does not end in .svg gets the stacks as text, one a line with how often it was seen.
+py-spy (`pip install py-spy`) reads the process from outside: whichever thread has the interpreter,
+since those that wait cannot everywhere be told from those that run. A file that does not end in
+.svg gets the stacks as text, one a line with how often it was seen.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -59,11 +61,11 @@ async def record(program: str, out: Path, of: str, checkout: Path) -> int:
             front: Front = await stack.enter_async_context(targets.front("before"))
             await warm_up(front)
             kind = "flamegraph" if out.suffix == ".svg" else "raw"
-            spy = await asyncio.create_subprocess_exec(
-                *(program, "record", "--function", "--format", kind, "--output", str(out)),
+            command = [
+                *(program, "record", "--gil", "--function", "--format", kind, "--output", str(out)),
                 *("--duration", str(SECONDS), "--rate", str(RATE), "--pid", str(front.process.pid)),
-                stdout=asyncio.subprocess.DEVNULL,
-            )
+            ]
+            spy = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
             await load(front, of)
             return await spy.wait()
 
@@ -79,7 +81,12 @@ def main() -> None:
     if program is None:
         sys.exit("py-spy is not there: pip install py-spy")
     allow_many_connections()
-    sys.exit(uvloop.run(record(program, options.out.absolute(), options.of, options.checkout)))
+    out: Path = options.out.absolute()
+    code = uvloop.run(record(program, out, options.of, options.checkout))
+    if out.exists():  # its title is the command, with this machine's paths
+        name = f"py-spy: {options.of}"
+        out.write_text(re.sub(f"{re.escape(program)} record[^<]*", name, out.read_text()))
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REFERENCE = "raw"
-BEGIN, END = "<!-- make bench ARGS=full: begin -->", "<!-- make bench ARGS=full: end -->"
+BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 
 
 @dataclass(frozen=True)
