@@ -9,6 +9,7 @@
     make bench ARGS=limiter         what two tasks admit together
     make bench ARGS=matching        what it costs to find the session of a long transcript
     make bench ARGS=outage          what clients see while Valkey is away
+    make bench ARGS=pictures        what a picture costs until the first event
     make bench ARGS=uploads         what a thousand files of 25 MB, fifty at once, cost in memory
     make bench ARGS="flames X.svg"  where the time goes, as a flame graph
 
@@ -40,7 +41,7 @@ from benchmarks.targets import FRONTS, LITELLM
 
 README = ROOT / "README.md"
 
-PROGRAMS = ("flames", "interruptions", "limiter", "matching", "outage", "uploads")
+PROGRAMS = ("flames", "interruptions", "limiter", "matching", "outage", "pictures", "uploads")
 
 
 def planned(options: argparse.Namespace) -> Plan:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.json_text import dumps, loads, well_formed
+from bff.json_text import dumps, dumps_bytes, loads, well_formed
 
 TEXT = st.text(st.characters(exclude_categories=[]))  # half surrogate pairs too
 NUMBERS = st.integers() | st.integers(-(2**70), 2**70) | st.floats()
@@ -40,6 +40,7 @@ def test_dumps__tells_all_that_json_can_tell_on_one_portable_line(value: Any) ->
 
     assert len(text.splitlines()) == 1
     assert json.loads(text.encode().decode()) == told(value)
+    assert dumps_bytes(value) == text.encode()
 
 
 @given(VALUES, st.booleans())

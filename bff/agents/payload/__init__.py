@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from bff.agents import Prompt
 from bff.agents.payload.shapes import SHAPES
 from bff.agents.payload.values import VALUES, as_text
-from bff.events import JSON, Input, dumps
+from bff.events import JSON, Input
+from bff.json_text import dumps_bytes
 from bff.settings import PayloadSetting
 
 PROMPT: Mapping[str, JSON] = {
@@ -39,7 +40,7 @@ FIELDS = frozenset({"tools", "context", "state", "options", "metadata", "files"}
 def body_maker(setting: PayloadSetting) -> Callable[[Prompt], bytes]:
     """What makes the JSON that is posted to the agent; made once, for all its calls."""
     fill = payload_maker(setting)
-    return lambda prompt: dumps(fill(prompt)).encode()
+    return lambda prompt: dumps_bytes(fill(prompt))
 
 
 def payload_maker(setting: PayloadSetting) -> Callable[[Prompt], dict[str, JSON]]:
