@@ -97,6 +97,24 @@ async def test_an_approval__is_declined(start: Start, answer: dict[str, Any]) ->
     assert said(events).startswith("Not paid: it was declined")
 
 
+@pytest.mark.parametrize(
+    ("answer", "end"),
+    [
+        ({"content": '{"approved": true}'}, "Paid 7 to Jo."),
+        ({"content": "yes"}, "Paid 7 to Jo."),
+        ({"content": "", "error": "no"}, "Not paid: it was declined."),
+    ],
+)
+async def test_an_approval__may_be_answered_as_the_calls_result(
+    start: Start, answer: dict[str, Any], end: str
+) -> None:
+    one = await page(start)
+    asked = await one.say("/approve 7")
+    one.messages.append({"id": "a", "role": "tool", "toolCallId": called(asked), **answer})
+
+    assert said(await one.run()) == end
+
+
 @pytest.mark.parametrize("answer", [{"approved": True}, '{"approved": true}'])
 async def test_an_older_clients_answer__is_in_forwarded_props(start: Start, answer: Any) -> None:
     one = await page(start, version=None)

@@ -16,8 +16,6 @@ from bff.events import JSON
 
 _SILENT = frozenset(
     {
-        "STEP_STARTED",
-        "STEP_FINISHED",
         "REASONING_START",
         "REASONING_MESSAGE_START",
         "REASONING_ENCRYPTED_VALUE",
@@ -59,10 +57,14 @@ _KEPT = _STATE | {
     "ACTIVITY_DELTA",
     "RAW",
     "CUSTOM",
+    "STEP_STARTED",
+    "STEP_FINISHED",
     "SUBAGENT_STARTED",
     "SUBAGENT_FINISHED",
     "SUBAGENT_ERROR",
 }
+_BOOKKEEPING = frozenset({"RAW", "STEP_STARTED", "STEP_FINISHED"})
+"""What is no answer by itself."""
 TYPES = _SILENT | _PAUSES | _THOUGHTS | _SPOKEN | _KEPT
 
 
@@ -136,7 +138,7 @@ def _keep(answer: Assembly, kind: str, frame: dict[str, JSON]) -> None:
         case _:
             kept = {n: v for n, v in frame.items() if n not in ("type", "rawEvent", "raw_event")}
             read_block(answer, kept.get("content"))
-            answer.custom(kept, kind, content=kind != "RAW")
+            answer.custom(kept, kind, content=kind not in _BOOKKEEPING)
 
 
 def _read_tool(answer: Assembly, kind: str, frame: dict[str, JSON], delta: str) -> None:
@@ -167,7 +169,9 @@ def _read_end(answer: Assembly, frame: dict[str, JSON]) -> None:
             answer.text.whole(text, "RUN_FINISHED")
         case result:
             answer.custom({"result": result}, "result")
-    pending = frame.get("pendingToolCallIds", frame.get("pending_tool_call_ids"))
+    outcome = frame.get("outcome")
+    named = {**frame, **outcome} if isinstance(outcome, dict) else frame
+    pending = named.get("pendingToolCallIds", named.get("pending_tool_call_ids"))
     for id in pending if isinstance(pending, list) else []:
         if isinstance(id, str):
             answer.tools.complete(f"agui {id}")

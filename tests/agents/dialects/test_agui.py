@@ -105,6 +105,14 @@ class TestAgUi:
         ]
         assert said(*values) == [Thinking("Hm"), START, Message("Hi")]
 
+    def test_steps__are_kept_but_are_no_answer(self) -> None:
+        step = {"type": "STEP_STARTED", "stepName": "plan"}
+        started = Custom({"stepName": "plan"}, "STEP_STARTED")
+        assert said(step, {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "Hi"}) == [
+            started,
+            Message("Hi"),
+        ]
+
     def test_user_message__is_not_said(self) -> None:
         values = agui(
             TextMessageStartEvent(message_id="u", role="user"),
