@@ -7,6 +7,7 @@ no branch mixed with another, nothing told twice.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 from collections import defaultdict
@@ -20,7 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bff.agents import Prompt
-from bff.events import Done, Event, Message
+from bff.conversations.questions import answers_as_text
+from bff.events import Done, Event, Input, Message
 from tests.api.conftest import Service, Start
 from tests.api.reading import frames
 from tests.fakes.scripted import ScriptedAgent
@@ -40,10 +42,13 @@ class Remembering(ScriptedAgent):
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         known = self.memory[prompt.session_id]
         known += [message.text for message in prompt.history]
-        known.append(prompt.conversation.text)
+        said = prompt.conversation
+        known.append(answers_as_text(prompt.questions, said.answers) or said.text)
         self.heard.append(list(known))
         known.append(answer_to(known))
         yield [Message(known[-1])]
+        if said.text == "Pay":
+            yield [Input(f"i-{len(known)}", "approval", "May I?")]
         yield [Done()]
 
 
@@ -82,6 +87,10 @@ class Tasks:
         async with self._tasks[task].client.post(path, json=body) as reply:
             assert reply.status in (200, 201), (path, body, await reply.text())
             return await reply.json()
+
+    async def try_to(self, task: int, path: str, body: Any) -> tuple[int, Any]:
+        async with self._tasks[task].client.post(path, json=body) as reply:
+            return reply.status, await reply.json()
 
 
 @dataclass
@@ -260,6 +269,31 @@ class Native(Chat):
         await self.fork(task, turn)
         await super().edit(task, turn, text)
 
+    async def pay(self, task: int, answered: Sequence[bool]) -> None:
+        """Of answers that reach both tasks at once, and once more later, one reaches the agent."""
+        await self.say(task, "Pay")
+        heard = self.tasks.agent.heard
+        calls = len(heard)
+        question = f"i-{len(self.texts)}"
+        bodies = [
+            {
+                "session_id": self.name,
+                "resume": [{"input_id": question, "status": "resolved", "payload": yes}],
+            }
+            for yes in answered
+        ]
+        replies = await asyncio.gather(
+            *(self.tasks.try_to(task ^ n % 2, "/v1/chat", body) for n, body in enumerate(bodies))
+        )
+        replies += [await self.tasks.try_to(n, "/v1/chat", body) for n, body in enumerate(bodies)]
+        [run_id] = {reply["run_id"] for status, reply in replies if status == 200}
+        refused = {reply["code"] for status, reply in replies if status != 200}
+        assert refused <= {"not_waiting", "overloaded"}
+        assert len(heard) == calls + 1
+        assert heard[-1][:-1] == self.texts
+        self.texts = [*heard[-1], answer_to(heard[-1])]
+        self.ids += ["", run_id]
+
     async def fork(self, task: int, turns: int) -> None:
         name = f"native-{next(NUMBERS)}"
         if turns:
@@ -280,7 +314,7 @@ steps = st.lists(
         *[st.tuples(st.just("say"), numbers, tasks, words)] * 4,
         st.tuples(st.just("edit"), numbers, tasks, words, numbers),
         st.tuples(st.just("copy"), numbers, tasks),
-        st.tuples(st.just("other"), numbers, tasks),
+        st.tuples(st.just("other"), numbers, tasks, st.tuples(st.booleans(), st.booleans())),
         st.tuples(st.just("restart"), tasks),
     ),
     min_size=4,
@@ -323,6 +357,8 @@ async def act(chats: list[Chat], chat: Chat, what: str, task: int, more: list[An
             chats.append(other)
             if isinstance(other, Native):
                 await other.fork(task, other.turns)
+        case "other", Native():
+            await chat.pay(task, more[0])
         case "other", AISDK():
             await chat.regenerate(task)
         case "other", InstructedOpenAI():

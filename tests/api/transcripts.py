@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bff.api.agui.events import AgUiEncoder
@@ -21,10 +22,13 @@ from tests.api.example_run import BODY, CANCELLED, COMPLETE, FAILED, RUN, record
 PAGE = Path(__file__).parents[2] / "docs/protocols.md"
 BEGIN, END = "<!-- transcripts: begin -->\n", "<!-- transcripts: end -->\n"
 
+ENDED = replace(RUN, ended_at=RUN.created_at + 3)
+"""As who asks for it again is told: until then it ends now."""
+
 FORMATS: Mapping[str, Callable[[], Encoder]] = {
     "Native": NativeEncoder,
     "OpenAI": lambda: ChunkEncoder(RUN, model="agent", include_usage=True, headers={}),
-    "Responses": lambda: ResponseEncoder(RUN, Response.of(RUN), headers={}),
+    "Responses": lambda: ResponseEncoder(ENDED, Response.of(ENDED), headers={}),
     "AI SDK": lambda: UIEncoder(RUN),
     "AG-UI": lambda: AgUiEncoder(RUN, thread_id="demo", run_id="run-1"),
 }

@@ -198,6 +198,7 @@ async def test_add__after_a_claim_and_a_new_title_keeps_both(
         title="named",
         updated_at=turn(2).answered_at,
         last_run_id=turn(2).run_id,
+        claimed_by=turn(2).run_id,
     )
     assert await history.claim(ALICE, "chat", turn(2).run_id, ["q"]) is True
 
@@ -271,6 +272,64 @@ async def test_a_beginning_that_was_broken_off__is_swept_once_it_is_surely_over(
         await history.sessions(ALICE, limit=1)
         await until_swept(history)
     assert await items(aws, table) == []
+
+
+async def test_a_large_first_turn__that_was_broken_off_is_swept_once_it_is_surely_over(
+    table: str, proxy: Proxy, aws: str
+) -> None:
+    async with open_dynamodb(table, region=REGION) as history:
+        proxy.answers["TransactWriteItems"] = [REFUSAL]
+        with pytest.raises(Overloaded):
+            await history.add(ALICE, very_large(1))
+    assert {item["sk"]["S"][:2] for item in await items(aws, table)} == {"D#", "C#"}
+    await make_tickets_old(aws, table)
+
+    async with open_dynamodb(table, region=REGION) as history:
+        await history.sessions(ALICE, limit=1)
+        await until_swept(history)
+
+    assert await items(aws, table) == []
+
+
+async def test_a_large_first_turn__outrun_by_another_leaves_nothing_behind(
+    history: DynamoHistory, proxy: Proxy, table: str, aws: str
+) -> None:
+    proxy.answers["TransactWriteItems"] = [cancelled("ConditionalCheckFailed", "None", "None")]
+
+    await history.add(ALICE, very_large(1))
+    await until_swept(history)
+
+    left = [item["sk"]["S"][:2] for item in await items(aws, table)]
+    assert sorted(left) == ["C#", "C#", "C#", "R#", "S#", "T#"]
+
+
+async def test_a_forgotten_turn__takes_along_what_was_written_of_it_in_vain(
+    history: DynamoHistory, proxy: Proxy, table: str, aws: str
+) -> None:
+    await history.add(ALICE, turn(0))
+    proxy.answers["TransactWriteItems"] = [REFUSAL]
+    with pytest.raises(Overloaded):
+        await history.add(ALICE, very_large(1))
+    await history.add(ALICE, very_large(1))
+    assert [item["sk"]["S"][:2] for item in await items(aws, table)].count("C#") == 6
+
+    assert await history.forget(ALICE, "chat", turn(1).run_id)
+    await until_swept(history)
+
+    left = [item["sk"]["S"][:2] for item in await items(aws, table)]
+    assert sorted(left) == ["R#", "R#", "S#", "T#"]
+
+
+def very_large(n: int) -> Turn:
+    return replace(turn(n), answer=random.Random(n).randbytes(900_000).hex())
+
+
+async def make_tickets_old(aws: str, table: str) -> None:
+    async with dynamodb(aws) as client:
+        for item in await items(aws, table):
+            if item["sk"]["S"].startswith("D#"):
+                old = item | {"begun_at": {"N": "1790000000"}}
+                await client.put_item(TableName=table, Item=old)
 
 
 async def test_a_beginning__that_somebody_began_to_sweep_is_written_again(

@@ -164,18 +164,24 @@ class DynamoHistory:
             generation = session["generation"]["S"] if session else secrets.token_hex(8)
             place = partition(owner, turn.session_id, generation)
             item, parts = turn_items(place, turn, body)
-            await self._table.put_all(parts)
-            reasons = await self._table.transact(
+            writes = [
                 touch(owner, turn, session, generation),
                 put(run_item(place, turn)),
                 put(item),
                 *index_points(owner, turn, generation, late=is_late(turn, session)),
-            )
+            ]
+            if parts and session is None:  # nobody knows of them until there is a session
+                await self._table.put_all([beginning(owner, turn.session_id, generation)])
+                writes.append(begun_whole(owner, generation))
+            await self._table.put_all(parts)
+            reasons = await self._table.transact(*writes)
             if not reasons:
                 return
-            await self._table.delete_all(
-                [item_key(part["pk"]["S"], part["sk"]["S"]) for part in parts]
-            )
+            if parts and session is None:
+                self._sweeper.start(owner, turn.session_id, generation)
+            else:
+                keys = [item_key(part["pk"]["S"], part["sk"]["S"]) for part in parts]
+                await self._table.delete_all(keys)
             if reasons[1] == "ConditionalCheckFailed":
                 return  # written before
             await pause(attempt)  # another task wrote to the session in between

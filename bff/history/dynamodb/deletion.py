@@ -35,7 +35,8 @@ class Sweeper:
         self._work.sweep(generation, self._sweep(owner, session_id, generation))
 
     def start_parts(self, owner: str, session_id: str, generation: str, prefix: str) -> None:
-        self._work.sweep(prefix, self._sweep_parts(owner, session_id, generation, prefix))
+        sweeping = self._sweep_parts(owner, session_id, generation, prefix)
+        self._work.sweep((generation, prefix), sweeping)
 
     async def _look(self, owner: str) -> None:
         async for found in self._table.query(

@@ -12,7 +12,7 @@ from typing import Any
 
 from bff.history.dynamodb.calls import Table, pause
 from bff.history.dynamodb.deletion import Sweeper, parts_ticket, removal
-from bff.history.dynamodb.items import Item, forget_run, item_key, partition, text
+from bff.history.dynamodb.items import Item, forget_run, item_key, partition, parts_of, text
 from bff.history.dynamodb.points import MAX_POINTS, Place, leave_point, point_key
 from bff.history.dynamodb.sessions import forget_in, unchanged
 from bff.history.dynamodb.turns import read_turn, run_of, turn_key
@@ -42,7 +42,8 @@ async def forget_turn(
             writes = [forget_in(owner, session, run_id, title), _delete(item)]
             writes.append(forget_run(place, run_id))
             writes += [w async for w in _leave_points(table, owner, session, item, others)]
-            if prefix := text(item, "parts"):
+            prefix = parts_of(run_id) if "parts" in item else None
+            if prefix:  # with what was written of it before and never came to be read
                 writes.append(parts_ticket(owner, session_id, generation, prefix))
             if not await table.transact(*writes):
                 if prefix:

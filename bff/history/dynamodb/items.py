@@ -95,12 +95,17 @@ def turn_items(place: str, turn: Turn, body: bytes) -> tuple[dict[str, Any], lis
         item["points"] = {"L": [{"S": point} for point in dict.fromkeys(turn.points)]}
     if len(body) <= PART_BYTES:
         return item | {"body": {"B": body}}, []
-    prefix = f"C#{turn.run_id}#{secrets.token_hex(4)}#"
+    prefix = f"{parts_of(turn.run_id)}{secrets.token_hex(4)}#"
     parts = [
         item_key(place, f"{prefix}{n:05}") | {"body": {"B": body[at : at + PART_BYTES]}}
         for n, at in enumerate(range(0, len(body), PART_BYTES))
     ]
     return item | {"parts": {"S": prefix}}, parts
+
+
+def parts_of(run_id: str) -> str:
+    """What the keys of all parts of a run's turn begin with, however often it was written."""
+    return f"C#{run_id}#"
 
 
 def run_item(place: str, turn: Turn) -> dict[str, Any]:
