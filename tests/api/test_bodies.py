@@ -321,19 +321,37 @@ async def closed(service: Service) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_connection_that_is_kept__keeps_no_conversation(start: Start) -> None:
+SAID = "to be forgotten"
+SAYING: dict[str, dict[str, Any]] = {
+    "/v1/chat": {"message": SAID},
+    "/v1/chat/stream": {"message": SAID},
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": SAID}]},
+    "/v1/responses": {"model": "agent", "input": SAID},
+    "/v1/ui/chat": {
+        "id": "c",
+        "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": SAID}]}],
+    },
+    "/v1/agui": {
+        **{"threadId": "t", "runId": "r", "state": {}, "tools": [], "context": []},
+        "messages": [{"id": "m", "role": "user", "content": SAID}],
+        "forwardedProps": {},
+    },
+}
+
+
+@pytest.mark.parametrize("path", SAYING)
+async def test_a_connection_that_is_kept__keeps_no_conversation(start: Start, path: str) -> None:
     service = await start()
-    body = padded({"message": "to be forgotten"}, MB)
-    reply = await service.client.post(
-        "/v1/chat", data=body, headers={"Content-Type": "application/json"}
-    )
+    reply = await service.client.post(path, json=SAYING[path])
     await reply.read()
+    await closed(service)
     service.agent.calls.clear()
     gc.collect()
 
     held = [item.text for item in gc.get_objects() if isinstance(item, Conversation)]
     assert (reply.status, len(service.connections)) == (200, 1)
-    assert "to be forgotten" not in held
+    assert SAID not in held
+    assert service.app[BODIES].open_bytes == 0
 
 
 # Frames
