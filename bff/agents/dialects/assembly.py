@@ -18,6 +18,8 @@ from bff.agents.dialects.usage import Usage
 from bff.events import JSON, Custom, Event, File, Input, Source, dumps
 
 _MOST_QUESTIONS = 1000
+_MOST_SIDE_BY_SIDE = 5
+"""Messages without a name that may begin before one of them goes on."""
 _DEEPEST = 8
 """Envelopes around envelopes around one event."""
 
@@ -99,6 +101,9 @@ class Assembly:
         self._customs: list[JSON] = []
         self._inputs: dict[str, Input] = {}
         self._asked_about: set[str] = set()
+        self._ids: set[str] | None = set()
+        """Ids beside texts, until one comes again: then they are messages', else events'."""
+        self._ids_are_events = False
         self._attached: set[str] = set()
 
     @property
@@ -156,6 +161,22 @@ class Assembly:
             self.speakers.enter_message(id, announced=announced)
             if self.voice is not self.speakers.current:
                 self.enter(self.speakers.current)
+
+    def is_message(self, id: JSON) -> bool:
+        """Whether an id beside a text is a message's; those that never come again are events'."""
+        if not isinstance(id, str) or not id or self._ids_are_events:
+            return False
+        if self._ids is not None:
+            if id in self._ids:
+                self._ids = None
+            elif len(self._ids) >= _MOST_SIDE_BY_SIDE:
+                self._ids_are_events = True
+                self.speakers.release()
+                self.enter(self.speakers.main)
+                return False
+            else:
+                self._ids.add(id)
+        return True
 
     def custom(self, value: JSON, name: str | None = None, *, content: bool = True) -> None:
         """Keep what is none of the others; an agent's state alone is no content.

@@ -16,23 +16,15 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
     """An object with its text, or a richer object, under one of the usual keys."""
     if _read_proxy(answer, frame) or _read_pascal(answer, name, frame):
         return
+    if untyped.is_log(frame):
+        answer.custom(frame, name, content=not answer.streamed)
+        return
     if not bedrock_agents.KEYS.isdisjoint(frame.keys()) and bedrock_agents.read(answer, frame):
         return
-    match frame:
-        case {"token": {"text": str(text), "special": bool(special)}}:  # Hugging Face's servers
-            answer.text.delta("" if special else text, "token")
-            answer.text.whole(untyped.text_of(frame.get("generated_text")) or "", "generated")
-            return
-    if is_strands(frame.get("interrupts")):
+    flat = untyped.is_flat(frame)
+    if not flat and is_strands(frame.get("interrupts")):
         ask_strands(answer, frame["interrupts"])
-    if not untyped.whose(frame):
-        return
-    if isinstance(frame.get("content"), list) and "role" in frame:
-        langchain.read_messages(answer, [frame], "update")
-        return
-    if isinstance(frame.get("output"), list) and openai.read_response(answer, frame):
-        return
-    if _read_parts(answer, frame) or _read_inner(answer, name, frame):
+    if not untyped.whose(frame) or (not flat and _read_deep(answer, name, frame)):
         return
     thought = untyped.thought_of(frame)
     if thought:
@@ -48,14 +40,35 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
     text = untyped.text_of(frame[key]) or ""
     speaker = untyped.speaker(frame)
     if speaker is None:
-        say(answer, key, text)
-    elif isinstance(frame.get("id"), str):
+        message = untyped.message_id(frame)
+        if message is None or not answer.is_message(message):
+            say(answer, key, text)
+        else:
+            answer.enter_message(message, announced=False)
+            answer.text.piece(text, key, message)
+    elif answer.is_message(frame.get("id")):
         answer.enter_message(frame["id"], announced=False)
         answer.text.piece(text, key, frame["id"])
     else:
         answer.speak(speaker, text, lambda said: say(answer, key, said), announced=False)
-    answer.usage.set_total(frame.get("usage") or frame.get("usage_metadata"))
-    _tell_beside(answer, untyped.beside(frame, key))
+    if not flat:
+        answer.usage.set_total(frame.get("usage") or frame.get("usage_metadata"))
+        _tell_beside(answer, untyped.beside(frame, key))
+
+
+def _read_deep(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> bool:
+    """An object whose members say more than a text."""
+    match frame:
+        case {"token": {"text": str(text), "special": bool(special)}}:  # Hugging Face's servers
+            answer.text.delta("" if special else text, "token")
+            answer.text.whole(untyped.text_of(frame.get("generated_text")) or "", "generated")
+            return True
+        case {"content": list(), "role": _}:
+            langchain.read_messages(answer, [frame], "update")
+            return True
+        case {"output": list()} if openai.read_response(answer, frame):
+            return True
+    return _read_parts(answer, frame) or _read_inner(answer, name, frame)
 
 
 def _tell_beside(answer: Assembly, rest: dict[str, JSON]) -> None:
@@ -87,6 +100,10 @@ def _read_nested(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     """
     found = nested.find(frame)
     if found is None:
+        if answer.streamed and len(frame) == 1:
+            ((key, value),) = frame.items()
+            if isinstance(value, str) and not untyped.is_label(key):
+                answer.note(key, value)
         final = next((k for k in frame if untyped.plain_name(k).startswith("final")), None)
         if final is None or not isinstance(frame[final], dict | list) or not frame[final]:
             return False
@@ -246,6 +263,7 @@ def _are_answers(frame: dict[str, JSON], key: str, items: list[JSON]) -> bool:
         and all(
             isinstance(item, dict)
             and item.keys().isdisjoint(_FOUND)
+            and (key != "messages" or untyped.is_envelope(item))
             and (
                 untyped.text_of(item) is not None
                 or isinstance(item.get("parts"), list)
@@ -257,6 +275,7 @@ def _are_answers(frame: dict[str, JSON], key: str, items: list[JSON]) -> bool:
 
 
 _LISTS = (
+    "messages",
     "completion",
     "output",
     "outputs",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bff.agents.dialects import questions
 from bff.agents.dialects.assembly import Assembly, InBandError, Reader
 from bff.agents.dialects.attachments import read_block, read_sources, source_of
-from bff.agents.dialects.fields import items, word
+from bff.agents.dialects.fields import items, word, words
 from bff.agents.dialects.langchain import read_calls, read_piece, thought
 from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON, File, ToolUse
@@ -145,7 +145,7 @@ def read_response_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
 def read_response(answer: Assembly, response: dict[str, JSON]) -> bool:
     """A whole response: its items once more, and the tokens of the run."""
     output = response.get("output")
-    if not isinstance(output, list):
+    if not isinstance(output, list) or (output and not any(map(_is_item, output))):
         return False
     answer.dialects.add("openai responses")
     if response.get("status") == "failed" or (response.get("error") and not output):
@@ -155,6 +155,17 @@ def read_response(answer: Assembly, response: dict[str, JSON]) -> bool:
             _read_item(answer, item, "responses all", begun=False)
     answer.usage.set_total(response.get("usage"))
     return True
+
+
+def _is_item(item: JSON) -> bool:
+    return isinstance(item, dict) and str(item.get("type")) in _ITEMS
+
+
+_ITEMS = words(
+    "message reasoning function_call function_call_output custom_tool_call web_search_call "
+    "file_search_call computer_call code_interpreter_call image_generation_call local_shell_call "
+    "mcp_call mcp_list_tools mcp_approval_request mcp_approval_response compaction shell_call"
+)
 
 
 def read_item(answer: Assembly, item: dict[str, JSON]) -> bool:

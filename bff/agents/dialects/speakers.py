@@ -23,7 +23,7 @@ _SILENT_PIECES = 16
 class Voice:
     """One speaker, and what it said that still waits for the floor."""
 
-    __slots__ = ("announced", "message", "name", "strict", "text", "thinking", "waiting")
+    __slots__ = ("announced", "last", "message", "name", "strict", "text", "thinking", "waiting")
 
     def __init__(self, name: str, text: TextOnce, thinking: TextOnce, *, announced: bool) -> None:
         self.name = name
@@ -36,6 +36,8 @@ class Voice:
         self.message: str | None = None
         """The message it is saying, where messages have names."""
         self.waiting: list[Event] = []
+        self.last = 0
+        """How many pieces all had said when it said its last."""
 
     @property
     def speaking(self) -> bool:
@@ -59,6 +61,7 @@ class Speakers:
         self._mark = 0
         self._holder: Voice | None = None
         self._pieces = 0
+        self._total = 0
         self._spoke: Voice | None = None
         self.main = self.current = self._new("", announced=False)
 
@@ -119,6 +122,9 @@ class Speakers:
         out, voice = self._out, self.current
         written = out[self._mark :]
         pieces = sum(type(event) is Message or type(event) is Thinking for event in written)
+        if pieces:
+            self._total += pieces
+            voice.last = self._total
         holder = self._holder
         if holder is not None and not holder.speaking:
             holder = self._holder = None
@@ -143,6 +149,14 @@ class Speakers:
         for voice in self._voices.values():
             self._flush(voice)
 
+    def release(self) -> None:
+        """Nobody waits any longer: what seemed several messages was one."""
+        self.settle()
+        for voice in self._voices.values():
+            self._flush(voice)
+            voice.text.speaking = False
+        self._holder = None
+
     def taken(self) -> None:
         """Everything in `out` was handed on."""
         self._mark = 0
@@ -160,6 +174,8 @@ class Speakers:
                     return
             self._holder, self._pieces = waiting, 0
             self._flush(waiting)
+            if not waiting.announced and self._total - waiting.last >= _SILENT_PIECES:
+                self._holder = None
 
     def _flush(self, voice: Voice) -> None:
         if not voice.waiting:

@@ -135,6 +135,7 @@ def _events(answer: Assembly, text: str) -> list[Frame] | None:
 
 def _printed(answer: Assembly, text: str, known: Known) -> list[Frame] | None:
     """What a print of an object says; an empty list where that is nothing."""
+    among_text = answer.strings == "text"
     if "converse" in answer.dialects and _TWIN.match(text):
         return []  # Bedrock's event of the same came just before
     try:
@@ -148,12 +149,14 @@ def _printed(answer: Assembly, text: str, known: Known) -> list[Frame] | None:
         case str() if text[:1] in "bB" and answer.strings != "text":
             answer.strings = "printed"
             return [Frame(None, value)]
-        case dict() if _is_object(text, value, known):
+        case dict() if _is_object(text, value, known, among_text=among_text):
             return [Frame(None, value)]
         case dict() if not answer.streamed and untyped.text_key(value) is not None:
             return [Frame(None, value)]  # the whole answer is one print
         case list() if value and all(
-            isinstance(v, dict) and (_is_object(text, v, known) or _is_block(v)) for v in value
+            isinstance(v, dict)
+            and (_is_object(text, v, known, among_text=among_text) or _is_block(v))
+            for v in value
         ):
             return [Frame(None, value)]
         case [dict(message), dict()] if known(message):
@@ -163,15 +166,22 @@ def _printed(answer: Assembly, text: str, known: Known) -> list[Frame] | None:
         case None if text[:1] == "<":
             answer.junk += 1
             return []
-    if _JUNK.fullmatch(text):
+    if _JUNK.fullmatch(text) and (not among_text or text[:1] not in "{[(" or _AT.search(text)):
         answer.junk += 1
         return []
     return None
 
 
-def _is_object(text: str, value: dict[str, JSON], known: Known) -> bool:
+_AT = re.compile(" at 0x[0-9a-f]+>")
+
+
+def _is_object(text: str, value: dict[str, JSON], known: Known, *, among_text: bool) -> bool:
     """Whether a print is certainly an object's, not a text that looks a little like one."""
     if text[:1] in "{[(":
+        if among_text:  # where a model may say what looks like one
+            return not _SURE_KEYS.isdisjoint(value.keys()) or any(
+                isinstance(value.get(key), dict | list) for key in _EVENT_KEYS
+            )
         return known(value) or not _EVENT_KEYS.isdisjoint(value.keys())
     fields = len(value) - ("type" in value)
     return fields > 1 or known(value) or untyped.text_key(value) is not None
@@ -181,6 +191,10 @@ def _is_block(value: dict[str, JSON]) -> bool:
     return isinstance(value.get("text"), str) or {"id", "name", "reason"} <= value.keys()
 
 
+_SURE_KEYS = words(
+    "init_event_loop start_event_loop event_loop_cycle_id current_tool_use force_stop "
+    "reasoningText tool_stream_event"
+)
 _EVENT_KEYS = words(
     "data event delta init_event_loop start start_event_loop message messages result "
     "current_tool_use event_loop_cycle_id complete force_stop reasoningText tool_stream_event "

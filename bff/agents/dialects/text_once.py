@@ -157,7 +157,7 @@ class TextOnce:
     def plain(self, text: str, source: str) -> None:
         """Say text that may be a token or, if it comes last, the answer once more."""
         segment = self._open or self._last
-        if segment is None and not self._memory.segments:
+        if segment is None and not any(map(self._may_repeat, self._memory.segments)):
             self.delta(text, source)
             return
         if segment is None or source not in segment.sources:
@@ -193,6 +193,10 @@ class TextOnce:
             self._held = text, source, False
             return
         self.delta(text, source)
+
+    def _may_repeat(self, segment: Segment) -> bool:
+        """Whether what this speaker says may be that once more: not if another one said it."""
+        return not self._speaker or segment.speaker in ("", self._speaker)
 
     def _may_mirror(self, segment: Segment, text: str, source: str) -> bool:
         """Whether a new source seems to say what a segment began with, token by token."""
@@ -311,13 +315,16 @@ class TextOnce:
         begun: list[Segment] = []
         claimed: list[Segment] = []
         for segment in reversed(self._memory.segments):
-            if self._speaker and segment.speaker not in ("", self._speaker):
+            if not self._may_repeat(segment):
                 continue
-            if source in segment.sources or segment.length > longest(text):
+            mine = segment.speaker == self._speaker
+            if (mine and source in segment.sources) or segment.length > longest(text):
                 break
             said = squeezed(segment.text) + said
             claimed.append(segment)
-            if wanted == said or (len(said) >= SURE_CHARACTERS and wanted.startswith(said)):
+            if (wanted == said and mine) or (
+                len(said) >= SURE_CHARACTERS and wanted.startswith(said)
+            ):
                 begun = claimed[:]
             if len(said) >= len(wanted):
                 break
@@ -336,8 +343,7 @@ class TextOnce:
     def _same(self, wanted: str, source: str) -> list[Segment]:
         """An earlier segment that said just this: a whole conversation comes once more."""
         for segment in self._memory.segments[-_MOST_SEGMENTS:]:
-            mine = not self._speaker or segment.speaker in ("", self._speaker)
-            might = mine and len(wanted) <= segment.length <= longest(wanted)
+            might = self._may_repeat(segment) and len(wanted) <= segment.length <= longest(wanted)
             if might and source not in segment.sources and squeezed(segment.text) == wanted:
                 return [segment]
         return []

@@ -37,7 +37,8 @@ _LABELS = words(
     "event kind finishreason stopreason stop node agent agentname author source state phase "
     "stage level traceid conversationid actorid mimetype format language lang tool toolname "
     "next route provider success code error invocationid completionreason unit units "
-    "currency key category tag symbol recipientid senderid channelid typename responseid"
+    "currency key category tag symbol recipientid senderid channelid typename responseid "
+    "contenttype"
 )
 """Names of what labels an answer and is none."""
 _BESIDE = frozenset(
@@ -58,24 +59,29 @@ _BESIDE = frozenset(
 """What stands beside a text and says nothing a client needs."""
 _ASSISTANTS = frozenset({"assistant", "ai", "model", "agent", "bot", "chatbot"})
 _USERS = frozenset({"user", "human"})
-_SPEAKERS = (
-    "author",
-    "sender",
-    "agent",
-    "agent_name",
-    "agentName",
-    "agent_id",
-    "agentId",
-    "node",
-    "node_name",
-    "nodeName",
-    "node_id",
-    "nodeId",
-    "langgraph_node",
-    "speaker",
+_SPEAKERS = frozenset(
+    {
+        "author",
+        "sender",
+        "agent",
+        "agent_name",
+        "agentName",
+        "agent_id",
+        "agentId",
+        "agent_role",
+        "agentRole",
+        "node",
+        "node_name",
+        "nodeName",
+        "node_id",
+        "nodeId",
+        "langgraph_node",
+        "speaker",
+        "source",
+    }
 )
 """Who speaks, where an object says so beside its text."""
-_SPEAKS = frozenset({*_SPEAKERS, "metadata"})
+_SPEAKS = _SPEAKERS | {"metadata", "role"}
 
 
 def is_error(frame: dict[str, JSON]) -> str | None:
@@ -130,9 +136,22 @@ def whose(frame: dict[str, JSON]) -> bool:
     role = frame.get("role")
     if role is not None:
         return not isinstance(role, str) or is_assistant(role)
-    for key in ("sender", "author", "from", "speaker"):
-        who = frame.get(key)
-        if isinstance(who, str) and who.lower() in _USERS:
+    for key in frame:
+        if key in _SENDERS:
+            who = frame[key]
+            if isinstance(who, str) and who.lower() in _USERS:
+                return False
+    return True
+
+
+_SENDERS = frozenset({"sender", "author", "from", "speaker"})
+
+
+def is_flat(frame: dict[str, JSON]) -> bool:
+    """Whether an object holds nothing but words, numbers and flags."""
+    for value in frame.values():
+        kind = type(value)
+        if kind is dict or kind is list:
             return False
     return True
 
@@ -143,12 +162,23 @@ def speaker(frame: dict[str, JSON]) -> str | None:
         return None
     beside = frame.get("metadata")
     for place in (frame, beside) if isinstance(beside, dict) else (frame,):
-        for key in _SPEAKERS:
-            who = place.get(key)
-            if isinstance(who, dict):
-                who = who.get("name") or who.get("id")
-            if isinstance(who, str) and who:
-                return who
+        for key, who in place.items():
+            if key in _SPEAKERS:
+                if isinstance(who, dict):
+                    who = who.get("name") or who.get("id")
+                if isinstance(who, str) and who and (key != "source" or who.isidentifier()):
+                    return who
+    # chat completions name one of several so
+    named = frame.get("name") if "role" in frame else None
+    return named if isinstance(named, str) and named else None
+
+
+def message_id(frame: dict[str, JSON]) -> str | None:
+    """Which message an object's text is of, where it says so."""
+    for key in ("message_id", "messageId"):
+        id = frame.get(key)
+        if isinstance(id, str) and id:
+            return id
     return None
 
 
@@ -219,19 +249,23 @@ _BLOCK_KEYS = frozenset(
 
 def thought_of(frame: dict[str, JSON]) -> str | None:
     """The reasoning an object carries under a key of its own, beside its text or without one."""
-    for key in _THOUGHTS:
-        if isinstance(frame.get(key), str):
-            return str(frame[key])
+    if _THOUGHTS.isdisjoint(frame.keys()):
+        return None
+    for key, value in frame.items():
+        if key in _THOUGHTS and isinstance(value, str):
+            return value
     return None
 
 
-_THOUGHTS = (
-    "thinking",
-    "reasoning",
-    "reasoning_content",
-    "thought",
-    "reasoningContent",
-    "thinking_delta",
+_THOUGHTS = frozenset(
+    {
+        "thinking",
+        "reasoning",
+        "reasoning_content",
+        "thought",
+        "reasoningContent",
+        "thinking_delta",
+    }
 )
 
 
@@ -239,12 +273,41 @@ def text_key(frame: dict[str, JSON]) -> str | None:
     """The key under which an object carries its text."""
     for key in TEXT_KEYS:
         value = frame.get(key)
-        if isinstance(value, str) and value and (key != "message" or _other_key(frame) is None):
+        if isinstance(value, str) and value and (key != "message" or not _has_more(frame)):
             return _grown(frame, key)
     for key in TEXT_KEYS:
         if key in frame and text_of({key: frame[key]}) is not None:
             return key
     return _other_key(frame)
+
+
+def _has_more(frame: dict[str, JSON]) -> bool:
+    """Whether an object has its text elsewhere than in its message, which then is a status."""
+    return _other_key(frame) is not None or any(
+        isinstance(value, dict | list)
+        and key in TEXT_KEYS
+        and key != "message"
+        and text_of(value) is not None
+        for key, value in frame.items()
+    )
+
+
+def is_log(frame: dict[str, JSON]) -> bool:
+    """Whether an object is a log record, whose message is no answer."""
+    if _LEVELS_IN.isdisjoint(frame.keys()):
+        return False
+    level = next(value for key, value in frame.items() if key in _LEVELS_IN)
+    return (
+        isinstance(level, str)
+        and level.lower() in _LEVELS
+        and not _RECORD.isdisjoint(frame.keys())
+        and "content" not in frame
+    )
+
+
+_LEVELS_IN = frozenset({"level", "severity", "levelname", "log_level", "logLevel"})
+_LEVELS = frozenset({"debug", "info", "notice", "warn", "warning", "error", "critical", "trace"})
+_RECORD = frozenset({"message", "msg", "text"})
 
 
 def _grown(frame: dict[str, JSON], key: str) -> str:
@@ -260,6 +323,10 @@ def _other_key(frame: dict[str, JSON]) -> str | None:
     for key, value in frame.items():
         if isinstance(value, str) and value and plain_name(key) in _MORE_TEXT_KEYS:
             return key
+    if not _USERS.isdisjoint(frame.keys()):  # a turn: what one asked and the other said
+        for key, value in frame.items():
+            if key in _ASSISTANTS and isinstance(value, str) and value:
+                return key
     if len(frame) == 1:
         ((key, value),) = frame.items()
         if isinstance(value, str) and _TEXT_NAME.search(key) and not _OTHERS_TEXT.match(key):

@@ -35,6 +35,15 @@ class TestSpeakers:
         decoder_events, _ = decode(b"".join(f"data: {json.dumps(f)}\n\n".encode() for f in frames))
         assert text(decoder_events) == "A\n\n" + "b" * 20
 
+    @pytest.mark.parametrize("beside", [{}, {"agent": "a"}], ids=["alone", "named"])
+    def test_ids_that_never_come_again__are_events_and_nobody_waits(self, beside: Any) -> None:
+        key = "id" if beside else "message_id"
+        decoder, told = Decoder("text/event-stream"), []
+        for n in range(8):
+            told.append(text(decoder.feed(sse({key: f"m{n}", "text": f"w{n} ", **beside}))))
+        assert told[0] == "w0 "
+        assert told[5:] == ["w1 w2 w3 w4 w5 ", "w6 ", "w7 "]
+
     def test_a_failure__comes_after_what_everybody_said(self) -> None:
         values = [chunk("It ", "a"), chunk("AM", "b"), chunk("is", "a"), {"error": "x"}]
         decoder = Decoder("text/event-stream")

@@ -308,7 +308,7 @@ BODIES: dict[str, tuple[str, Callable[[Sequence[str]], str]]] = {
         "text/plain",
         lambda tokens: "".join(f"0:{json.dumps(token)}\n" for token in tokens),
     ),
-    "body": ("application/json", lambda tokens: json.dumps({"answer": "".join(tokens)})),
+    "body": ("application/json", lambda tokens: json.dumps({"answer": "Say" + "".join(tokens)})),
     "body in an envelope": (
         "application/json",
         lambda tokens: json.dumps(
