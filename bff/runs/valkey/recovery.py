@@ -56,6 +56,8 @@ class Recovery:
         if replies is None:
             return False
         self.opener.withdrew(members)
+        if self.opener.withdrawals()[0]:  # of a request that was refused while we looked
+            return await self.look()
         self.leases.signed(replies[0])
         self.server.let_through()
         self.epochs.took(replies[-PARTITIONS:])

@@ -169,6 +169,10 @@ class Network:
         if not pipeline.ready.done():
             pipeline.ready.set_exception(ConnectionError("lost"))
 
+    @property
+    def troubled(self) -> bool:
+        return bool(self.holding or self.stuck or self.cut or self.deaf or self.waiting)
+
     def heal(self) -> None:
         self.away = False
         for troubles in (self.holding, self.stuck, self.cut, self.deaf):
@@ -505,9 +509,9 @@ class Simulation:
         status: str | None = self.model.data.get(keys_of(run).run, {}).get("status")
         return status
 
-    def ownerless(self) -> list[str]:
-        """Open runs on the server, by a living instance that has none such."""
-        living = {instance.name: instance for instance in self.living}
+    def ownerless(self, *instances: Instance) -> list[str]:
+        """Open runs on the server, by one of the instances, which has none such."""
+        living = {instance.name: instance for instance in instances}
         return [
             name
             for name, h in self.model.data.items()

@@ -78,16 +78,32 @@ class Machine(RuleBasedStateMachine):
     def begin(self, data: st.DataObject, place: tuple[str, str], key: str | None) -> None:
         _ = self.s.begin(data.draw(self.any_instance), *place, key)
 
+    @rule(data=st.data(), place=st.sampled_from(PLACES))
+    def begin_unheard(self, data: st.DataObject, place: tuple[str, str]) -> None:
+        """The server begins a run, and its reply is lost: the caller is refused."""
+        instance, network = data.draw(self.any_instance), self.s.network
+        network.holding.setdefault(instance.name, set()).add("open")
+        _ = self.s.begin(instance, *place, "k")
+        network.holding.pop(instance.name)
+        for pipeline in [each for each in network.waiting if each.instance == instance.name]:
+            network.lose(pipeline)
+        self.s.loop.advance(1)
+        if instance.server.up and not network.waiting:
+            assert not self.s.ownerless(instance)
+
     @precondition(lambda self: any(each.key for each in self.s.executions.values()))
     @rule(data=st.data(), evicted=st.sampled_from([True, True, False]))
     def repeat(self, data: st.DataObject, evicted: bool) -> None:
         """A caller sends its request once more; the server may have dropped its key."""
         with_key = [run_id for run_id, each in self.s.executions.items() if each.key]
-        run = self.s.executions[data.draw(st.sampled_from(with_key))].run
-        instance, key = data.draw(self.any_instance), idempotency_key(run.owner, "k")
+        earlier = self.s.executions[data.draw(st.sampled_from(with_key))]
+        owner = earlier.run.owner
+        again = [earlier.instance] if earlier.instance.alive else self.s.living
+        instance = data.draw(st.sampled_from([*again, *self.s.living]))
+        session = data.draw(st.sampled_from([session for each, session in PLACES if each == owner]))
         if evicted:
-            self.s.model.data.pop(key, None)
-        _ = self.s.begin(instance, run.owner, run.session_id, "k")
+            self.s.model.data.pop(idempotency_key(owner, "k"), None)
+        _ = self.s.begin(instance, owner, session, "k")
 
     @property
     def any_instance(self) -> st.SearchStrategy[Instance]:
@@ -159,13 +175,11 @@ class Machine(RuleBasedStateMachine):
     def trouble(self, data: st.DataObject, trouble: str) -> None:
         getattr(self.s.network, trouble).add(data.draw(self.any_instance).name)
 
-    @rule(data=st.data())
-    def stop_trouble(self, data: st.DataObject) -> None:
-        name = data.draw(self.any_instance).name
-        network = self.s.network
-        network.holding.pop(name, None)
-        for troubles in (network.stuck, network.cut, network.deaf):
-            troubles.discard(name)
+    @precondition(lambda self: self.s.network.troubled)
+    @rule()
+    def stop_trouble(self) -> None:
+        self.s.network.heal()
+        self.s.loop.advance(0.5)
 
     @precondition(lambda self: self.s.network.waiting)
     @rule(data=st.data(), lost=st.booleans())
@@ -245,7 +259,7 @@ class Machine(RuleBasedStateMachine):
         s = self.s
         s.network.heal()
         s.loop.advance(1)
-        assert not s.ownerless()
+        assert not s.ownerless(*s.living)
         s.loop.advance(6)
         for execution in list(s.executions.values()):
             s.end(execution)
