@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bff.api.agui.run_input import RunAgentInput, wanted
 from bff.errors import Invalid
-from bff.events import Input, ToolUse
+from bff.events import Done, Input, ToolUse
 from tests.api.conftest import Service, Start
 from tests.fakes.scripted import ScriptedAgent
 
@@ -108,11 +108,13 @@ def message(chance: random.Random, role: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("question", [None, PAY, OWN], ids=["nothing", "approval", "tool"])
 async def test_the_agent__is_not_called(start: Start, question: Input | None) -> None:
-    agent = ScriptedAgent([[question]] if question else [])
+    agent = ScriptedAgent([[question, Done()]] if question else [])
     service = await start(agent, RATE_LIMIT_REQUESTS="10000")
     if question:
         async with service.client.post("/v1/agui", json=body([USER])) as reply:
-            assert '"waiting"' in await reply.text()
+            await reply.read()
+        async with service.client.get("/v1/sessions/waiting") as reply:
+            assert [asked["id"] for asked in (await reply.json())["inputs"]] == [question.id]
     chance, calls = random.Random(6), len(agent.calls)
 
     for _ in range(100):
