@@ -92,6 +92,10 @@ def _read_pascal(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     return False
 
 
+_PIECES = frozenset({"chunks", "tokens", "deltas", "pieces", "texts", "fragments"})
+"""Names of a list of a text's pieces."""
+
+
 def _read_nested(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> bool:
     """A text in an envelope of somebody's own.
 
@@ -104,12 +108,18 @@ def _read_nested(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
             ((key, value),) = frame.items()
             if isinstance(value, str) and not untyped.is_label(key):
                 answer.note(key, value)
-        final = next((k for k in frame if untyped.plain_name(k).startswith("final")), None)
-        if final is None or not isinstance(frame[final], dict | list) or not frame[final]:
-            return False
-        answer.structured = frame[final]
-        _tell_beside(answer, untyped.beside(frame, final))
-        return True
+        for key, value in frame.items():
+            plain = untyped.plain_name(key)
+            text = untyped.text_of(value) if plain.startswith("final") or plain in _PIECES else None
+            if text is not None:
+                answer.text.plain(text, key)
+            elif plain.startswith("final") and isinstance(value, dict | list) and value:
+                answer.structured = value
+            else:
+                continue
+            _tell_beside(answer, untyped.beside(frame, key))
+            return True
+        return False
     if answer.streamed and not found.messages:
         answer.note(".".join(found.path), untyped.text_of(found.value) or "")
         return False

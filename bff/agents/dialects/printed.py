@@ -26,7 +26,7 @@ _OURS = frozenset({"agent", "event_loop_cycle_trace", "event_loop_cycle_span"})
 
 _MIGHT_BE = re.compile(
     r"\s*(?:\{'|[\[(](?:[\[({]|'|\"|[A-Z][\w.]*\(|<[\w.])|<[\w.]|[bB]['\"]"
-    r"|(?:[a-z_]\w*\.)*[A-Z]\w*\(\s*\w+=|[a-z_]\w*=(?:['\"\[{(<A-Z-]|\d))"
+    r"|OrderedDict\(\[|defaultdict\(<|(?:[a-z_]\w*\.)*[A-Z]\w*\(\s*\w+=|[a-z_]\w*=(?:['\"\[{(<A-Z-]|\d))"
 )
 
 
@@ -197,6 +197,9 @@ class _Reader:
         if fields:
             fields.setdefault("type", name)
             return fields
+        if name == "OrderedDict" and given and isinstance(given[-1], list):
+            pairs = [pair for pair in given[-1] if isinstance(pair, list) and len(pair) == 2]
+            return {str(key): value for key, value in pairs}
         return given[-1] if given and name not in _TIMES else None
 
     def _comma(self, close: str) -> None:

@@ -17,6 +17,7 @@ from bff.agents.dialects.assembly import Assembly, InBandError, Reader
 from bff.agents.dialects.attachments import read_block, source_of
 from bff.agents.dialects.fields import items
 from bff.agents.dialects.tool_calls import as_text
+from bff.agents.dialects.untyped import text_key
 from bff.events import JSON, ToolUse
 
 CONVERSE = frozenset(
@@ -169,8 +170,10 @@ def read_strands(answer: Assembly, frame: dict[str, JSON]) -> None:
             answer.speak(str(use.get("toolUseId") or use.get("name")), inner)
         case {"citation": citation}:
             _cite(answer, citation)
-        case {"structured_output": found}:
+        case {"structured_output": found, **rest}:
             answer.structured = found
+            if text_key(rest) is not None:
+                answer.read(rest)
         case _ if not frame.keys() & LIFECYCLE and "current_tool_use" not in frame:
             kept = {name: frame[name] for name in frame if name in MARKS or name == "type"}
             answer.custom(kept, content="tool_stream_event" not in kept)

@@ -21,7 +21,7 @@ from bff.agents.lines import Frame
 from bff.events import JSON
 
 _MODES = frozenset({"messages", "updates", "values", "custom", "tasks", "debug"})
-ODD = frozenset("{[(<:\"' \n\tbBdeirR")
+ODD = frozenset("O{[(<:\"' \n\tbBdeirR")
 """How a text begins that may be more than one, but for prints of fields, which have a `=`."""
 _FIELDS = ("event:", "data:", "id:", "retry:", ":")
 _KEEP_ALIVE = re.compile(
