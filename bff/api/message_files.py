@@ -38,6 +38,11 @@ class Taken:
         if self.memory:
             self.memory.close()
 
+    async def settle(self, begun: RunRequest) -> None:
+        """A run is followed; if it is an earlier one, that has its files already."""
+        if self.stored and begun.parts and begun.parts != self.request.parts:
+            await self.undo()
+
     async def undo(self) -> None:
         """The run did not begin: forget what was stored for it."""
         await discard(self.files, self.request.owner, self.stored)

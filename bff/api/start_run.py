@@ -155,8 +155,11 @@ async def _start(request: web.Request, asked: Asked) -> Follower:
     taken = await take_files(request, wanted, place, setting, field=asked.answered_in or "message")
     try:
         if questions:
-            return await start_answer(runs, history, taken.request)
-        return await start_message(runs, taken.request)
+            follower = await start_answer(runs, history, taken.request)
+        else:
+            follower = await start_message(runs, taken.request)
+        await taken.settle(follower.run.request)
+        return follower
     except Problem:
         await taken.undo()
         raise

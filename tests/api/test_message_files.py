@@ -307,6 +307,24 @@ async def test_a_message_that_is_not_taken__leaves_no_file(start: Start) -> None
         assert await kept(service) == []
 
 
+async def test_one_message_sent_twice_at_once__is_one_run_and_one_file(start: Start) -> None:
+    goes_on = asyncio.Event()
+    service = await start(ScriptedAgent([[Message("a")], goes_on, [Done()]]))
+    headers = {"Idempotency-Key": "once"}
+    asking = [
+        asyncio.create_task(chat(service, image(PNG * 20), headers=headers)) for _ in range(3)
+    ]
+    async with asyncio.timeout(10):
+        while len(await kept(service)) != 1 or not service.agent.calls:
+            pass
+    goes_on.set()
+
+    answers = await asyncio.gather(*asking)
+
+    assert len({answer["run_id"] for answer in answers}) == len(service.agent.calls) == 1
+    assert len(await kept(service)) == 1
+
+
 async def test_a_repeated_message__is_one_run_and_one_file(start: Start) -> None:
     service = await start()
     headers = {"Idempotency-Key": "once"}
