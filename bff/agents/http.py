@@ -114,7 +114,8 @@ async def stream(
         else:
             yield decoder.end()
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("the agent's answer was read as %s", ", ".join(decoder.dialects))
+            read_as = ", ".join(decoder.dialects) or "nothing"
+            logger.debug("the agent's answer was read as %s", read_as)
         if decoder.failure:
             logger.error("agent failed: %s", decoder.failure)
             raise AgentFailed(answered=True, agent_called=True)

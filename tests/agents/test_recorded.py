@@ -45,6 +45,15 @@ def test_stdin__is_read_and_judged_by_its_first_bytes(
     assert capsys.readouterr().out.splitlines()[-1] == "recognised: crewai"
 
 
+def test_an_answer_of_no_framework__is_untyped(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.json").write_text('{"answer": "Hi"}')
+
+    assert main(["decode", str(tmp_path / "a.json")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "recognised: untyped"
+
+
 def test_a_file_that_is_not_there__is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["decode", "/nowhere/answer.sse"]) == 1
     assert "/nowhere/answer.sse cannot be read" in capsys.readouterr().err

@@ -104,8 +104,9 @@ class Decoder:
 
     @property
     def dialects(self) -> list[str]:
-        """Which dialects were recognised."""
-        return sorted(self._answer.dialects)
+        """Which dialects were recognised; objects that are no framework's are `untyped`."""
+        found = sorted(self._answer.dialects)
+        return found or (["untyped"] if self._answer.has_content else [])
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that these bytes complete."""
