@@ -22,10 +22,10 @@ from bff.events import Message
 from bff.runs.log import Run
 from bff.runs.valkey.keys import idempotency_key
 from bff.runs.valkey.replicas import Replicas
+from tests.runs.valkey.network import Pipeline
 from tests.runs.valkey.simulation import (
     Execution,
     Instance,
-    Pipeline,
     Reader,
     Simulation,
     is_interruption,
