@@ -275,6 +275,10 @@ class Settings:
             raise SettingsError(
                 "AGENT_URL", "a value beside AGENT_RUNTIME_ARN", "one of the two, not both"
             )
+        if self.agent_auth == "bearer" and any(a.cancel == "stop-session" for a in self.agents):
+            variable, name = ("AGENTS", "cancel ") if self.named_agents else ("AGENT_CANCEL", "")
+            takes = f"{name}close: a session is stopped with the caller's token, which is not kept"
+            raise SettingsError(variable, f"{name}'stop-session' with AGENT_AUTH=bearer", takes)
         addressed = [agent.files for agent in self.agents if agent.files != "inline"]
         if addressed and not isinstance(self.files, BucketFiles):
             variable, name = ("AGENTS", "files ") if self.named_agents else ("AGENT_FILES", "")

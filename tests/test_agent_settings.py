@@ -62,6 +62,17 @@ def test_agents__may_stand_in_a_file(tmp_path: Path) -> None:
         ({"AGENT_HEADERS": ",".join(f"X-{n}" for n in range(21))}, "at most 20 names"),
         ({"AGENT_USER_ID": "yes"}, "AGENT_USER_ID: got 'yes', takes off or on or sub"),
         ({"AGENT_AUTH": "basic"}, "AGENT_AUTH: got 'basic', takes iam or bearer"),
+        (
+            {"AGENT_AUTH": "bearer", "AGENT_CANCEL": "stop-session"},
+            "AGENT_CANCEL: got 'stop-session' with AGENT_AUTH=bearer, takes close",
+        ),
+        (
+            {
+                "AGENT_AUTH": "bearer",
+                "AGENTS": '{"a":{"url":"http://x","cancel":"stop-session"}}',
+            },
+            "AGENTS: got cancel 'stop-session' with AGENT_AUTH=bearer, takes cancel close",
+        ),
         ({"AGENT_HISTORY": "yes"}, "takes fork or always or off"),
         ({"SESSION_HEADERS": "a:b"}, "SESSION_HEADERS: got 'a:b', takes names of headers"),
         ({"SESSION_HEADERS": ","}, "SESSION_HEADERS: got ',', takes names of headers"),

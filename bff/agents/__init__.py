@@ -76,20 +76,22 @@ async def open_agents(settings: Settings) -> AsyncIterator[Mapping[str, Agent]]:
     """All agents of the settings by name; their connections are closed at the end."""
     async with AsyncExitStack() as stack:
         yield {
-            setting.name: await stack.enter_async_context(open_agent(setting))
+            setting.name: await stack.enter_async_context(
+                open_agent(setting, signs=settings.agent_auth == "iam")
+            )
             for setting in settings.agents
         }
 
 
 @asynccontextmanager
-async def open_agent(setting: AgentSetting) -> AsyncIterator[Agent]:
-    """One agent."""
+async def open_agent(setting: AgentSetting, *, signs: bool = True) -> AsyncIterator[Agent]:
+    """One agent; without `signs`, AgentCore is called with the caller's token and nothing else."""
     match setting:
         case AgentSetting(arn=str(arn)):
             with needing("AGENT_RUNTIME_ARN", "aws"):
                 from bff.agents.agentcore import open_agentcore
 
-            async with open_agentcore(setting, arn) as runtime:
+            async with open_agentcore(setting, arn, signs=signs) as runtime:
                 yield runtime
         case AgentSetting(url=str(url)) if url != EMBEDDED:
             from bff.agents.container import open_container

@@ -51,8 +51,12 @@ class AgentCoreAgent:
         session: Any,
         client: Any,
         http: aiohttp.ClientSession,
+        *,
+        signs: bool,
     ) -> None:
         self._arn = arn
+        self._signs = signs
+        """Whether it is called with AWS credentials; otherwise with the token of each caller."""
         self._qualifier = setting.qualifier
         self._body = body_maker(setting.payload)
         self._session = session
@@ -87,6 +91,8 @@ class AgentCoreAgent:
         return agent_http.stream(self._http, prepare, self._advise)
 
     async def stop(self, session_id: str) -> None:
+        if not self._signs:
+            return  # it takes the caller's token, which is kept for no longer than the request
         try:
             await self._client.stop_runtime_session(
                 agentRuntimeArn=self._arn,
@@ -105,7 +111,8 @@ class AgentCoreAgent:
 
     async def ping(self) -> None:
         """Credentials can be had and the endpoint takes a connection; no call is free of cost."""
-        await self._frozen()
+        if self._signs:
+            await self._frozen()
         where = urlsplit(self._endpoint)
         secure = where.scheme == "https"
         port = where.port or (443 if secure else 80)
@@ -150,7 +157,9 @@ class AgentCoreAgent:
 
 
 @asynccontextmanager
-async def open_agentcore(setting: AgentSetting, arn: str) -> AsyncIterator[AgentCoreAgent]:
+async def open_agentcore(
+    setting: AgentSetting, arn: str, *, signs: bool = True
+) -> AsyncIterator[AgentCoreAgent]:
     """The agent with clients of its own, made once: making one blocks the loop for 300 ms."""
     # the region the runtime lives in: its ARN says so, whatever AWS_REGION is
     session = aioboto3.Session(region_name=arn.split(":")[3])
@@ -158,4 +167,4 @@ async def open_agentcore(setting: AgentSetting, arn: str) -> AsyncIterator[Agent
         session.client(SERVICE, config=_CONFIG) as client,
         agent_http.open_session(keep_connections=True) as http,
     ):
-        yield AgentCoreAgent(setting, arn, session, client, http)
+        yield AgentCoreAgent(setting, arn, session, client, http, signs=signs)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from bff.agents import Agent, open_agent
+from bff.agents import Agent, open_agent, open_agents
 from bff.errors import AgentFailed, AgentThrottled, AgentUnavailable, Problem
 from bff.settings import Settings
 from tests.agents.conftest import SESSION, OpenWire, collect, failure, prompt, text
@@ -56,6 +56,32 @@ async def test_call__is_signed_and_says_what_it_must(open_wire: OpenWire) -> Non
         "stream": True,
         "metadata": {"k": "v"},
     }
+
+
+async def test_call__signs_the_user_and_the_headers_that_are_passed_on(
+    open_wire: OpenWire,
+) -> None:
+    custom = "X-Amzn-Bedrock-AgentCore-Runtime-Custom-Lang"
+    async with playing(open_wire) as (agent, wire, _):
+        asked = prompt(user_id="alice@example.com", headers={custom: "de", "X-Tenant": "a  b"})
+        events = [event async for batch in agent.stream(asked) for event in batch]
+
+    (headers,) = wire.invocations
+    assert text(events) == "Hello"
+    assert headers["X-Amzn-Bedrock-AgentCore-Runtime-User-Id"] == "alice@example.com"
+    assert (headers[custom], headers["X-Tenant"]) == ("de", "a  b")
+
+
+@pytest.mark.parametrize("payload", ["short", "x" * 1_000_000])
+async def test_token__is_sent_in_place_of_a_signature(open_wire: OpenWire, payload: str) -> None:
+    async with playing(open_wire) as (agent, wire, _):
+        asked = prompt(payload, bearer="the.callers.token")
+        events = [event async for batch in agent.stream(asked) for event in batch]
+
+    (headers,) = wire.invocations
+    assert text(events) == "Hello"
+    assert headers["Authorization"] == "Bearer the.callers.token"
+    assert headers["X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"] == SESSION
 
 
 @pytest.mark.parametrize(
@@ -241,6 +267,26 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+
+@pytest.mark.usefixtures("no_credentials")
+async def test_a_runtime_that_wants_tokens__needs_no_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(agent_runtime_arn=ARN, agent_auth="bearer")
+    async with (
+        FakeContainer(answer("Hel", "lo")).serve() as container,
+        AgentCoreWire(container.url).serve() as wire,
+    ):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", wire.url)
+        async with open_agents(settings) as agents:
+            [agent] = agents.values()
+            await agent.ping()
+            await agent.stop(SESSION)
+            asked = prompt(bearer="the.callers.token")
+            events = [event async for batch in agent.stream(asked) for event in batch]
+
+    assert (text(events), wire.stopped, wire.wrong) == ("Hello", [], [])
 
 
 @pytest.mark.usefixtures("no_credentials")

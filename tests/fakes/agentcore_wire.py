@@ -46,7 +46,10 @@ class AgentCoreWire:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        self._check_signature(request, body)
+        if request.headers.get("Authorization", "").startswith("Bearer "):
+            self._check_bearer(request)
+        else:
+            self._check_signature(request, body)
         path, _, query = request.raw_path.partition("?")
         if query != "qualifier=DEFAULT":
             self.wrong.append(f"query {query!r}")
@@ -81,6 +84,11 @@ class AgentCoreWire:
             async for chunk in answer.content.iter_any():
                 await response.write(chunk)
             return response
+
+    def _check_bearer(self, request: web.Request) -> None:
+        """A runtime with a JWT authorizer: a token in place of a signature, not beside one."""
+        if signed := [name for name in request.headers if name.lower().startswith("x-amz-")]:
+            self.wrong.append(f"signed and with a token: {signed}")
 
     def _check_signature(self, request: web.Request, body: bytes) -> None:
         found = re.fullmatch(
