@@ -88,6 +88,10 @@ class Tasks:
             assert reply.status in (200, 201), (path, body, await reply.text())
             return await reply.json()
 
+    async def delete(self, task: int, path: str) -> None:
+        async with self._tasks[task].client.delete(path) as reply:
+            assert reply.status == 200, await reply.text()
+
     async def try_to(self, task: int, path: str, body: Any) -> tuple[int, Any]:
         async with self._tasks[task].client.post(path, json=body) as reply:
             return reply.status, await reply.json()
@@ -181,6 +185,14 @@ class Responses(Chat):
         if self.turns:
             body["previous_response_id"] = self.ids[-2]
         return self.answered(await self.tasks.read(task, "/v1/responses", body))
+
+    async def forget_last(self, task: int, chats: Sequence[Chat]) -> None:
+        """All who have the last response go on from the one before."""
+        gone = self.ids[-1]
+        await self.tasks.delete(task, f"/v1/responses/{gone}")
+        for chat in chats:
+            if gone in chat.ids:
+                del chat.texts[chat.ids.index(gone) - 1 :], chat.ids[chat.ids.index(gone) - 1 :]
 
     def answered(self, reply: Any) -> tuple[str, str]:
         return reply["output"][0]["content"][0]["text"], reply["id"]
@@ -351,7 +363,7 @@ async def act(chats: list[Chat], chat: Chat, what: str, task: int, more: list[An
         case "say", _:
             await chat.say(task, more[0])
         case "edit", _:
-            await chat.edit(task, more[1] % chat.turns, more[0])
+            await chat.edit(task, more[1] % max(1, chat.turns), more[0])
         case "copy", _:
             other = chat.copy()
             chats.append(other)
@@ -366,3 +378,5 @@ async def act(chats: list[Chat], chat: Chat, what: str, task: int, more: list[An
         case "other", OpenAI() | WholeResponses() | AGUI():
             await chat.end_wrong(task)
             assert len(chat.tasks.agent.heard) == calls
+        case "other", Responses() if chat.turns:
+            await chat.forget_last(task, chats)

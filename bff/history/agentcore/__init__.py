@@ -217,7 +217,7 @@ class AgentCoreHistory:
             self._notes.entry(owner, session.session_id),
             self._notes.in_list(owner, session.session_id),
         )
-        if entry.session or entries.session:
+        if entry.session or (entries.session and not entries.begun):
             return
         cleared_at = max(entry.cleared_at or 0, entries.cleared_at or 0)
         batch = secrets.token_hex(8)
@@ -230,7 +230,8 @@ class AgentCoreHistory:
                 await self._memory.create(owner, where, payload, marks=marks, at=at)
         at = self._memory.stamp(cleared_at + 1)
         session = replace(session, title=well_formed(session.title))
-        await self._notes.write(owner, begin_note(session, at, batch=batch, branch_of=branch_of))
+        note = begin_note(session, at, batch=batch, branch_of=branch_of)
+        await self._notes.write_listed(owner, note)
         if branch_of is not None and (await self._notes.entry(owner, branch_of)).session:
             named = Note(
                 kind="branch",
@@ -239,6 +240,7 @@ class AgentCoreHistory:
                 branch=session.session_id,
             )
             await self._notes.write(owner, named)
+        await self._notes.write_own(owner, note)
 
     async def _sessions(self, owner: str, limit: int, before: tuple[float, str]) -> Page[Session]:
         entries = await self._notes.entries(owner)
@@ -350,7 +352,8 @@ class AgentCoreHistory:
                 agent=session.agent,
                 retitles=title is not None,
             )
-            await self._notes.write_last_in_own(owner, note)
+            await self._notes.write_listed(owner, note)
+            await self._notes.write_own(owner, note)
             self._clearing.forget_run(owner, session_id, run_id)
             session, left = await self._read(owner, session_id)
         if not left:

@@ -47,10 +47,12 @@ class SessionNotes:
             self._logs.write(owner, OWNERS_LOG, note.listed()),
         )
 
-    async def write_last_in_own(self, owner: str, note: Note) -> None:
-        """Write a note into the list, then into the session's own log; so it is made again whole
-        by whoever finds that the session does not have it."""
-        await self._logs.write(owner, OWNERS_LOG, note)
+    async def write_listed(self, owner: str, note: Note) -> None:
+        """Write a note into the list alone, of what counts once the session's own log has it."""
+        await self._logs.write(owner, OWNERS_LOG, note.listed())
+
+    async def write_own(self, owner: str, note: Note) -> None:
+        """Write it into the session's own log, last of all: who finds it there is done."""
         await self._logs.write(owner, session_log(self._derive(owner, note.session_id)), note)
 
     async def entry(self, owner: str, session_id: str) -> Entry:
