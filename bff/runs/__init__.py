@@ -14,12 +14,13 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from bff.agents import Agent
 from bff.errors import Draining, NotFound, SessionBusy
-from bff.events import Done, Record, Start, record
+from bff.events import Done, Failed, Record, Start, record
 from bff.files import Files
 from bff.history import History
 from bff.log_context import RunAtHand, current_run
@@ -31,7 +32,7 @@ from bff.runs.execution import (
     write_turn,
 )
 from bff.runs.follower import Follower
-from bff.runs.log import Run, RunLog
+from bff.runs.log import Run, RunLog, Status
 from bff.runs.request import Idempotency, RunRequest
 from bff.settings import HEARTBEAT_SECONDS, STOP_GRACE_SECONDS
 
@@ -249,8 +250,14 @@ class Runs:
         """Stop a run and return what became of it; a run that has ended stays as it is."""
         if run.status != "running":
             return run
-        await self._stop(run)
-        return await self.find(run.owner, run.run_id)
+        ours = run.run_id in self._ends
+        end = await self._stop(run)
+        if ours or end is None:
+            return await self.find(run.owner, run.run_id)
+        # another instance's: its last record tells what asking the server once more would tell
+        return replace(
+            run, status=_status_of(end), last_event_id=end.id, ended_at=self._parts.clock()
+        )
 
     async def cancel_session(self, owner: str, session_id: str) -> bool:
         """Cancel what is open in a session; true if a run was, and has ended.
@@ -260,7 +267,7 @@ class Runs:
         run = await self.find_open(owner, session_id)
         if run is None:
             return False
-        if not await self._stop(run):
+        if await self._stop(run) is None:
             raise SessionBusy(retry_after_seconds=1)
         return True
 
@@ -268,12 +275,12 @@ class Runs:
         """Tell the run's owner to stop it; returns before it has."""
         await self._log.request_cancel(run)
 
-    async def _stop(self, run: Run) -> bool:
-        """Ask for a run's end and wait for it; false if it did not come in time.
+    async def _stop(self, run: Run) -> Record | None:
+        """Ask for a run's end and wait for it; None if it did not come in time.
 
         Both at once: a server that is slow is waited for once.
         """
-        ending = asyncio.create_task(self.ended(run, timeout_seconds=CANCEL_WAIT_SECONDS))
+        ending = asyncio.create_task(self.end_of(run, timeout_seconds=CANCEL_WAIT_SECONDS))
         try:
             await self.request_cancel(run)
             return await ending
@@ -285,18 +292,17 @@ class Runs:
         """End the agent's side of a session; nobody waits for it."""
         self._spawn(self._stop_agent(agent, agent_session_id))
 
-    async def ended(self, run: Run, *, timeout_seconds: float) -> bool:
-        """Wait for a run's end; false if it did not come in time."""
-        try:
+    async def end_of(self, run: Run, *, timeout_seconds: float) -> Record | None:
+        """A run's terminal record; None if it did not come in time."""
+        last: Record | None = None
+        with suppress(TimeoutError):
             async with (
                 asyncio.timeout(timeout_seconds),
                 aclosing(self._log.follow(run, run.last_event_id, silence_seconds=1)) as batches,
             ):
-                async for _ in batches:
-                    pass
-        except TimeoutError:
-            return False
-        return True
+                async for batch in batches:
+                    last = batch[-1] if batch else last
+        return last if last is not None and last.terminal else None
 
     async def drain(self, timeout_seconds: float) -> None:
         """Take no new run and return when the open ones have ended and their followers know.
@@ -364,3 +370,13 @@ class Runs:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _status_of(end: Record) -> Status:
+    """The status of a run with that terminal record."""
+    match end.event:
+        case Done(status):
+            return status
+        case Failed({"code": "interrupted"}):
+            return "interrupted"
+    return "failed"

@@ -286,7 +286,7 @@ async def test_the_last_follower_to_leave__cancels_a_run_that_is_to_be_cancelled
         assert (await runs.find("owner", follower.run.run_id)).status == "running"
         async with second:
             pass
-        assert await runs.ended(follower.run, timeout_seconds=5)
+        assert await runs.end_of(follower.run, timeout_seconds=5)
         assert (await runs.find("owner", follower.run.run_id)).status == "cancelled"
 
 
@@ -326,7 +326,7 @@ async def test_a_follower_who_leaves_while_joining__counts_as_having_left() -> N
         await asyncio.gather(joining, return_exceptions=True)
         async with follower:
             pass
-        assert await runs.ended(follower.run, timeout_seconds=5)
+        assert await runs.end_of(follower.run, timeout_seconds=5)
         async with asyncio.timeout(5):
             await runs.drain(60)
 
@@ -516,7 +516,7 @@ async def test_a_follower_who_does_not_read__holds_nobody_up() -> None:
         async with aclosing(lazy.batches()) as batches:
             assert names(await anext(batches)) == ["start"]
             go.set()
-            await runs.ended(follower.run, timeout_seconds=5)
+            await runs.end_of(follower.run, timeout_seconds=5)
             behind = [item async for batch in batches for item in batch]
 
     assert behind[0].name == "gap"

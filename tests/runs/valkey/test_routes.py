@@ -151,6 +151,17 @@ def about_a_file(method: str, path: str) -> Act:
     return act
 
 
+def about_a_response(method: str, path: str, **fields: object) -> Act:
+    async def act(scene: Scene) -> None:
+        async with scene.owner.post("/v1/responses", json={"input": "done", **fields}) as reply:
+            response = await reply.json()
+        assert reply.status == 200, response
+        await scene.trips.begin()
+        await scene.ask(method, path.format(id=response["id"]))
+
+    return act
+
+
 async def decline(scene: Scene) -> None:
     await scene.ask("POST", "/v1/chat", {"message": "ask", "session_id": "asking"})
     await scene.trips.begin()
@@ -203,6 +214,13 @@ ACTS: dict[str, Act] = {
     "POST /v1/agui/connect": about_a_run(
         "POST", "/v1/agui/connect", body={"threadId": "one", "runId": "r", "messages": []}
     ),
+    "POST /v1/responses": request("POST", "/v1/responses", {"input": "done"}),
+    "GET /v1/responses/{id}": about_a_response("GET", "/v1/responses/{id}"),
+    "GET /v1/responses/{id}/input_items": about_a_response("GET", "/v1/responses/{id}/input_items"),
+    "POST /v1/responses/{id}/cancel": about_a_response(
+        "POST", "/v1/responses/{id}/cancel", input="hi", background=True
+    ),
+    "DELETE /v1/responses/{id}": about_a_response("DELETE", "/v1/responses/{id}"),
     "GET /ready": request("GET", "/ready"),
 }
 
