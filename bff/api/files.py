@@ -23,6 +23,7 @@ from bff.api.addresses import parse_address
 from bff.api.body import read_small
 from bff.api.forms import read_form
 from bff.api.middleware import client
+from bff.api.query import limit_of, oldest_first, one
 from bff.errors import (
     Forbidden,
     Invalid,
@@ -93,18 +94,18 @@ async def create_file(request: web.Request) -> web.StreamResponse:
 
 async def list_files(request: web.Request) -> web.StreamResponse:
     """The caller's files, the newest first unless asked otherwise."""
-    limit, after, order = _limit(request), _one(request, "after"), _one(request, "order")
+    limit = limit_of(one(request, "limit"), default=FILES_PER_PAGE, most=MAX_ASKED)
+    after, order = one(request, "after"), one(request, "order")
     if after is not None and not FILE_ID.fullmatch(after):
         raise Invalid.of("after", "must be the id of a file")
-    if order not in (None, "asc", "desc"):
-        raise Invalid.of("order", "must be asc or desc")
+    ascending = oldest_first(order)
     found, more = await listing.list_files(
         _files(request),
         request[PRINCIPAL].id,
         limit=min(limit, FILES_PER_PAGE),
         after=after,
-        oldest_first=order == "asc",
-        purpose=_one(request, "purpose"),
+        oldest_first=ascending,
+        purpose=one(request, "purpose"),
     )
     body = {
         "object": "list",
@@ -314,19 +315,3 @@ def _origin(request: web.Request) -> str:
         forwarded = request.headers.get("X-Forwarded-Proto", "").lower()
         scheme = forwarded if forwarded in ("http", "https") else scheme
     return f"{scheme}://{request.host}"
-
-
-def _limit(request: web.Request) -> int:
-    text = _one(request, "limit")
-    if text is None:
-        return FILES_PER_PAGE
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= MAX_ASKED:
-        raise Invalid.of("limit", f"must be a whole number from 1 to {MAX_ASKED}")
-    return int(text)
-
-
-def _one(request: web.Request, name: str) -> str | None:
-    values = request.query.getall(name, [])
-    if len(values) > 1:
-        raise Invalid.of(name, "must be there once")
-    return values[0] if values else None

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from bff.api import AGENTS, FILES, HISTORY, PRINCIPAL, RUNS
 from bff.api.body import Strict, read_small
+from bff.api.query import limit_of, one
 from bff.api.runs import rfc3339
 from bff.conversations.questions import shown_open
 from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
@@ -44,7 +45,7 @@ class TitleRequest(Strict):
 async def list_sessions(request: web.Request) -> web.StreamResponse:
     """The caller's sessions, last used first; those whose first run is open come before all."""
     owner, history = request[PRINCIPAL].id, request.app[HISTORY]
-    limit = _limit(request, SESSIONS_PER_PAGE)
+    limit = limit_of(one(request, "limit"), default=SESSIONS_PER_PAGE, most=MAX_PER_PAGE)
     cursor = _Cursor(owner, "sessions")
     after = cursor.read(request)
     begun: list[Session] = []
@@ -65,7 +66,7 @@ async def list_sessions(request: web.Request) -> web.StreamResponse:
 async def show_session(request: web.Request) -> web.StreamResponse:
     """One session with its messages, oldest first; the open run's two end the last page."""
     owner, session_id = request[PRINCIPAL].id, session_id_of(request)
-    limit = _limit(request, MESSAGES_PER_PAGE)
+    limit = limit_of(one(request, "limit"), default=MESSAGES_PER_PAGE, most=MAX_PER_PAGE)
     cursor = _Cursor(owner, f"messages:{session_id}")
     after = cursor.read(request)
     # before the history, for a run is written there before it ends: between both it is seen twice
@@ -124,22 +125,6 @@ def session_id_of(request: web.Request) -> str:
     return session_id
 
 
-def _limit(request: web.Request, default: int) -> int:
-    text = _one(request, "limit")
-    if text is None:
-        return default
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PER_PAGE:
-        raise Invalid.of("limit", f"must be a whole number from 1 to {MAX_PER_PAGE}")
-    return int(text)
-
-
-def _one(request: web.Request, name: str) -> str | None:
-    values = request.query.getall(name, [])
-    if len(values) > 1:
-        raise Invalid.of(name, "must be there once")
-    return values[0] if values else None
-
-
 class _Cursor:
     """A history's position on its way through a client.
 
@@ -159,7 +144,7 @@ class _Cursor:
 
     def read(self, request: web.Request) -> str | None:
         """The position in `cursor`; raises `Invalid` for one that `write` has not made here."""
-        text = _one(request, "cursor")
+        text = one(request, "cursor")
         if text is None:
             return None
         with self.checked():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bff.api.files import FILES_PER_PAGE, MAX_ASKED
+from bff.api.openai.responses.routes import ITEMS_PER_PAGE, MAX_ITEMS_PER_PAGE
 from bff.api.sessions import MAX_PER_PAGE
 from bff.files.stored import FILE_ID
 
@@ -108,7 +109,12 @@ PARAMETERS: Mapping[str, dict[str, Any]] = {
     "ItemLimit": {
         "name": "limit",
         "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_ITEMS_PER_PAGE,
+            "default": ITEMS_PER_PAGE,
+        },
     },
     "ItemAfter": {
         "name": "after",

@@ -29,6 +29,7 @@ from bff.api.openai.responses.input import (
 )
 from bff.api.openai.responses.kept import Kept, find_kept, input_items
 from bff.api.openai.responses.response import Response, echo_of
+from bff.api.query import limit_of, oldest_first
 from bff.api.start_run import Asked, named_by_header, raise_failure, start_run
 from bff.api.streaming import run_headers, stream_run
 from bff.errors import Invalid, NotFound, SessionBusy
@@ -38,7 +39,7 @@ from bff.messages import Conversation
 from bff.runs.log import Run
 from bff.runs.transcript import Transcript
 
-_DEFAULT_PAGE, _LARGEST_PAGE = 20, 100
+ITEMS_PER_PAGE, MAX_ITEMS_PER_PAGE = 20, 100
 
 
 class ResponseRequest(Tolerant):
@@ -126,9 +127,10 @@ async def delete_response(request: web.Request) -> web.StreamResponse:
 async def list_input_items(request: web.Request) -> web.StreamResponse:
     """What a response was asked, as items, the last first."""
     kept = await _kept(request)
-    limit, after, order = _page(request)
+    limit = limit_of(request.query.get("limit"), default=ITEMS_PER_PAGE, most=MAX_ITEMS_PER_PAGE)
+    ascending, after = oldest_first(request.query.get("order")), request.query.get("after")
     items = await input_items(request, kept)
-    if order == "desc":
+    if not ascending:
         items = items[::-1]
     if after is not None:
         ids = [item["id"] for item in items]
@@ -273,14 +275,3 @@ def _streaming(request: web.Request) -> bool:
     if text not in ("true", "false"):
         raise Invalid.of("stream", "must be true or false")
     return text == "true"
-
-
-def _page(request: web.Request) -> tuple[int, str | None, str]:
-    """How many items, behind which, in which order. Raises `Invalid`."""
-    limit = request.query.get("limit", str(_DEFAULT_PAGE))
-    if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= _LARGEST_PAGE:
-        raise Invalid.of("limit", f"must be a whole number from 1 to {_LARGEST_PAGE}")
-    order = request.query.get("order", "desc")
-    if order not in ("asc", "desc"):
-        raise Invalid.of("order", "must be asc or desc")
-    return int(limit), request.query.get("after"), order
