@@ -80,26 +80,21 @@ class ResponseEncoder:
         self._sequence += 1
 
     def _end(self, record: Record) -> None:
-        items, response = self._items, self._response
         match record.event:
-            case Done("complete" | "input_required", usage, inputs):
-                items.close()
-                items.ask(inputs)
-                ended = response.fields(
-                    "completed", items.items, usage=usage, ended_at=self._ended_at
-                )
-                self._tell("response.completed", {"response": ended})
-            case Done():
-                items.break_off()
-                cancelled = response.fields("cancelled", items.items)
-                self._tell("response.incomplete", {"response": cancelled})
-            case Failed(problem):
-                items.break_off()
-                failed = response.fields("failed", items.items, problem=problem)
-                self._tell("response.failed", {"response": failed})
+            case Done() | Failed() as end:
+                ended = self._response.ended(self._items, end, at=self._ended_at)
+                self._tell(_ENDS[ended["status"]], {"response": ended})
             case Gap(first, last):
                 message = f"Events {first} to {last} of this run are no longer kept."
                 error: dict[str, Any] = {"code": "gap", "message": message, "param": None}
                 self._tell("error", error)
             case _:
                 raise AssertionError(record)
+
+
+_ENDS = {
+    "completed": "response.completed",
+    "cancelled": "response.incomplete",
+    "failed": "response.failed",
+}
+"""The event that tells of a response's last status."""

@@ -113,22 +113,28 @@ class Response:
         items = OutputItems(run, label=self.label, tell=_nobody)
         for record in records:
             match record.event:
-                case Done(status, usage, inputs):
-                    if status == "cancelled":
-                        items.break_off()
-                        return self.fields("cancelled", items.items)
-                    items.close()
-                    items.ask(inputs)
-                    return self.fields("completed", items.items, usage=usage, ended_at=run.ended_at)
-                case Failed(problem):
-                    items.break_off()
-                    return self.fields("failed", items.items, problem=problem)
+                case Done() | Failed() as end:
+                    return self.ended(items, end, at=run.ended_at)
                 case Message() | Thinking():
                     _ = items.add_piece(record)
                 case event:
                     items.add(event)
         items.show()
         return self.fields("in_progress", items.items)
+
+    def ended(self, items: OutputItems, end: Done | Failed, *, at: float | None) -> dict[str, JSON]:
+        """The object at its run's end, with which its items end; `at` as `fields` has it."""
+        match end:
+            case Done("cancelled"):
+                items.break_off()
+                return self.fields("cancelled", items.items)
+            case Done(_, usage, inputs):
+                items.close()
+                items.ask(inputs)
+                return self.fields("completed", items.items, usage=usage, ended_at=at)
+            case Failed(problem):
+                items.break_off()
+                return self.fields("failed", items.items, problem=problem)
 
 
 def _nobody(type: str, fields: Mapping[str, JSON]) -> None:
