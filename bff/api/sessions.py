@@ -12,7 +12,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -22,8 +22,9 @@ from bff.api import AGENTS, FILES, HISTORY, PRINCIPAL, RUNS
 from bff.api.body import Strict, read_small
 from bff.api.query import limit_of, one
 from bff.api.runs import rfc3339
+from bff.api.thread import open_run
 from bff.conversations.questions import shown_open
-from bff.errors import Invalid, NotFound, Overloaded, SessionBusy
+from bff.errors import Invalid, NotFound, SessionBusy
 from bff.events import dumps
 from bff.history import History, Page, Session, StoredMessage
 from bff.history.paging import first_title
@@ -70,9 +71,7 @@ async def show_session(request: web.Request) -> web.StreamResponse:
     cursor = _Cursor(owner, f"messages:{session_id}")
     after = cursor.read(request)
     # before the history, for a run is written there before it ends: between both it is seen twice
-    run: Run | None = None
-    with suppress(Overloaded):  # the shared log is away; the history has what has ended
-        run = await request.app[RUNS].find_open(owner, session_id)
+    run = await open_run(request, session_id)
     with nullcontext() if after is None else cursor.checked():
         found = await request.app[HISTORY].messages(owner, session_id, limit=limit, after=after)
     if found is not None:

@@ -1,4 +1,4 @@
-"""A session as pages come back to it, whose protocol names it by an id of the page's own."""
+"""A session as pages come back to it, most of which name it by an id of their own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from bff.api import HISTORY, PRINCIPAL
+from bff.api import HISTORY, PRINCIPAL, RUNS
 from bff.errors import Overloaded
 from bff.history import MAX_FORK_TURNS, Session, StoredMessage
 from bff.identity.principals import foreign_id
+from bff.runs.log import Run
 
 
 async def newest_branch(request: web.Request, id: str) -> str:
@@ -19,6 +20,13 @@ async def newest_branch(request: web.Request, id: str) -> str:
     with suppress(Overloaded):
         session = await request.app[HISTORY].session(request[PRINCIPAL].id, name)
     return session.branch if session and session.branch else name
+
+
+async def open_run(request: web.Request, session_id: str) -> Run | None:
+    """A session's open run; None as well while the shared log is away: what has ended is shown."""
+    with suppress(Overloaded):
+        return await request.app[RUNS].find_open(request[PRINCIPAL].id, session_id)
+    return None
 
 
 async def everything(

@@ -8,11 +8,10 @@ docs/protocols.md has a transcript.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 from aiohttp import web
 
-from bff.api import PRINCIPAL, RUNS
+from bff.api import RUNS
 from bff.api.agui.events import AgUiEncoder, event, interrupted, outcome, started
 from bff.api.agui.run_input import RunAgentInput, Wanted, wanted
 from bff.api.agui.snapshot import Thread
@@ -20,11 +19,10 @@ from bff.api.agui.versions import Version, version_of
 from bff.api.body import read_and_decode
 from bff.api.start_run import Asked, agent_of_address, start_run
 from bff.api.streaming import stream_run
-from bff.api.thread import everything, newest_branch
-from bff.errors import Invalid, Overloaded
+from bff.api.thread import everything, newest_branch, open_run
+from bff.errors import Invalid
 from bff.events import JSON, input_of
 from bff.identity.principals import foreign_id
-from bff.runs.log import Run
 from bff.runs.request import OnDisconnect
 
 
@@ -66,9 +64,7 @@ async def connect_agent(request: web.Request) -> web.StreamResponse:
     asked = await read_and_decode(request, RunAgentInput, lambda asked: asked)
     version = _version(request, asked)
     session_id = await newest_branch(request, asked.threadId)
-    run: Run | None = None
-    with suppress(Overloaded):
-        run = await request.app[RUNS].find_open(request[PRINCIPAL].id, session_id)
+    run = await open_run(request, session_id)
     session, stored = await everything(request, session_id)
     thread = Thread(
         [message for message in stored if run is None or message.run_id != run.run_id], version

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
@@ -24,8 +23,8 @@ from bff.api.foreign_messages import MAX_FOREIGN_ID_CHARACTERS, Messages, Tolera
 from bff.api.runs import run_state
 from bff.api.start_run import Asked, agent_of_address, known_agent, start_run
 from bff.api.streaming import stream_run
-from bff.api.thread import everything, newest_branch
-from bff.errors import Invalid, NotFound, Overloaded
+from bff.api.thread import everything, newest_branch, open_run
+from bff.errors import Invalid, NotFound
 from bff.events import JSON, dumps
 from bff.history import StoredMessage
 from bff.identity.principals import foreign_id
@@ -107,11 +106,8 @@ def _rewrites(asked: UIChatRequest) -> bool:
 
 async def show_ui_chat(request: web.Request) -> web.StreamResponse:
     """The chat's messages, from its beginning, for a page that was loaded anew."""
-    owner = request[PRINCIPAL].id
     session_id = await newest_branch(request, request.match_info["id"])
-    run: Run | None = None
-    with suppress(Overloaded):
-        run = await request.app[RUNS].find_open(owner, session_id)
+    run = await open_run(request, session_id)
     session, messages = await everything(request, session_id)
     if session is None and run is None:
         raise NotFound
