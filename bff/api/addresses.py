@@ -68,9 +68,7 @@ def parse_address(text: str) -> Address | None:
     machine only, so it is no client's.
     """
     text = text.strip(" \t")
-    if with_port := re.fullmatch(
-        r"\[([^\]]*:[^\]]*)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})", text
-    ):
+    if with_port := _WITH_PORT.fullmatch(text):
         if int(with_port[2] or with_port[4] or 0) > 65535:
             return None
         text = with_port[1] or with_port[3] or ""

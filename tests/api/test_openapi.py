@@ -24,7 +24,6 @@ from tests.api.conftest import KEYS, Service
 from tests.api.conftest import Start as StartService
 from tests.api.example_run import BODY, PROBLEM, records, with_gap
 
-OF_PAGES = ("/", "/playground/", "/docs/")
 Document = dict[str, Any]
 
 

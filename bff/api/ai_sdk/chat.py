@@ -8,7 +8,6 @@ stops it. docs/protocols.md has a transcript.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -29,8 +28,6 @@ from bff.events import JSON, dumps
 from bff.history import StoredMessage
 from bff.identity.principals import foreign_id
 from bff.runs.log import Run
-
-logger = logging.getLogger(__name__)
 
 _NOT_OPTIONS = frozenset({"system", "tools", "metadata", "agent", "model", "state", "context"})
 
