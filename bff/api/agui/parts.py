@@ -15,6 +15,7 @@ from bff.api.foreign_messages import (
     text_at,
 )
 from bff.events import JSON
+from bff.files.stored import content_path
 from bff.messages import FileKind, FilePart, Part, TextPart
 
 _KINDS: Mapping[str, FileKind] = {
@@ -115,7 +116,7 @@ def _part_for(part: Mapping[str, Any], version: Version) -> dict[str, JSON]:
     if version < MEDIA:
         return _binary_for(part, source)
     if source["type"] == "file" and version < FIRST:
-        source = {**source, "type": "url", "value": content_address(source["value"])}
+        source = {**source, "type": "url", "value": content_path(source["value"])}
     shown: dict[str, JSON] = {"type": part["type"], "source": source}
     if "filename" in part:
         shown["metadata"] = {"filename": part["filename"]}
@@ -130,8 +131,3 @@ def _binary_for(part: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str,
         place: source["value"],
     }
     return {**shown, "filename": part["filename"]} if "filename" in part else shown
-
-
-def content_address(file_id: str) -> str:
-    """Where a page gets a file of its user's."""
-    return f"/v1/files/{file_id}/content"

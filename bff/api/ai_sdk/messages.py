@@ -20,6 +20,7 @@ from bff.api.foreign_messages import (
 )
 from bff.errors import Invalid
 from bff.events import JSON, Input, ToolUse, dumps, input_of, well_formed
+from bff.files.stored import content_path
 from bff.history import StoredMessage
 from bff.messages import (
     Answer,
@@ -250,7 +251,7 @@ def _part(part: Mapping[str, Any], id: str = "") -> dict[str, Any]:
             mime_type = source.get("mimeType", f"{part['type']}/*")
             url = {
                 "data": f"data:{mime_type};base64,{value}",
-                "file": f"/v1/files/{value}/content",
+                "file": content_path(value),
             }.get(kind, value)
             name = {"filename": part["filename"]} if "filename" in part else {}
             return {"type": "file", "mediaType": mime_type, "url": url, **name}
