@@ -18,11 +18,15 @@ from bff.api import ALLOWANCE
 from bff.api.body import FirstError, read_and_decode
 from bff.api.foreign_messages import Messages, Tolerant
 from bff.api.openai.chunks import ChunkEncoder, completion_id, message_of, tokens
-from bff.api.openai.messages import client_tools, conversation_of, hosted_tools
+from bff.api.openai.messages import (
+    client_tools,
+    conversation_of,
+    hosted_tools,
+    metadata_of,
+)
 from bff.api.openai.models import MODEL, agent_of
 from bff.api.start_run import Asked, named_by_header, raise_failure, start_run
 from bff.api.streaming import run_headers, stream_run
-from bff.errors import Invalid
 from bff.events import JSON, dumps
 from bff.identity.principals import foreign_id
 from bff.limits import Allowance
@@ -51,7 +55,8 @@ class ChatCompletionRequest(Tolerant):
     @property
     def options(self) -> dict[str, JSON]:
         """What the client wishes of the model."""
-        return self.model_extra or {}
+        given = self.model_extra or {}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 async def create_completion(request: web.Request) -> web.StreamResponse:
@@ -93,20 +98,14 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
 
 
 def _asked(request: web.Request, asked: ChatCompletionRequest) -> Asked:
-    metadata: dict[str, JSON] = dict(asked.metadata or {})
-    session = metadata.pop("session_id", None)
-    if not isinstance(session, str | None):
-        raise Invalid.of("metadata.session_id", "must be text")
+    metadata, session = metadata_of(
+        asked.metadata, user=asked.user, safety_identifier=asked.safety_identifier
+    )
     name = named_by_header(request) or session
-    for field in ("user", "safety_identifier"):
-        if person := getattr(asked, field):
-            metadata[field] = person
     conversation = conversation_of(
         asked.messages,
         tools=client_tools(asked.tools),
-        options={
-            key: value for key, value in (asked.model_extra or {}).items() if value is not None
-        },
+        options=asked.options,
         metadata=metadata,
         person=asked.safety_identifier or asked.user,
     )

@@ -174,6 +174,20 @@ def arguments_of(text: JSON) -> JSON:
         return text
 
 
+def metadata_of(
+    metadata: dict[str, JSON] | None, **people: str | None
+) -> tuple[dict[str, JSON], str | None]:
+    """A request's metadata, beside it whom its fields name, and the session named in it.
+
+    Of chat completions or Responses. Raises `Invalid`.
+    """
+    found = dict(metadata or {})
+    session = found.pop("session_id", None)
+    if not isinstance(session, str | None):
+        raise Invalid.of("metadata.session_id", "must be text")
+    return found | {field: person for field, person in people.items() if person}, session
+
+
 def client_tools(tools: JSON) -> tuple[ClientTool, ...]:
     """The client's functions, of chat completions or Responses. Raises `Invalid`."""
     if tools is None:

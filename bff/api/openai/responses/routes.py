@@ -19,7 +19,7 @@ from bff.api import ALLOWANCE, HISTORY, PRINCIPAL, RUNS
 from bff.api.body import FirstError, read_and_decode
 from bff.api.foreign_messages import Tolerant
 from bff.api.openai.chat_completions import FIRST_COMMENT_SECONDS, rate_headers
-from bff.api.openai.messages import client_tools, hosted_tools
+from bff.api.openai.messages import client_tools, hosted_tools, metadata_of
 from bff.api.openai.models import MODEL, agent_of
 from bff.api.openai.responses.events import ResponseEncoder
 from bff.api.openai.responses.input import (
@@ -157,13 +157,9 @@ def _asked(
     """
     if asked.background and asked.store is False:
         raise Invalid.of("background", "takes store: true, since it is read later")
-    metadata: dict[str, JSON] = dict(asked.metadata or {})
-    session = metadata.pop("session_id", None)
-    if not isinstance(session, str | None):
-        raise Invalid.of("metadata.session_id", "must be text")
-    for field in ("user", "safety_identifier"):
-        if person := getattr(asked, field):
-            metadata[field] = person
+    metadata, session = metadata_of(
+        asked.metadata, user=asked.user, safety_identifier=asked.safety_identifier
+    )
     said = read_input(asked.input, instructions=asked.instructions)
     conversation = _conversation_name(asked)
     name = named_by_header(request) or session or conversation
