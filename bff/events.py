@@ -147,6 +147,11 @@ class Gap:
     first: int
     last: int
 
+    @property
+    def message(self) -> str:
+        """In words, for formats that have no place for a gap and end with an error."""
+        return f"Events {self.first} to {self.last} of this run are no longer kept."
+
 
 Event = (
     Start

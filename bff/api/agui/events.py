@@ -153,10 +153,8 @@ class AgUiEncoder:
                 return self._finish(status, usage, inputs or self._asked)
             case Failed(problem):
                 return self._fail(problem["error"]["message"], problem["code"])
-            case Gap(first, last):
-                return self._fail(
-                    f"Events {first} to {last} of this run are no longer kept.", "gap"
-                )
+            case Gap() as gap:
+                return self._fail(gap.message, "gap")
             case _:
                 raise AssertionError(record)
 

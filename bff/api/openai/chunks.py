@@ -162,10 +162,9 @@ class ChunkEncoder:
                 return _error(RunCancelled().document(request_id="", instance="")["error"])
             case Failed(problem):
                 return _error(problem["error"])
-            case Gap(first, last):
-                message = f"Events {first} to {last} of this run are no longer kept."
+            case Gap() as gap:
                 return _error(
-                    {"message": message, "type": "server_error", "code": "gap", "param": None}
+                    {"message": gap.message, "type": "server_error", "code": "gap", "param": None}
                 )
             case _:
                 raise AssertionError(record)

@@ -84,9 +84,8 @@ class ResponseEncoder:
             case Done() | Failed() as end:
                 ended = self._response.ended(self._items, end, at=self._ended_at)
                 self._tell(_ENDS[ended["status"]], {"response": ended})
-            case Gap(first, last):
-                message = f"Events {first} to {last} of this run are no longer kept."
-                error: dict[str, Any] = {"code": "gap", "message": message, "param": None}
+            case Gap() as gap:
+                error: dict[str, Any] = {"code": "gap", "message": gap.message, "param": None}
                 self._tell("error", error)
             case _:
                 raise AssertionError(record)
