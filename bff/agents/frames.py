@@ -380,7 +380,7 @@ class Unlabelled:
 
 
 _LINE = re.compile(rb"[\r\n]")
-_SILENT = frozenset({b"id", b"retry", b"data", b"event"})
+_SILENT = frozenset({b"id", b"retry"})
 _FIELD_LIKE = re.compile(rb"\s*[A-Za-z_-]{1,20}:")
 _HEAD_BYTES = 1024
 _PYTHONS = re.compile(r"[\[({\s]*['{\[(](?:'|[A-Z]\w*\()")
