@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable
 
 from bff.agents.dialects import printed, untyped
-from bff.agents.dialects.assembly import Assembly
+from bff.agents.dialects.assembly import Assembly, Known
 from bff.agents.dialects.fields import words
 from bff.agents.dialects.named_events import role
 from bff.agents.frames import EventStream
@@ -34,8 +33,6 @@ _TWIN = re.compile(
 """How Strands' own event of a token or a piece of a call is printed."""
 _NAMED = re.compile(r"event: ?[A-Za-z_.-]+\r?\ndata: ?[\[{\"]")
 _COMMENT = re.compile(r"(?::[^\r\n]*(?:\r?\n)+)*")
-
-Known = Callable[[dict[str, JSON]], bool]
 
 
 def frames_of_text(answer: Assembly, text: str, *, envelope: bool = False) -> list[Frame] | None:
@@ -59,7 +56,7 @@ def frames_of_text(answer: Assembly, text: str, *, envelope: bool = False) -> li
         frames = _events(answer, text) or []
         return frames if frames and _are_known([f.value for f in frames], answer.known) else None
     if printed.might_be(text) and not text.lstrip().startswith(("b", "B")):
-        return _printed(answer, text, answer.known)
+        return _printed(answer, text)
     return None
 
 
@@ -76,7 +73,7 @@ def frames_in(answer: Assembly, text: str) -> list[Frame] | None:
             answer.strings = "json"
             return [Frame(None, value) for value in values]
     if printed.might_be(text):
-        return _printed(answer, text, answer.known)
+        return _printed(answer, text)
     result = _RUN_RESULT.match(text) if first == "R" else None
     if result is not None:
         return [Frame(None, {"final_output": textwrap.dedent(result[1]).strip("\n")})]
@@ -133,9 +130,9 @@ def _events(answer: Assembly, text: str) -> list[Frame] | None:
     return None
 
 
-def _printed(answer: Assembly, text: str, known: Known) -> list[Frame] | None:
+def _printed(answer: Assembly, text: str) -> list[Frame] | None:
     """What a print of an object says; an empty list where that is nothing."""
-    among_text = answer.strings == "text"
+    known, among_text = answer.known, answer.strings == "text"
     if "converse" in answer.dialects and _TWIN.match(text):
         return []  # Bedrock's event of the same came just before
     try:
@@ -195,15 +192,12 @@ _SURE_KEYS = words(
     "init_event_loop start_event_loop event_loop_cycle_id current_tool_use force_stop "
     "reasoningText tool_stream_event"
 )
-_EVENT_KEYS = words(
-    "data event delta init_event_loop start start_event_loop message messages result "
-    "current_tool_use event_loop_cycle_id complete force_stop reasoningText tool_stream_event "
-    "content callback model"
+_EVENT_KEYS = _SURE_KEYS | words(
+    "data event delta start message messages result complete content callback model"
 )
+_JUNK_KEYS = _EVENT_KEYS | words("agent type reasoning stop")
 _JUNK = re.compile(
-    r"\s*(?:\{'(?:data|event|delta|init_event_loop|start|start_event_loop|message|messages|result|"
-    r"current_tool_use|agent|event_loop_cycle_id|type|complete|force_stop|reasoningText|reasoning|"
-    r"tool_stream_event|content|callback|model|stop)': .*\}"
+    rf"\s*(?:\{{'(?:{'|'.join(sorted(_JUNK_KEYS))})': .*\}}"
     r"|[\[({<].* object at 0x[0-9a-f]+>.*"
     r"|[\[(]*(?:AIMessage|AIMessageChunk|HumanMessage|SystemMessage|ToolMessage|AgentResult"
     r"|[A-Z]\w+Event)\(\w+=.*\)[\])]*"
