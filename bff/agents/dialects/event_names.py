@@ -45,9 +45,9 @@ _WHOLE: dict[str, Role] = {
 }
 _TOOL = words("tool tools function functions toolcall tooluse")
 _PIECE = words("delta deltas chunk piece partial fragment")
-_ENDED = words(
-    "end ended done complete completed finish finished result results output outputs return "
-    "returned response responses success succeeded observation"
+_FINISHED = words("end ended done complete completed finish finished")
+_ENDED = _FINISHED | words(
+    "result results output outputs return returned response responses success succeeded observation"
 )
 _BEGUN = words("start started begin beginning begun init initialized initializing connected")
 _CALLED = words(
@@ -119,9 +119,6 @@ def _role_of(name: str) -> Role | None:
     if last in _FINISHED:
         return "done"
     return "text" if said <= _TEXT else None
-
-
-_FINISHED = words("end ended done complete completed finish finished")
 
 
 def _is_question(said: frozenset[str]) -> bool:
