@@ -174,7 +174,8 @@ def read(answer: Assembly, role: Role, frame: dict[str, JSON], name: str | None 
             answer.redact(text)
             answer.text.whole(text, "redact")
         case "tool" | "tool_start" | "tool_piece" | "tool_end":
-            return _read_tools(answer, role, frame)
+            if not _read_tools(answer, role, frame):
+                return False
         case "asks":
             _ask(answer, frame)
         case "end":
@@ -241,8 +242,6 @@ def _read_tool_event(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bo
     for item in listed:
         if isinstance(item, dict):
             read = _read_use(answer, role, _fields(item)) or read
-    if read:
-        answer.dialects.add("named events")
     return read
 
 
@@ -325,24 +324,20 @@ def _says_error(frame: dict[str, JSON]) -> bool:
 
 
 def _ask(answer: Assembly, frame: dict[str, JSON]) -> None:
-    for key in ("interrupts", "value", "data", "payload"):
-        inner = frame.get(key)
-        if key == "interrupts" and isinstance(inner, list):
-            questions.ask_langgraph(answer, inner)
-            return
-        if inner not in (None, "", [], {}):
-            id = _first(frame, "interrupt_id", "interruptId", "request_id", "requestId", "id")
-            questions.ask(answer, id, inner)
-            return
+    if isinstance(frame.get("interrupts"), list):
+        questions.ask_langgraph(answer, frame["interrupts"])
+        return
+    held = (frame.get(key) for key in ("interrupts", "value", "data", "payload"))
+    asked = next((inner for inner in held if inner not in (None, "", [], {})), frame)
     id = _first(frame, "interrupt_id", "interruptId", "request_id", "requestId", "id")
-    questions.ask(answer, id, frame)
+    questions.ask(answer, id, asked)
 
 
 def _read_done(answer: Assembly, frame: dict[str, JSON]) -> None:
     """A last frame may have the answer once more, or only; its `message` is about the stream."""
     answer.usage.set_total(frame.get("usage"))
     rest = {name: value for name, value in frame.items() if name != "message"}
-    if "type" in rest and len(rest) > 1 and isinstance(rest.get("response"), dict | list):
+    if "type" in rest and isinstance(rest.get("response"), dict | list):
         answer.read(rest["response"])
         return
     text = text_of({key: frame.get(key) for key in _LAST_KEYS}) or text_of(
