@@ -175,7 +175,6 @@ def is_known(frame: dict[str, JSON]) -> bool:
         or (isinstance(event, str) and "data" in frame)
         or strands.speaks(frame)
         or strands.is_message(frame)
-        or strands.is_result(frame)
         or strands.is_converse(frame)
         or langgraph.is_update(frame)
         or langchain.are_messages(frame.get("messages"))
@@ -339,10 +338,7 @@ def _read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """A frame that names or holds an event under `event`."""
     match frame:
         case {"event": dict(event)}:
-            if strands.is_converse(event):
-                strands.read_converse(answer, event)
-            else:
-                answer.read(event)
+            answer.read(event)
             return True
         case {"event": str(event)}:
             if event.startswith("on_") and "data" in frame:
