@@ -175,12 +175,12 @@ def _read_end(answer: Assembly, frame: dict[str, JSON]) -> None:
     for id in pending if isinstance(pending, list) else []:
         if isinstance(id, str):
             answer.tools.complete(f"agui {id}")
-    match frame.get("outcome"):
+    match outcome:
         case {"type": "interrupt", "interrupts": list(items)} if items:
             answer.unidentified = None
             answer.tools.settle()
             questions.ask_agui(answer, items)
-        case {"type": "interrupt"} as outcome:
+        case {"type": "interrupt"}:
             questions.ask(answer, None, outcome)
 
 
