@@ -96,11 +96,11 @@ def read_content(
         elif isinstance(result, dict):
             _read_result(answer, result)
         elif mine:
-            _read_other(answer, part, texts)
+            _read_other(answer, part)
     _say(answer, texts, thoughts, whole=whole, event=event)
 
 
-def _read_other(answer: Assembly, part: dict[str, JSON], texts: list[str]) -> None:
+def _read_other(answer: Assembly, part: dict[str, JSON]) -> None:
     """Code the model ran, and files."""
     code = _get(part, "executable_code", "executableCode")
     found = _get(part, "code_execution_result", "codeExecutionResult")
