@@ -26,8 +26,8 @@ from bff.files.stored import (
     FILE_ID,
     OWNER,
     StoredFile,
-    created_at,
     file_of,
+    has_expired,
     record_of,
     session_mark,
 )
@@ -78,7 +78,7 @@ class Folder:
 
     def get(self, owner: str, file_id: str) -> StoredFile | None:
         place = self._place(owner, file_id)
-        if self._expired(file_id):
+        if has_expired(file_id, self._retention_seconds):
             return None
         try:
             record = json.loads((place / "record.json").read_bytes())
@@ -109,14 +109,13 @@ class Folder:
         return files, size_bytes
 
     def delete(self, owner: str, file_id: str) -> bool:
-        expired = self._expired(file_id)
         trash = self._trash(file_id)
         try:
             self._place(owner, file_id).rename(trash)
         except FileNotFoundError:
             return False
         shutil.rmtree(trash, ignore_errors=True)
-        return not expired
+        return True
 
     def mark(self, owner: str, file_ids: Collection[str], session_id: str) -> None:
         for file_id in file_ids:
@@ -142,7 +141,7 @@ class Folder:
         for folder in list(self._path.iterdir()):
             if OWNER.fullmatch(folder.name):
                 for file_id in list(self._ids(folder.name)):
-                    if self._expired(file_id):
+                    if has_expired(file_id, self._retention_seconds):
                         self.delete(folder.name, file_id)
                         swept += 1
                 with contextlib.suppress(OSError):
@@ -173,9 +172,6 @@ class Folder:
 
     def _trash(self, file_id: str) -> Path:
         return self._path / "trash" / f"{file_id}.{secrets.token_hex(8)}"
-
-    def _expired(self, file_id: str) -> bool:
-        return created_at(file_id) + self._retention_seconds < time.time()
 
 
 class Incoming:

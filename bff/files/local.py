@@ -23,10 +23,9 @@ from bff.files.stored import (
     MAX_OWNED_BYTES,
     StoredFile,
     UploadAddress,
-    created_at,
     new_id,
 )
-from bff.files.upload import Quota, Upload, writing
+from bff.files.upload import Quota, Upload, uploading
 from bff.settings import SettingsError
 
 T = TypeVar("T")
@@ -158,10 +157,8 @@ class FolderFiles:
     def __repr__(self) -> str:
         return f"<FolderFiles {self._folder!r}>"
 
-    @asynccontextmanager
-    async def upload(self, owner: str, *, field: str = "file") -> AsyncIterator[Upload]:
-        async with self._writing(owner, new_id(), self._max_bytes, field) as upload:
-            yield upload
+    def upload(self, owner: str, *, field: str = "file") -> AbstractAsyncContextManager[Upload]:
+        return self._uploading(owner, new_id(), self._max_bytes, field)
 
     def ticket(self, fields: Mapping[str, str]) -> Ticket:
         """What a form that `presign_upload` made allows.
@@ -172,25 +169,20 @@ class FolderFiles:
 
     def redeem(self, ticket: Ticket) -> AbstractAsyncContextManager[Upload]:
         """Write the file of a ticket, once: the next one to publish it gets `Forbidden`."""
-        return self._writing(ticket.owner, ticket.file.id, ticket.file.size_bytes, "file")
+        return self._uploading(ticket.owner, ticket.file.id, ticket.file.size_bytes, "file")
 
-    @asynccontextmanager
-    async def _writing(
+    def _uploading(
         self, owner: str, file_id: str, max_bytes: int, field: str
-    ) -> AsyncIterator[Upload]:
-        writer = _Writer(self._folder.incoming(owner, file_id), self._disk)
-        upload = Upload(
-            writer,
+    ) -> AbstractAsyncContextManager[Upload]:
+        return uploading(
+            _Writer(self._folder.incoming(owner, file_id), self._disk),
+            self._quota,
+            owner,
             file_id,
             max_bytes=max_bytes,
-            room_bytes=await self._quota.room_bytes(owner),
             retention_seconds=self._retention_seconds,
             field=field,
         )
-        async with writing(upload, writer):
-            yield upload
-        if upload.published:
-            self._quota.count(owner, 1, upload.size_bytes)
 
     async def get(self, owner: str, file_id: str) -> StoredFile | None:
         return await self._disk.do(self._folder.get, owner, file_id)
@@ -223,16 +215,13 @@ class FolderFiles:
         self, owner: str, *, filename: str, mime_type: str, size_bytes: int, purpose: str
     ) -> UploadAddress:
         await self._quota.room_bytes(owner)
-        file_id = new_id()
-        made = created_at(file_id)
-        file = StoredFile(
-            id=file_id,
+        file = StoredFile.of(
+            new_id(),
+            self._retention_seconds,
             filename=filename,
             mime_type=mime_type,
             size_bytes=size_bytes,
             purpose=purpose,
-            created_at=made,
-            expires_at=made + self._retention_seconds,
         )
         return self._addresses.address(owner, file)
 

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 FILE_ID = re.compile(r"file-[0-9a-f]{32}")
 OWNER = re.compile(r"[0-9a-f]{64}")
@@ -37,6 +37,29 @@ class StoredFile:
     purpose: str
     created_at: float
     expires_at: float
+
+    @classmethod
+    def of(
+        cls,
+        file_id: str,
+        retention_seconds: float,
+        *,
+        filename: str,
+        mime_type: str,
+        size_bytes: int,
+        purpose: str,
+    ) -> Self:
+        """The file of that id, which tells its times."""
+        made = created_at(file_id)
+        return cls(
+            id=file_id,
+            filename=filename,
+            mime_type=mime_type,
+            size_bytes=size_bytes,
+            purpose=purpose,
+            created_at=made,
+            expires_at=made + retention_seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +107,10 @@ def created_at(file_id: str) -> float:
     return int(file_id[5:17], 16) / 1000
 
 
+def has_expired(file_id: str, retention_seconds: float) -> bool:
+    return created_at(file_id) + retention_seconds < time.time()
+
+
 def record_of(file: StoredFile) -> dict[str, Any]:
     """What stores keep beside the bytes, as JSON. When a file expires is a setting's, not its."""
     return {
@@ -96,13 +123,11 @@ def record_of(file: StoredFile) -> dict[str, Any]:
 
 def file_of(file_id: str, record: Mapping[str, Any], retention_seconds: float) -> StoredFile:
     """The file that `record_of` wrote down."""
-    made = created_at(file_id)
-    return StoredFile(
-        id=file_id,
+    return StoredFile.of(
+        file_id,
+        retention_seconds,
         filename=record["filename"],
         mime_type=record["mime_type"],
         size_bytes=record["size_bytes"],
         purpose=record["purpose"],
-        created_at=made,
-        expires_at=made + retention_seconds,
     )

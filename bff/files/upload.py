@@ -15,7 +15,7 @@ from typing import Protocol
 
 from bff.errors import FileRefused, FileTooLarge, Invalid, NoRoomForFiles
 from bff.files.names import clean_name
-from bff.files.stored import StoredFile, created_at
+from bff.files.stored import StoredFile
 from bff.files.types import HEAD_BYTES, find_type
 
 MEASURED_SECONDS = 60.0
@@ -48,7 +48,7 @@ class Upload:
         max_bytes: int,
         room_bytes: int,
         retention_seconds: float,
-        field: str = "file",
+        field: str,
     ) -> None:
         self._writer = writer
         self._id = file_id
@@ -98,15 +98,13 @@ class Upload:
         if self._svg is None:
             self._look()
         mime_type = find_type(bytes(self._head), declared)
-        made = created_at(self._id)
-        file = StoredFile(
-            id=self._id,
+        file = StoredFile.of(
+            self._id,
+            self._retention_seconds,
             filename=clean_name(filename, mime_type, field=self._field),
             mime_type=mime_type,
             size_bytes=self.size_bytes,
             purpose=purpose,
-            created_at=made,
-            expires_at=made + self._retention_seconds,
         )
         await self._writer.finish(file)
         self.published = file
@@ -143,16 +141,6 @@ def too_large(max_bytes: int, field: str = "file") -> FileTooLarge:
     return FileTooLarge.of(field, message)
 
 
-@asynccontextmanager
-async def writing(upload: Upload, writer: Writer) -> AsyncIterator[Upload]:
-    """Around an upload: what was not published when this is left is removed."""
-    try:
-        yield upload
-    finally:
-        if upload.published is None:
-            await writer.abort()
-
-
 class Quota:
     """What each owner has, measured by the store once a minute and counted on in between."""
 
@@ -187,3 +175,35 @@ class Quota:
         """Files were added, or with negative numbers deleted."""
         if found := self._owned.get(owner):
             self._owned[owner] = (found[0], found[1] + files, found[2] + size_bytes)
+
+
+@asynccontextmanager
+async def uploading(
+    writer: Writer,
+    quota: Quota,
+    owner: str,
+    file_id: str,
+    *,
+    max_bytes: int,
+    retention_seconds: float,
+    field: str,
+) -> AsyncIterator[Upload]:
+    """A file to write; what was not published when this is left is removed, else it is counted.
+
+    Raises `NoRoomForFiles` where the owner has no room for another.
+    """
+    upload = Upload(
+        writer,
+        file_id,
+        max_bytes=max_bytes,
+        room_bytes=await quota.room_bytes(owner),
+        retention_seconds=retention_seconds,
+        field=field,
+    )
+    try:
+        yield upload
+    finally:
+        if upload.published is None:
+            await writer.abort()
+    if upload.published:
+        quota.count(owner, 1, upload.size_bytes)

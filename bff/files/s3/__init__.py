@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -27,13 +26,13 @@ from bff.files.stored import (
     MAX_OWNED_BYTES,
     StoredFile,
     UploadAddress,
-    created_at,
     file_of,
+    has_expired,
     new_id,
     record_of,
 )
 from bff.files.types import HEAD_BYTES, find_type
-from bff.files.upload import Quota, Upload, writing
+from bff.files.upload import Quota, Upload, uploading
 
 T = TypeVar("T")
 
@@ -95,26 +94,23 @@ class BucketFiles:
     def __repr__(self) -> str:
         return f"<BucketFiles {self._calls!r}/{self._prefix}>"
 
-    @asynccontextmanager
-    async def upload(self, owner: str, *, field: str = "file") -> AsyncIterator[Upload]:
-        room_bytes, file_id = await self._quota.room_bytes(owner), new_id()
-        writer = S3Writer(self._calls, self._keys(owner), file_id, self._slots.slot(owner))
-        upload = Upload(
-            writer,
+    def upload(self, owner: str, *, field: str = "file") -> AbstractAsyncContextManager[Upload]:
+        file_id = new_id()
+        return uploading(
+            S3Writer(self._calls, self._keys(owner), file_id, self._slots.slot(owner)),
+            self._quota,
+            owner,
             file_id,
             max_bytes=self._max_bytes,
-            room_bytes=room_bytes,
             retention_seconds=self._retention_seconds,
             field=field,
         )
-        async with writing(upload, writer):
-            yield upload
-        if upload.published:
-            self._quota.count(owner, 1, upload.size_bytes)
 
     async def get(self, owner: str, file_id: str) -> StoredFile | None:
         keys = self._keys(owner)
-        if self._expired(file_id) or not (found := await self._calls.get(keys.record(file_id))):
+        if has_expired(file_id, self._retention_seconds):
+            return None
+        if not (found := await self._calls.get(keys.record(file_id))):
             return None
         record = json.loads(found[0])
         if record.get("awaited"):
@@ -165,15 +161,13 @@ class BucketFiles:
     ) -> UploadAddress:
         await self._quota.room_bytes(owner)
         keys, file_id = self._keys(owner), new_id()
-        made = created_at(file_id)
-        file = StoredFile(
-            id=file_id,
+        file = StoredFile.of(
+            file_id,
+            self._retention_seconds,
             filename=filename,
             mime_type=mime_type,
             size_bytes=size_bytes,
             purpose=purpose,
-            created_at=made,
-            expires_at=made + self._retention_seconds,
         )
         body = json.dumps({**record_of(file), "awaited": True}).encode()
         await self._calls.call("put_object", Key=keys.record(file_id), Body=body)
@@ -188,7 +182,10 @@ class BucketFiles:
             ExpiresIn=ADDRESS_SECONDS,
         )
         return UploadAddress(
-            file=file, url=form["url"], fields=form["fields"], expires_at=made + ADDRESS_SECONDS
+            file=file,
+            url=form["url"],
+            fields=form["fields"],
+            expires_at=file.created_at + ADDRESS_SECONDS,
         )
 
     async def presign_read(self, owner: str, file: StoredFile) -> str | None:
@@ -260,9 +257,6 @@ class BucketFiles:
 
     def _keys(self, owner: str) -> Keys:
         return Keys(self._prefix, owner)
-
-    def _expired(self, file_id: str) -> bool:
-        return created_at(file_id) + self._retention_seconds < time.time()
 
 
 async def _at_once(calls: Iterable[Awaitable[T]]) -> list[T]:
