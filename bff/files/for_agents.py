@@ -6,7 +6,6 @@ reason to refuse anything: of an earlier file that is gone or too large, only th
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,9 +17,7 @@ from bff.errors import FileTooLarge, Problem
 from bff.files import Files
 from bff.files.parts import as_declared, as_own, by_id, look_up, without_bytes
 from bff.messages import ChatMessage, FileKind, FilePart, Part, TextPart
-
-IN_THREAD_BYTES = 1024 * 1024
-"""From when on encoding would hold up everybody else."""
+from bff.off_loop import off_loop
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +130,8 @@ class ForAgent:
         async with aclosing(files.read(owner, file)) as blocks:
             async for block in blocks:
                 read += block
-        return replace(part, file_id=None, data=await _encode(read))
+        data = await off_loop(len(read), lambda: base64.b64encode(read).decode())
+        return replace(part, file_id=None, data=data)
 
     def _count(self, part: FilePart, size_bytes: int, field: str) -> None:
         limit, payload = self._limits.of(part.kind), self._limits.payload_bytes
@@ -151,12 +149,6 @@ class ForAgent:
             )
             raise FileTooLarge.of(field, message)
         self._characters += characters
-
-
-async def _encode(data: bytearray) -> str:
-    if len(data) < IN_THREAD_BYTES:
-        return base64.b64encode(data).decode()
-    return await asyncio.to_thread(lambda: base64.b64encode(data).decode())
 
 
 def _named(part: FilePart) -> str:

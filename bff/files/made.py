@@ -6,7 +6,6 @@ written.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from bff.files import Files, StoredFile
 from bff.files.inline import InlineFile, read_base64
 from bff.files.parts import put
 from bff.files.stored import content_path, file_id_in
+from bff.off_loop import off_loop
 
 MADE_PURPOSE = "assistants_output"
 MAX_EVENT_CHARACTERS = 64 * 1024
@@ -65,9 +65,10 @@ async def _part_by_id(
 
 async def _store(files: Files, owner: str, session_id: str, made: File) -> StoredFile | None:
     """None for what the store does not take."""
-    assert made.data is not None
+    text = made.data
+    assert text is not None
     try:
-        data = await asyncio.to_thread(_read_made, made.data)
+        data = await off_loop(len(text), lambda: _read_made(text))
         given = InlineFile(data, made.mime_type, made.filename)
         try:
             stored = await put(files, owner, given, purpose=MADE_PURPOSE)
