@@ -86,8 +86,10 @@ class EmbeddedMetrics:
 
     def documents_of_agents(self, registry: CollectorRegistry) -> Iterator[dict[str, Any]]:
         """Likewise of each agent that was called, where there are several: how its runs ended."""
+        runs = _runs_by_agent(registry) if self._agents else {}
         for agent in self._agents:
-            totals = _runs(registry, agent)
+            if (totals := runs.get(agent)) is None:
+                continue
             before = self._totals_of.get(agent, {})
             values = {name: total - before.get(name, 0.0) for name, total in totals.items()}
             self._totals_of[agent] = totals
@@ -132,8 +134,10 @@ def _read(registry: CollectorRegistry) -> tuple[dict[str, float], dict[str, floa
                     gauges[names.OPEN_RUNS] = sample.value
                 case "bff_loop_lag_seconds", _:
                     gauges[names.LOOP_LAG] = round(sample.value * 1000, 1)
-                case "bff_runs_total", {"code": "internal"}:
-                    totals[names.INTERNAL_ERRORS] += sample.value
+                case "bff_runs_total", {"code": code}:
+                    if code == "internal":
+                        totals[names.INTERNAL_ERRORS] += sample.value
+                    _add_runs(totals, code, sample.value)
                 case "bff_problems_total", {"code": "rate_limited"}:
                     totals[names.RATE_LIMITED] += sample.value
                 case "bff_problems_total", {"code": "internal"}:
@@ -150,19 +154,25 @@ def _read(registry: CollectorRegistry) -> tuple[dict[str, float], dict[str, floa
                     totals[names.LOG_LINES_DROPPED] += sample.value
                 case _:
                     pass
-    return gauges, totals | _runs(registry)
+    return gauges, totals
 
 
-def _runs(registry: CollectorRegistry, agent: str | None = None) -> dict[str, float]:
-    """How runs have ended since the start: all, or those of one agent."""
-    totals = dict.fromkeys((names.RUNS, names.RUN_ERRORS, names.AGENT_THROTTLED), 0.0)
+def _runs_by_agent(registry: CollectorRegistry) -> dict[str, dict[str, float]]:
+    """How the runs of each agent have ended since the start."""
+    found: dict[str, dict[str, float]] = {}
     for family in registry.collect():
         for sample in family.samples:
-            if sample.name != "bff_runs_total" or agent not in (None, sample.labels["agent"]):
-                continue
-            totals[names.RUNS] += sample.value
-            if (code := sample.labels["code"]) in AGENT_ERRORS:
-                totals[names.RUN_ERRORS] += sample.value
-            elif code == "agent_throttled":
-                totals[names.AGENT_THROTTLED] += sample.value
-    return totals
+            if sample.name == "bff_runs_total":
+                none = dict.fromkeys((names.RUNS, names.RUN_ERRORS, names.AGENT_THROTTLED), 0.0)
+                totals = found.setdefault(sample.labels["agent"], none)
+                _add_runs(totals, sample.labels["code"], sample.value)
+    return found
+
+
+def _add_runs(totals: dict[str, float], code: str, count: float) -> None:
+    """Runs that ended with that code, or with none."""
+    totals[names.RUNS] += count
+    if code in AGENT_ERRORS:
+        totals[names.RUN_ERRORS] += count
+    elif code == "agent_throttled":
+        totals[names.AGENT_THROTTLED] += count
