@@ -133,7 +133,7 @@ class Settings:
     redis_url: str | None = field(default=None, repr=False)
     history: HistorySetting = LOCAL_HISTORY
     files: FilesSetting | None = LOCAL_FILES
-    files_max_mb: int = 25
+    max_file_bytes: int = 25 * 1024 * 1024
     files_retention_seconds: float = 30 * 86400.0
     run_retention_seconds: float = 900.0
     drain_timeout_seconds: float = 100.0
@@ -235,7 +235,7 @@ class Settings:
             redis_url=read("REDIS_URL", parsers.redis_url, None),
             history=read("HISTORY", parsers.history, LOCAL_HISTORY),
             files=read("FILES", parsers.files, LOCAL_FILES if local else None),
-            files_max_mb=read("FILES_MAX_MB", parsers.whole(1, 5000), 25),
+            max_file_bytes=read("FILES_MAX_MB", parsers.whole(1, 5000), 25) * 1024 * 1024,
             files_retention_seconds=read(
                 "FILES_RETENTION", parsers.duration(1, 3650 * 86400), 30 * 86400.0
             ),

@@ -304,7 +304,7 @@ def _file_id(request: web.Request) -> str:
 
 
 def _max_bytes(request: web.Request) -> int:
-    return request.app[SETTINGS].files_max_mb * 1024**2
+    return request.app[SETTINGS].max_file_bytes
 
 
 def _origin(request: web.Request) -> str:

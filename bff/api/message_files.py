@@ -70,7 +70,7 @@ async def take_files(
         conversation.parts,
         session_id=place.session_id if place.listed else None,
         field=field,
-        max_bytes=request.app[SETTINGS].files_max_mb * 1024**2,
+        max_bytes=request.app[SETTINGS].max_file_bytes,
     )
     memory, own = request.get(BODY), None
     if memory is None:

@@ -60,7 +60,7 @@ async def show_config(request: web.Request) -> web.StreamResponse:
         {
             "agent": "embedded" if settings.agent_url == EMBEDDED else "own",
             "key": settings.made_up_key if _from_this_machine(request) else None,
-            "most_file_bytes": settings.files_max_mb * 1024**2 if settings.files else None,
+            "most_file_bytes": settings.max_file_bytes if settings.files else None,
         },
         headers={**HEADERS, "Cache-Control": "no-store"},
     )

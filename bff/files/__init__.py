@@ -94,7 +94,7 @@ async def open_files(settings: Settings) -> AsyncIterator[Files | None]:
 
             async with open_folder(
                 path,
-                max_bytes=settings.files_max_mb * 1024**2,
+                max_bytes=settings.max_file_bytes,
                 retention_seconds=settings.files_retention_seconds,
             ) as folder:
                 yield folder
@@ -106,7 +106,7 @@ async def open_files(settings: Settings) -> AsyncIterator[Files | None]:
                 bucket,
                 prefix,
                 region=settings.aws_region,
-                max_bytes=settings.files_max_mb * 1024**2,
+                max_bytes=settings.max_file_bytes,
                 retention_seconds=settings.files_retention_seconds,
             ) as bucket_files:
                 yield bucket_files

@@ -158,7 +158,7 @@ async def test_a_file_on_its_way__shows_how_far_it_is_and_holds_the_message_back
     ],
 )
 async def test_a_file_that_is_not_taken__says_why(visit: Visit, data: bytes, words: str) -> None:
-    playground = await visit(files_max_mb=1)
+    playground = await visit(max_file_bytes=1024**2)
 
     chip = await attach(playground, data=data)
 
