@@ -219,6 +219,14 @@ def _url(text: str, takes: str) -> SplitResult:
     return parts
 
 
+def _path(quoted: str, takes: str) -> str:
+    """Where something lies on the disk, out of an address."""
+    path = unquote(quoted)
+    if not path or "\0" in path:
+        raise Refused(takes)
+    return path
+
+
 def agent_url(text: str) -> str:
     if text == EMBEDDED:
         return text
@@ -328,10 +336,7 @@ def redis_url(text: str) -> str:
 def history(text: str) -> HistorySetting:
     takes = "sqlite:///PATH, dynamodb://TABLE or agentcore://MEMORY_ID[?write=false]"
     if text.startswith("sqlite:///"):
-        path = unquote(text.removeprefix("sqlite:///"))
-        if not path or "\0" in path:
-            raise Refused(takes)
-        return SqliteHistory(path)
+        return SqliteHistory(_path(text.removeprefix("sqlite:///"), takes))
     parts = _url(text, takes)
     if parts.path or parts.fragment:
         raise Refused(takes)
@@ -353,10 +358,7 @@ def history(text: str) -> HistorySetting:
 def files(text: str) -> FilesSetting:
     takes = "file:///DIR or s3://BUCKET/PREFIX"
     if text.startswith("file:///"):
-        path = unquote(text.removeprefix("file:///"))
-        if not path or "\0" in path:
-            raise Refused(takes)
-        return FolderFiles(path)
+        return FolderFiles(_path(text.removeprefix("file:///"), takes))
     parts = _url(text, takes)
     if parts.scheme != "s3" or parts.query or parts.fragment:
         raise Refused(takes)
