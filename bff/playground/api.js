@@ -81,21 +81,28 @@ export class Api {
   }
 
   /** The response if it is a good one; throws a `Problem`, or what `fetch` throws. */
-  async request(method, path, { body, headers = {}, signal } = {}) {
-    for (;;) {
-      const used = this.#credential;
-      const response = await fetch(path, {
+  request(method, path, { body, headers = {}, signal } = {}) {
+    return this.#good((credential) =>
+      fetch(path, {
         method,
         signal,
         cache: "no-store",
         credentials: "omit",
         headers: {
           ...headers,
-          ...(used && { Authorization: `Bearer ${used}` }),
+          ...(credential && { Authorization: `Bearer ${credential}` }),
           ...(body && { "Content-Type": "application/json" }),
         },
         body: body && JSON.stringify(body),
-      });
+      }),
+    );
+  }
+
+  /** What `send(credential)` is answered if that is good; a credential that is refused is asked for anew. */
+  async #good(send) {
+    for (;;) {
+      const used = this.#credential;
+      const response = await send(used);
       if (response.ok) return response;
       const problem = await problemOf(response);
       if (response.status !== 401) throw problem;
@@ -122,17 +129,8 @@ export class Api {
 
   /** Send a file; resolves with what is kept of it. `progress(part)` is told how much has gone, 0 to 1. */
   async upload(file, { progress, signal }) {
-    for (;;) {
-      const used = this.#credential;
-      const response = await sendForm("v1/files", file, used, progress, signal);
-      if (response.ok) return response.json();
-      const problem = await problemOf(response);
-      if (response.status !== 401) throw problem;
-      if (this.#credential !== used) continue;
-      const given = await this.#ask(Boolean(used));
-      if (given === null) throw problem;
-      this.#credential = given;
-    }
+    const response = await this.#good((credential) => sendForm("v1/files", file, credential, progress, signal));
+    return response.json();
   }
 
   async file(id, signal) {

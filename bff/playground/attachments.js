@@ -139,7 +139,7 @@ class Attachment {
   }
 
   async #preview(file) {
-    if (!isShown(file.type) || file.size > 12 * 1024 * 1024) return;
+    if (!isShown(file.type, file.size)) return;
     const picture = element("img", { alt: "", src: await dataUrl(file, file.type) });
     picture.addEventListener("error", () => picture.replaceWith(icon("clip")));
     this.node.querySelector(".preview").replaceChildren(picture);

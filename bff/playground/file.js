@@ -45,7 +45,7 @@ export function fileCard(file, load) {
       told(error);
     }
   });
-  if (SHOWN.has(file.mimeType)) content().then((blob) => show(node, blob, file.mimeType, name), told);
+  if (isShown(file.mimeType)) content().then((blob) => show(node, blob, file.mimeType, name), told);
   return node;
 }
 
@@ -57,7 +57,7 @@ function elsewhere({ url }, name) {
 }
 
 async function show(node, blob, type, name) {
-  if (blob.size > LARGEST_SHOWN_BYTES) return;
+  if (!isShown(type, blob.size)) return;
   const src = await dataUrl(blob, type);
   const picture = element("img", { alt: name, src, decoding: "async" });
   picture.addEventListener("error", () => picture.remove()); // it only said that it was one
@@ -74,7 +74,8 @@ export function dataUrl(blob, type) {
   });
 }
 
-export const isShown = (type) => SHOWN.has(type);
+/** Whether something of this type is shown as a picture, as far as its size is known. */
+export const isShown = (type, bytes = 0) => SHOWN.has(type) && bytes <= LARGEST_SHOWN_BYTES;
 
 function decoded(data, type) {
   const bytes = Uint8Array.from(atob(data.replace(/\s/g, "")), (letter) => letter.charCodeAt(0));
