@@ -30,21 +30,21 @@ async def answer(request: web.Request) -> web.StreamResponse:
                 objects[key] = size, body
             return web.Response(headers={"ETag": '"e"'})
         case "POST" if "uploads" in request.query:
-            return _xml("<InitiateMultipartUploadResult><UploadId>u</UploadId>", "Initiate")
+            return _xml("<InitiateMultipartUploadResult><UploadId>u</UploadId>")
         case "POST" if "uploadId" in request.query:
             objects[key] = 0, b""
-            return _xml("<CompleteMultipartUploadResult><ETag>e</ETag>", "Complete")
+            return _xml("<CompleteMultipartUploadResult><ETag>e</ETag>")
         case "POST":
             for found in body.decode().split("<Key>")[1:]:
                 objects.pop(found.partition("</Key>")[0], None)
-            return _xml("<DeleteResult>", "Delete")
+            return _xml("<DeleteResult>")
         case "GET" if "list-type" in request.query:
             found = "".join(
                 f"<Contents><Key>{name}</Key><Size>{size}</Size></Contents>"
                 for name, (size, _) in sorted(objects.items())
                 if name.startswith(request.query["prefix"])
             )
-            return _xml(f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}", "List")
+            return _xml(f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}")
         case "GET" if key in objects:
             return web.Response(body=objects[key][1], headers={"ETag": '"e"'})
         case "GET":
@@ -53,7 +53,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
             return web.Response()
 
 
-def _xml(opened: str, _: str) -> web.Response:
+def _xml(opened: str) -> web.Response:
     name = opened[1:].partition(">")[0]
     return web.Response(text=f"{opened}</{name}>", content_type="application/xml")
 
