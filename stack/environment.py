@@ -7,13 +7,14 @@ the service's own `Settings` over all of it, before anything is planned.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pulumi
 
-from bff.settings import DEFAULT_PORT, SECRETS, Settings, SettingsError
+from bff.settings import DEFAULT_PORT, SECRETS, STOP_GRACE_SECONDS, Settings, SettingsError
 
 if TYPE_CHECKING:
     from stack.config import StackConfig
@@ -48,7 +49,9 @@ OWNED: Mapping[str, str] = {
 }
 """What the stack sets itself, and the key that says it; none where there is nothing to choose."""
 
-LONGEST_DRAIN_SECONDS = 110
+LONGEST_STOP_SECONDS = 120
+"""Fargate's own, from SIGTERM to SIGKILL."""
+SLOW_EXIT_SECONDS = 6
 OPENTELEMETRY = re.compile(r"OTEL_[A-Z_]+")
 """Read by OpenTelemetry's own SDK, which the service leaves to it."""
 
@@ -130,9 +133,10 @@ def judge(config: StackConfig, read: Reader) -> Settings:
         environ["AGENT_URL"] = "embedded:"  # refused already, by a better name
     try:
         settings = Settings.load(environ)
-        if settings.drain_timeout_seconds > LONGEST_DRAIN_SECONDS:
+        if stop_timeout_seconds(settings) > LONGEST_STOP_SECONDS:
             got = f"DRAIN_TIMEOUT {settings.drain_timeout_seconds:g}"
-            takes = f"at most {LONGEST_DRAIN_SECONDS}, since Fargate kills a task after 120 s"
+            most = LONGEST_STOP_SECONDS - STOP_GRACE_SECONDS - SLOW_EXIT_SECONDS
+            takes = f"at most {most:g}, since Fargate kills a task after {LONGEST_STOP_SECONDS} s"
             read.refuse("environment", f"got {got}, takes {takes}")
         return settings
     except SettingsError as error:
@@ -143,3 +147,8 @@ def judge(config: StackConfig, read: Reader) -> Settings:
         elif not read.problems:
             raise
         return Settings()
+
+
+def stop_timeout_seconds(settings: Settings) -> int:
+    """From SIGTERM to SIGKILL, with room for a slow exit; `judge` has refused what is too long."""
+    return math.ceil(settings.drain_timeout_seconds + STOP_GRACE_SECONDS) + SLOW_EXIT_SECONDS

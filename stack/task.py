@@ -7,7 +7,6 @@ through the execution role, which the container itself does not have.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +14,14 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from bff.settings import DEFAULT_PORT, STOP_GRACE_SECONDS, Settings
+from bff.settings import DEFAULT_PORT, Settings
 from stack.config import Stack
+from stack.environment import stop_timeout_seconds
 from stack.image import Image
 from stack.keys import ECR_IMAGE, Architecture, TaskKeys
 from stack.roles import Grant, allow, make_role
 
 CONTAINER = "bff"
-LONGEST_STOP_SECONDS = 120
-"""Fargate's own."""
 COLLECTOR_IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"
 COLLECTOR_SETTINGS = {
     "receivers": {"otlp": {"protocols": {"http": {"endpoint": "127.0.0.1:4318"}}}},
@@ -269,13 +267,6 @@ class Task(pulumi.ComponentResource):
             self._child,
             account=self._account,
         )
-
-
-def stop_timeout_seconds(settings: Settings) -> int:
-    """From SIGTERM to SIGKILL, with room for a slow exit."""
-    return min(
-        LONGEST_STOP_SECONDS, math.ceil(settings.drain_timeout_seconds + STOP_GRACE_SECONDS) + 6
-    )
 
 
 def _whole_secret(arn: pulumi.Input[str]) -> pulumi.Input[str]:
