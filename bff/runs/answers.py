@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bff.conversations.questions import are_same
 from bff.errors import NotFound, NotWaiting, Overloaded, Problem, SessionBusy
-from bff.events import Done, Failed, Input, record
+from bff.events import Done, Input, record
 from bff.history import History, Session
 from bff.history.questions import input_ids
 from bff.messages import Answer
@@ -111,10 +111,7 @@ class Claim:
         except (Overloaded, TimeoutError):
             problem = Overloaded(retry_after_seconds=1)
         if problem is not None:
-            document = problem.document(
-                request_id=run.request.request_id, instance=f"/v1/runs/{run.run_id}"
-            )
-            await parts.log.close(run, record(2, Failed(document)), "failed")
+            await parts.log.close(run, record(2, run.ended_by(problem)), "failed")
             raise problem
 
     def pass_on(self, execution: RunExecution) -> None:

@@ -278,9 +278,7 @@ class RunExecution:
             case _:
                 logger.error("run %s failed", self.run.run_id, exc_info=outcome)
                 problem = Internal(agent_called=True)
-        run_id, request_id = self.run.run_id, self.run.request.request_id
-        document = problem.document(request_id=request_id, instance=f"/v1/runs/{run_id}")
-        return "failed", Failed(document)
+        return "failed", self.run.ended_by(problem)
 
     def _went_on(self) -> bool:
         """Whether something has become of the calls that the agent asked about."""

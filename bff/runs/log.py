@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
-from bff.errors import Overloaded
-from bff.events import Record
+from bff.errors import Overloaded, Problem
+from bff.events import Failed, Record
 from bff.runs.request import Idempotency, RunRequest
 
 Status = Literal["running", "complete", "cancelled", "failed", "input_required", "interrupted"]
@@ -53,6 +53,11 @@ class Run:
         if not self.settled:
             raise Overloaded(retry_after_seconds=1)
         raise ValueError(seen)
+
+    def ended_by(self, problem: Problem) -> Failed:
+        """The terminal event of a run that the problem has ended."""
+        instance = f"/v1/runs/{self.run_id}"
+        return Failed(problem.document(request_id=self.request.request_id, instance=instance))
 
 
 class Superseded(Exception):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from bff.errors import Interrupted
-from bff.events import JSON, Failed, Record, dumps, record
+from bff.events import JSON, Record, dumps, record
 from bff.runs.log import Run, Status
 from bff.runs.request import kept_fields, request_of, said_fields
 
@@ -66,8 +66,4 @@ def read_events(first: int, texts: Sequence[str]) -> tuple[Record, ...]:
 
 def interruption(run: Run, id: int) -> Record:
     """The terminal event of a run whose owner is gone. Every instance words it alike."""
-    problem = Interrupted(agent_called=True)
-    document = problem.document(
-        request_id=run.request.request_id, instance=f"/v1/runs/{run.run_id}"
-    )
-    return record(id, Failed(document))
+    return record(id, run.ended_by(Interrupted(agent_called=True)))
