@@ -162,13 +162,13 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
             rewrites = sought.rewrites or (again and not at_root)
             sought = replace(sought, conversation=conversation, rewrites=rewrites)
     agent = sought.agent or session.agent
+    said = await _said(sought, agent, name)
     if agent != session.agent:  # a session stays with its agent
         last: str | None = None
         async with _looking_up(sought):
             last = await last_run(history, sought.owner, session)
         behind = (session.session_id, last) if last else None
-        return await _branch(history, sought, session, behind=behind, name=name)
-    said = await _said(sought, agent, name)
+        return await _branch(history, sought, session, said, behind=behind, name=name)
     if _only_answers(sought.conversation):  # which branch off from nothing
         return await _go_on(history, sought, session, said)
     if said.turns or sought.rewrites:
@@ -179,7 +179,7 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
             return await _go_on(history, sought, session, unnamed)
         earlier = await _earlier(history, sought, session, said, unnamed)
         if earlier is not None or sought.rewrites:
-            return await _branch(history, sought, session, behind=earlier, name=name)
+            return await _branch(history, sought, session, said, behind=earlier, name=name)
     return await _go_on(history, sought, session, said)
 
 
@@ -230,7 +230,7 @@ async def _behind(history: History, sought: Sought, session_id: str, run_id: str
     ):
         place = await _go_on(history, sought, session, said)
     else:
-        place = await _branch(history, sought, session, behind=(session_id, run_id))
+        place = await _branch(history, sought, session, said, behind=(session_id, run_id))
     point = transcript.after_all(place.point, transcript.spoken(added))
     return replace(place, point=point, added=added)
 
@@ -246,7 +246,7 @@ async def _by_transcript(history: History, sought: Sought) -> Place:
         if found and session is not None:
             if session.last_run_id == found[1] or _only_answers(sought.conversation):
                 return await _go_on(history, sought, session, said)
-            return await _branch(history, sought, session, behind=found)
+            return await _branch(history, sought, session, said, behind=found)
     return await _begin(history, sought, str(uuid4()), said)
 
 
@@ -294,6 +294,7 @@ async def _branch(
     history: History,
     sought: Sought,
     session: Session,
+    said: _Said,
     *,
     behind: tuple[str, str] | None = None,
     name: str | None = None,
@@ -303,7 +304,6 @@ async def _branch(
     conversation = sought.conversation
     agent = sought.agent or session.agent
     session_id = str(uuid4())
-    said = await _said(sought, agent, sought.name)
     kept: Sequence[Turn] = ()
     async with _looking_up(sought):
         kept = await history.fork_turns(sought.owner, origin, run_id) or ()
