@@ -13,7 +13,7 @@ from typing import Any
 
 from bff.history.aws import Work, together
 from bff.history.dynamodb.calls import BATCH, Table
-from bff.history.dynamodb.items import Item, item_key, number, partition, put, text
+from bff.history.dynamodb.items import Item, item_key, number, partition, points_of, put, text
 from bff.history.dynamodb.points import forgetting
 from bff.history.dynamodb.sessions import forget_branch
 
@@ -82,7 +82,7 @@ class Sweeper:
         self, owner: str, session_id: str, generation: str, items: list[Item]
     ) -> None:
         """Delete items, and before them the points that only they know of."""
-        points = [point["S"] for item in items for point in item.get("points", {}).get("L", ())]
+        points = [point for item in items for point in points_of(item)]
         for at in range(0, len(points), POINTS_AT_ONCE):
             some = points[at : at + POINTS_AT_ONCE]
             await together(

@@ -12,7 +12,15 @@ from typing import Any
 
 from bff.history.dynamodb.calls import Table, pause
 from bff.history.dynamodb.deletion import Sweeper, parts_ticket, removal
-from bff.history.dynamodb.items import Item, forget_run, item_key, partition, parts_of, text
+from bff.history.dynamodb.items import (
+    Item,
+    forget_run,
+    item_key,
+    partition,
+    parts_of,
+    points_of,
+    text,
+)
 from bff.history.dynamodb.points import MAX_POINTS, Place, leave_point, point_key
 from bff.history.dynamodb.sessions import forget_in, unchanged
 from bff.history.dynamodb.turns import read_turn, run_of, turn_key
@@ -77,7 +85,7 @@ async def _next_title(
 async def _leave_points(
     table: Table, owner: str, session: Item, item: Item, others: Sequence[Item]
 ) -> AsyncIterator[dict[str, Any]]:
-    points = _points_of(item)[:MAX_POINTS]
+    points = points_of(item)[:MAX_POINTS]
     ours = _place(session, item)
     found = {
         each["pk"]["S"]: each
@@ -85,13 +93,9 @@ async def _leave_points(
     }
     for point in points:
         if at := found.get(point_key(owner, point)["pk"]["S"]):
-            heirs = [other for other in others if point in _points_of(other)]
+            heirs = [other for other in others if point in points_of(other)]
             if write := leave_point(at, ours, _place(session, heirs[-1]) if heirs else None):
                 yield write
-
-
-def _points_of(item: Item) -> list[str]:
-    return [point["S"] for point in item.get("points", {}).get("L", ())]
 
 
 def _place(session: Item, turn: Item) -> Place:

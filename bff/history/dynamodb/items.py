@@ -103,6 +103,11 @@ def turn_items(place: str, turn: Turn, body: bytes) -> tuple[dict[str, Any], lis
     return item | {"parts": {"S": prefix}}, parts
 
 
+def points_of(item: Item) -> list[str]:
+    """The points of the turn in an item; of any other item, none."""
+    return [point["S"] for point in item.get("points", {}).get("L", ())]
+
+
 def parts_of(run_id: str) -> str:
     """What the keys of all parts of a run's turn begin with, however often it was written."""
     return f"C#{run_id}#"

@@ -59,7 +59,6 @@ def leave_point(item: Item, place: Place, heir: Place | None) -> dict[str, Any] 
     `heir` is the place that another turn of the session has there.
     """
     slot = _slot(place.session_id)
-    others = sorted((item.keys() & _NAMES) - {slot})
     match item.get(slot):
         case {"M": {"generation": {"S": place.generation}, "run": {"S": place.run_id}}}:
             pass
@@ -77,12 +76,10 @@ def leave_point(item: Item, place: Place, heir: Place | None) -> dict[str, Any] 
     if heir is not None:
         ours["UpdateExpression"] = f"SET {slot} = :heir"
         ours["ExpressionAttributeValues"][":heir"] = _written(heir)
-    elif others:
+    elif (item.keys() & _NAMES) - {slot}:
         ours["UpdateExpression"] = f"REMOVE {slot}"
     else:
-        ours["ConditionExpression"] += "".join(
-            f" AND attribute_not_exists({name})" for name in sorted(_NAMES - {slot})
-        )
+        ours["ConditionExpression"] += f" AND {_alone(slot)}"
         return {"Delete": ours}
     return {"Update": ours}
 
@@ -126,8 +123,7 @@ def forgetting(
         "ExpressionAttributeValues": {":generation": {"S": generation}},
         "ConditionExpression": f"{slot}.#generation = :generation",
     }
-    others = [f"attribute_not_exists({name})" for name in sorted(_NAMES - {slot})]
-    alone = " AND ".join((ours["ConditionExpression"], *others))
+    alone = f"{ours['ConditionExpression']} AND {_alone(slot)}"
     return ours | {"ConditionExpression": alone}, ours | {"UpdateExpression": f"REMOVE {slot}"}
 
 
@@ -143,6 +139,11 @@ def _written(place: Place) -> dict[str, Any]:
 
 
 _NAMES = frozenset(f"p{n}" for n in range(SLOTS))
+
+
+def _alone(slot: str) -> str:
+    """The condition that no other place is in the item."""
+    return " AND ".join(f"attribute_not_exists({name})" for name in sorted(_NAMES - {slot}))
 
 
 def _slot(session_id: str) -> str:
