@@ -119,23 +119,20 @@ class Takeover:
         for keys, reply in zip(suspects, replies, strict=True):
             match reply:
                 case ["interrupted", int(last), str(meta), str(said)]:
-                    run = read_run(
-                        meta, said=said, status="interrupted", last_event_id=last,
-                        ended_at=ended,
-                    )  # fmt: skip
-                    over[keys.member] = run
-                    self._interrupted(run)
+                    over[keys.member] = self._interrupted(meta, said, last, ended)
                 case ["ended" | "missing"]:
                     over[keys.member] = None
                 case _:
                     pass  # its owner is alive, or may be
         return over
 
-    def _interrupted(self, run: Run) -> None:
-        """The owner of the log hears of it once: its history is still to be written."""
+    def _interrupted(self, meta: str, said: str, last: int, ended: float) -> Run:
+        """A run that we ended; our owner hears of it once: its history is still to be written."""
+        run = read_run(meta, said=said, status="interrupted", last_event_id=last, ended_at=ended)
         logger.warning("run %s: its owner is dead; ended as interrupted", run.run_id)
         if self.owner:
             self.owner.interrupted(run)
+        return run
 
     async def _ask_again(self) -> None:
         """Which of the runs did we end? Those that ended at the very time that we said."""
@@ -149,12 +146,7 @@ class Takeover:
             self._unanswered.pop(member, None)
             match reply:
                 case ["interrupted", int(last), at, str(meta), _, str(said)] if at == repr(ended):
-                    self._interrupted(
-                        read_run(
-                            meta, said=said, status="interrupted", last_event_id=last,
-                            ended_at=ended,
-                        )
-                    )  # fmt: skip
+                    self._interrupted(meta, said, last, ended)
 
     def _call(self, keys: RunKeys, ended: float) -> Call:
         return Call(
