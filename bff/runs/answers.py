@@ -16,7 +16,7 @@ from bff.conversations.questions import are_same
 from bff.errors import NotFound, NotWaiting, Overloaded, Problem, SessionBusy
 from bff.events import Done, Input, record
 from bff.history import History, Session
-from bff.history.questions import input_ids
+from bff.history.questions import input_ids, input_key
 from bff.messages import Answer
 from bff.runs.execution import RunDependencies, RunExecution
 from bff.runs.log import Run
@@ -132,5 +132,5 @@ async def not_taken(history: History, run: Run) -> Sequence[Input]:
     questions = run.request.questions
     if session is None or session.claimed_by == run.run_id:
         return ()
-    same = sorted(input_ids(session.inputs)) == sorted(question.id for question in questions)
-    return questions if same else ()
+    open_now = input_key(input_ids(session.inputs))
+    return questions if open_now == input_key(question.id for question in questions) else ()
