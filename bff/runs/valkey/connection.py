@@ -150,9 +150,8 @@ class Server:
     async def _send(self, calls: Sequence[Call], seconds: float) -> list[Any]:
         replies = await within(seconds, self.execute([_evalsha(call) for call in calls]))
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if (
-            unknown
-        ):  # a server that was restarted, or a node that is new: once, so in a time of its own
+        if unknown:
+            # a server that was restarted, or a node that is new: once, so in a time of its own
             again = await within(seconds, self.execute([_eval(calls[i]) for i in unknown]))
             for i, reply in zip(unknown, again, strict=True):
                 replies[i] = reply

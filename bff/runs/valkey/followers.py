@@ -36,9 +36,8 @@ class Followers:
         keys = run_keys(run.owner, run.run_id)
         _, count = self._counts.get(keys.member, (keys, 0))
         self._counts[keys.member] = (keys, count + 1)
-        if count == 0 and not (
-            replica and replica.delivered == 1
-        ):  # to begin a run is to follow it
+        just_begun = replica is not None and replica.delivered == 1
+        if count == 0 and not just_begun:  # to begin a run is to follow it
             await self._tell(self._joining(keys))
 
     async def leave(self, run: Run, replica: Replica | None) -> bool:
