@@ -1,8 +1,11 @@
-"""Conversations to put into a history; light, since processes that a test starts import it."""
+"""Conversations to put into a history, and what they look like there; light, since processes that a
+test starts import it."""
 
 import hashlib
+from dataclasses import replace
+from typing import Any
 
-from bff.history import Session, Turn
+from bff.history import History, Session, Turn
 from bff.history.paging import first_title
 
 ALICE = hashlib.sha256(b"alice").hexdigest()
@@ -52,3 +55,46 @@ def session_after(turn: Turn) -> Session:
         last_run_id=turn.run_id,
         point=turn.points[0] if turn.points else None,
     )
+
+
+def point(text: str) -> str:
+    """Stands for the digest of a transcript."""
+    return text.encode().hex().ljust(64, "0")
+
+
+def at_points(n: int, *names: str, session_id: str = "chat") -> Turn:
+    return replace(turn(n, session_id=session_id), points=[point(name) for name in names])
+
+
+def approval(id: str) -> dict[str, Any]:
+    return {
+        "id": id,
+        "kind": "approval",
+        "message": "May I? 𝄞",
+        "tool": {"id": f"call-{id}", "name": "pay", "args": {"amount": 10.5, "to": None}},
+        "value": [{"anything": [1, True]}],
+    }
+
+
+def asking(n: int, *ids: str, session_id: str = "chat") -> Turn:
+    return replace(
+        turn(n, session_id=session_id),
+        status="input_required",
+        inputs=[approval(id) for id in ids],
+    )
+
+
+def begun(session_id: str, *, at: float = 50.0, **fields: Any) -> Session:
+    return Session(
+        session_id=session_id, title="a fork", created_at=at, updated_at=at, told=False, **fields
+    )
+
+
+async def state(history: History, session_id: str = "chat", owner: str = ALICE) -> Session:
+    session = await history.session(owner, session_id)
+    assert session is not None
+    return session
+
+
+async def open_ids(history: History, session_id: str = "chat") -> list[str]:
+    return [question["id"] for question in (await state(history, session_id)).inputs]
