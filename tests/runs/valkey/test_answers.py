@@ -63,7 +63,7 @@ class People:
     """Clients of one principal, who answer on whatever task."""
 
     def __init__(self, client: aiohttp.ClientSession) -> None:
-        self._client = client
+        self.client = client
 
     async def ask(self, at: Service, session_id: str) -> dict[str, Any]:
         status, body = await self.post(at, "/v1/chat", session_id=session_id, message="Pay")
@@ -76,13 +76,30 @@ class People:
         return await self.post(at, "/v1/chat", session_id=session_id, resume=answer(said))
 
     async def post(self, at: Service, path: str, **body: Any) -> tuple[int, dict[str, Any]]:
-        async with self._client.post(at.url + path, json=body) as reply:
+        async with self.client.post(at.url + path, json=body) as reply:
             return reply.status, await reply.json()
 
     async def show(self, at: Service, session_id: str) -> dict[str, Any]:
-        async with self._client.get(f"{at.url}/v1/sessions/{session_id}") as reply:
+        async with self.client.get(f"{at.url}/v1/sessions/{session_id}") as reply:
             shown: dict[str, Any] = await reply.json()
             return shown
+
+
+@asynccontextmanager
+async def two_tasks(
+    own: Valkey, tmp_path: Path, history: str
+) -> AsyncIterator[tuple[AskingAgent, Service, Service, People]]:
+    """Two tasks that share a Valkey and a history, before one agent."""
+    async with AsyncExitStack() as stack:
+        agent = await stack.enter_async_context(AskingAgent().serve())
+        a, b = await asyncio.gather(
+            *[
+                stack.enter_async_context(service(own.url, agent.url, tmp_path, HISTORY=history))
+                for _ in range(2)
+            ]
+        )
+        client = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
+        yield agent, a, b, People(client)
 
 
 @pytest.fixture(scope="module")
@@ -118,16 +135,7 @@ async def test_two_people_at_once_on_two_tasks__begin_one_run(
 ) -> None:
     """And whoever comes later, with the same answer or another one."""
     history = dynamodb[0] if kind == "dynamodb" else f"sqlite:///{tmp_path}/shared.db"
-    async with AsyncExitStack() as stack:
-        agent = await stack.enter_async_context(AskingAgent().serve())
-        a, b = await asyncio.gather(
-            *[
-                stack.enter_async_context(service(own.url, agent.url, tmp_path, HISTORY=history))
-                for _ in range(2)
-            ]
-        )
-        client = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
-        people = People(client)
+    async with two_tasks(own, tmp_path, history) as (agent, a, b, people):
         await people.ask(a, "same")
         await people.ask(b, "other")
         await people.ask(a, "keys")
@@ -137,7 +145,7 @@ async def test_two_people_at_once_on_two_tasks__begin_one_run(
             *[people.answer(at, "other", said) for said in (True, False) for at in (a, b)]
         )
         keyed = await asyncio.gather(*[
-            client.post(
+            people.client.post(
                 f"{at.url}/v1/chat",
                 json={"session_id": "keys", "resume": answer(True)},
                 headers={"Idempotency-Key": f"key-{number}"},
@@ -163,16 +171,7 @@ async def test_a_task_killed_between_claim_and_call__has_not_called(
 ) -> None:
     """Before the claim is made the question stays open; behind it, the agent may have been told."""
     history, proxy = dynamodb
-    async with AsyncExitStack() as stack:
-        agent = await stack.enter_async_context(AskingAgent().serve())
-        a, b = await asyncio.gather(
-            *[
-                stack.enter_async_context(service(own.url, agent.url, tmp_path, HISTORY=history))
-                for _ in range(2)
-            ]
-        )
-        client = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
-        people = People(client)
+    async with two_tasks(own, tmp_path, history) as (agent, a, b, people):
         await people.ask(a, "s")
         proxy.hold = lambda call: lost if "claimed_by" in call.get("UpdateExpression", "") else None
         dying = asyncio.create_task(people.answer(a, "s"))
@@ -201,17 +200,8 @@ async def test_an_answer_while_the_valkey_is_away__is_given_once(
     own: Valkey, tmp_path: Path
 ) -> None:
     """Whoever comes second cannot be shown the other task's run."""
-    async with AsyncExitStack() as stack:
-        agent = await stack.enter_async_context(AskingAgent().serve())
-        history = f"sqlite:///{tmp_path}/shared.db"
-        a, b = await asyncio.gather(
-            *[
-                stack.enter_async_context(service(own.url, agent.url, tmp_path, HISTORY=history))
-                for _ in range(2)
-            ]
-        )
-        client = await stack.enter_async_context(aiohttp.ClientSession(headers=HEADERS))
-        people = People(client)
+    history = f"sqlite:///{tmp_path}/shared.db"
+    async with two_tasks(own, tmp_path, history) as (agent, a, b, people):
         await people.ask(a, "s")
         own.kill()
 
