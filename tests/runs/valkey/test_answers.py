@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,6 @@ from typing import Any, Literal
 import aiohttp
 import pytest
 from aiohttp import web
-from moto.server import ThreadedMotoServer
 
 from bff.history.dynamodb.table import create_table
 from tests.fakes.container import serving, sse
@@ -102,28 +101,15 @@ async def two_tasks(
         yield agent, a, b, People(client)
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-async def dynamodb(aws: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[str, Proxy]]:
+async def dynamodb(
+    aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[str, Proxy]]:
     """An empty table as a `HISTORY`, and what stands before it."""
     proxy = Proxy(aws)
     async with proxy.serve() as address:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL_DYNAMODB": address,
-        }.items():
-            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_REGION", REGION)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", address)
         table = f"bff-{uuid.uuid4().hex[:8]}"
         await create_table(table, region=REGION)
         yield f"dynamodb://{table}", proxy
