@@ -359,7 +359,8 @@ class AgentCoreHistory:
         if not left:
             await self._delete(owner, session_id)
         elif session is not None:
-            gone = [group for group in groups if group not in left]
+            ids = {group.id for group in left}
+            gone = [group for group in groups if group.id not in ids]
             if (title := title_without(session, gone, left)) is not None:
                 await self._rename(owner, session_id, title)
         return True
