@@ -142,7 +142,7 @@ CASES: dict[tuple[str, str], Case] = {
 OPEN = {
     *("/health", "/ready", "/metrics", "/openapi.json", "/docs", "/", "/playground/config.json"),
     *("/docs/{name}", "/playground/{name}"),
-    "/uploads",  # a form that is signed is its own credential: tests/api/test_files.py
+    "/uploads",  # a form that is signed is its own credential: tests/api/test_file_uploads.py
 }
 """What anybody may ask for: nothing of anybody's is there to be read."""
 

@@ -18,13 +18,11 @@ from bff.api import BODIES, HISTORY
 from bff.events import Done, File, Message
 from bff.messages import FilePart, TextPart
 from tests.api.conftest import KEYS, Service, Start
-from tests.api.test_files import kept, send
+from tests.api.sent_files import JSON, PNG, kept, send
 from tests.fakes.scripted import ScriptedAgent
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(40)
 PDF = b"%PDF-1.7\n" + b"page " * 50
-JSON = dict[str, Any]
 
 
 def encoded(data: bytes) -> str:
