@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from tests.api.conftest import Service
+from tests.api.conftest import Service, sse
 
 
 def frames(stream: bytes | str) -> list[Any]:
@@ -21,6 +21,17 @@ def frames(stream: bytes | str) -> list[Any]:
         assert "\n" not in block, block
         data = block.removeprefix("data: ")
         found.append(data if data == "[DONE]" else json.loads(data))
+    return found
+
+
+def parsed(stream: bytes | str) -> list[dict[str, Any]]:
+    """The events of a stream of Responses; fails for one that is named otherwise than its data."""
+    text = stream.decode() if isinstance(stream, bytes) else stream
+    found = []
+    for event in sse(text):
+        data = json.loads(event["data"])
+        assert data["type"] == event["event"]
+        found.append(data)
     return found
 
 
