@@ -91,10 +91,11 @@ async def _leave_points(
         each["pk"]["S"]: each
         for each in await table.get_all(point_key(owner, point) for point in points)
     }
+    heirs = {point: other for other in others for point in points_of(other)}  # the newest
     for point in points:
         if at := found.get(point_key(owner, point)["pk"]["S"]):
-            heirs = [other for other in others if point in points_of(other)]
-            if write := leave_point(at, ours, _place(session, heirs[-1]) if heirs else None):
+            heir = _place(session, heirs[point]) if point in heirs else None
+            if write := leave_point(at, ours, heir):
                 yield write
 
 
