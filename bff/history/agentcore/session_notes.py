@@ -41,11 +41,7 @@ class SessionNotes:
 
     async def write(self, owner: str, note: Note) -> None:
         """Write a note into both logs."""
-        log = session_log(self._derive(owner, note.session_id))
-        await together(
-            self._logs.write(owner, log, note),
-            self._logs.write(owner, OWNERS_LOG, note.listed()),
-        )
+        await together(self.write_own(owner, note), self.write_listed(owner, note))
 
     async def write_listed(self, owner: str, note: Note) -> None:
         """Write a note into the list alone, of what counts once the session's own log has it."""
