@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bff.errors import Overloaded
-from bff.history import Session, Turn
+from bff.history import Turn
 from bff.history.agentcore import AgentCoreHistory, open_memory
 from bff.history.agentcore.client import place_of, session_log, turns_of
 from bff.history.agentcore.points import EVENTS_KEPT, MAX_LOOKUPS
@@ -20,7 +20,7 @@ from tests.fakes.memory import MEMORY_ID, FakeMemory, Refused
 from tests.history.conftest import VirtualTime, memory_history
 from tests.history.test_agentcore import contents, until_swept
 from tests.history.test_agentcore_events import CHECKPOINT, dump, said
-from tests.history.turns import ALICE, derive, session_after, turn
+from tests.history.turns import ALICE, begun, derive, pointed, session_after, turn
 
 CHAT = derive(ALICE, "chat")
 LOG = (ALICE, session_log(CHAT))
@@ -33,18 +33,8 @@ async def history(memory: FakeMemory) -> AsyncIterator[AgentCoreHistory]:
         yield history
 
 
-def pointed(n: int, *points: str, session_id: str = "chat") -> Turn:
-    return replace(turn(n, session_id=session_id), points=points)
-
-
 def asking(n: int, *ids: str) -> Turn:
     return replace(turn(n), inputs=[{"id": id, "kind": "input"} for id in ids or ("q",)])
-
-
-def begun(session_id: str) -> Session:
-    return Session(
-        session_id=session_id, title="a fork", created_at=1.0, updated_at=1.0, told=False
-    )
 
 
 async def test_each_question__costs_the_calls_that_it_must(

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from bff.errors import Overloaded
-from bff.history import Session, Turn
+from bff.history import Turn
 from bff.history.dynamodb import DynamoHistory, open_dynamodb
 from bff.history.dynamodb.points import SLOTS
 from tests.fakes.dynamodb import REGION, Proxy, dynamodb, expire, items
-from tests.history.turns import ALICE, TURN, session_after, turn
+from tests.history.turns import ALICE, TURN, begun, pointed, session_after, turn
 
 REFUSAL = (400, {"__type": "com.amazonaws#AccessDeniedException"})
 
@@ -39,18 +39,8 @@ async def until_swept(history: DynamoHistory) -> None:
             await asyncio.sleep(0.005)
 
 
-def pointed(n: int, *points: str, session_id: str = "chat") -> Turn:
-    return replace(turn(n, session_id=session_id), points=points)
-
-
 def asking(n: int) -> Turn:
     return replace(turn(n), inputs=[{"id": "q", "kind": "input"}])
-
-
-def begun(session_id: str) -> Session:
-    return Session(
-        session_id=session_id, title="a fork", created_at=1.0, updated_at=1.0, told=False
-    )
 
 
 async def test_each_question__costs_the_calls_that_it_must(

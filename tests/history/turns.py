@@ -62,8 +62,12 @@ def point(text: str) -> str:
     return text.encode().hex().ljust(64, "0")
 
 
+def pointed(n: int, *points: str, session_id: str = "chat") -> Turn:
+    return replace(turn(n, session_id=session_id), points=points)
+
+
 def at_points(n: int, *names: str, session_id: str = "chat") -> Turn:
-    return replace(turn(n, session_id=session_id), points=[point(name) for name in names])
+    return pointed(n, *map(point, names), session_id=session_id)
 
 
 def approval(id: str) -> dict[str, Any]:
