@@ -1,4 +1,4 @@
-"""Tasks that share runs, as many as a test wants in one process, and what it asks of them."""
+"""Instances that share runs, as many as a test wants in one process, and what it asks of them."""
 
 from __future__ import annotations
 
