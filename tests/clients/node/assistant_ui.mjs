@@ -2,6 +2,7 @@
 // and settings. node assistant_ui.mjs ai7
 import { createRequire } from 'node:module'
 import { AssistantChatTransport } from '@assistant-ui/ai-sdk'
+import { chatState } from './chat_state.mjs'
 const { AbstractChat, lastAssistantMessageIsCompleteWithToolCalls } = await import('ai7')
 const { version } = createRequire(import.meta.url)('./node_modules/@assistant-ui/ai-sdk/package.json')
 
@@ -22,16 +23,7 @@ transport.setRuntime({
 
 class Chat extends AbstractChat {
   constructor() {
-    const state = {
-      status: 'ready',
-      error: undefined,
-      messages: [],
-      pushMessage: (message) => (state.messages = [...state.messages, message]),
-      popMessage: () => (state.messages = state.messages.slice(0, -1)),
-      replaceMessage: (index, message) => (state.messages = state.messages.with(index, message)),
-      snapshot: (value) => structuredClone(value),
-    }
-    super({ state, transport, id: 'local', sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls })
+    super({ state: chatState(), transport, id: 'local', sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls })
   }
 
   said() {

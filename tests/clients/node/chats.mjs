@@ -1,5 +1,6 @@
 // Whole conversations of a page through the AI SDK: node chats.mjs ai6
 import { createRequire } from 'node:module'
+import { chatState } from './chat_state.mjs'
 const alias = process.argv[2]
 const sdk = await import(alias)
 const { version } = createRequire(import.meta.url)(`./node_modules/${alias}/package.json`)
@@ -12,21 +13,11 @@ const complete = (chat) =>
   sdk.lastAssistantMessageIsCompleteWithToolCalls(chat) ||
   (sdk.lastAssistantMessageIsCompleteWithApprovalResponses?.(chat) ?? false)
 
-// What useChat is, without React
 class Chat extends sdk.AbstractChat {
   constructor(id, messages = []) {
-    const state = {
-      status: 'ready',
-      error: undefined,
-      messages,
-      pushMessage: (message) => (state.messages = [...state.messages, message]),
-      popMessage: () => (state.messages = state.messages.slice(0, -1)),
-      replaceMessage: (index, message) => (state.messages = state.messages.with(index, message)),
-      snapshot: (value) => structuredClone(value),
-    }
     const errors = []
     const onError = (error) => errors.push(error.message)
-    super({ state, transport, id, sendAutomaticallyWhen: complete, onError })
+    super({ state: chatState(messages), transport, id, sendAutomaticallyWhen: complete, onError })
     this.errors = errors
   }
 

@@ -1,5 +1,6 @@
 // Every scene through the AI SDK: node ui.mjs ai6 scenes|refused
 import { createRequire } from 'node:module'
+import { chatState } from './chat_state.mjs'
 const [, , alias, act] = process.argv
 const { AbstractChat, DefaultChatTransport, readUIMessageStream } = await import(alias)
 const { version } = createRequire(import.meta.url)(`./node_modules/${alias}/package.json`)
@@ -31,16 +32,7 @@ async function read(stream) {
 // What useChat is, without React
 class Chat extends AbstractChat {
   constructor(options) {
-    const state = {
-      status: 'ready',
-      error: undefined,
-      messages: [],
-      pushMessage: (message) => (state.messages = [...state.messages, message]),
-      popMessage: () => (state.messages = state.messages.slice(0, -1)),
-      replaceMessage: (index, message) => (state.messages = state.messages.with(index, message)),
-      snapshot: (value) => structuredClone(value),
-    }
-    super({ state, transport, ...options })
+    super({ state: chatState(), transport, ...options })
   }
 }
 
