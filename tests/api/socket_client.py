@@ -1,8 +1,7 @@
-"""Clients of the WebSocket, and an agent that keeps one waiting."""
+"""Clients of the WebSocket."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -14,9 +13,7 @@ import jwt
 import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
 
-from bff.events import Done, Message
 from tests.api.conftest import Service
-from tests.fakes.scripted import ScriptedAgent
 
 SECRET = "s" * 40
 ORIGIN = "https://app.example.com"
@@ -93,9 +90,3 @@ async def refused(service: Service, *args: Any, **options: Any) -> int:
         async with upgrade(service, *args, **options):
             pass
     return caught.value.status
-
-
-def gated() -> tuple[ScriptedAgent, asyncio.Event]:
-    """An agent that says one word, waits, says another."""
-    gate = asyncio.Event()
-    return ScriptedAgent(([Message("one ")], gate, [Message("two")], [Done()])), gate

@@ -14,7 +14,7 @@ from bff.events import Done, Input, Message, ToolEnd, ToolStart, ToolUse, input_
 from bff.history import ForkedFrom, Session, Turn
 from bff.identity.principals import Principal
 from tests.api.conftest import Service, Start
-from tests.fakes.scripted import ListHistory, ScriptedAgent
+from tests.fakes.scripted import ListHistory, ScriptedAgent, gated
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -40,11 +40,6 @@ async def get(service: Service, path: str) -> Any:
     reply = await service.client.get(path)
     assert reply.status == 200, await reply.text()
     return await reply.json()
-
-
-def gated() -> tuple[ScriptedAgent, asyncio.Event]:
-    gate = asyncio.Event()
-    return ScriptedAgent(([Message("one ")], gate, [Message("two")], [Done()])), gate
 
 
 async def test_a_session__whose_agent_asks_shows_the_open_questions(start: Start) -> None:

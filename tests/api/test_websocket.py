@@ -9,7 +9,8 @@ import pytest
 
 from bff.api.websocket.handshake import SOCKETS
 from tests.api.conftest import KEYS, Start
-from tests.api.socket_client import ORIGIN, SECRET, connect, gated, token, upgrade
+from tests.api.socket_client import ORIGIN, SECRET, connect, token, upgrade
+from tests.fakes.scripted import gated
 
 # Runs
 

@@ -17,9 +17,9 @@ from bff.events import Start as Started
 from bff.identity.principals import Principal
 from bff.runs.log import Run
 from tests.api.conftest import Service, Start
-from tests.api.socket_client import PATH, SECRET, connect, gated, refused, token, upgrade
+from tests.api.socket_client import PATH, SECRET, connect, refused, token, upgrade
 from tests.fakes.requests import run_request_of
-from tests.fakes.scripted import ScriptedAgent
+from tests.fakes.scripted import ScriptedAgent, gated
 
 
 async def test_an_expired_token__closes_the_socket_and_not_its_run(start: Start) -> None:

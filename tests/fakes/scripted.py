@@ -44,6 +44,12 @@ class ScriptedAgent:
         pass
 
 
+def gated() -> tuple[ScriptedAgent, asyncio.Event]:
+    """An agent that says one word, waits, says another."""
+    gate = asyncio.Event()
+    return ScriptedAgent(([Message("one ")], gate, [Message("two")], [Done()])), gate
+
+
 @dataclass
 class Notes:
     """A watch that writes down how runs ended."""
