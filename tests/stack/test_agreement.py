@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,10 +19,8 @@ from bff.settings import (
     SettingsError,
 )
 from tests.stack.planner import ROOT, RUNTIME_ARN, Plan, make_plan
+from tests.stack.reading import BOTH, Plans, container
 from tests.stack.test_config import NETWORK
-
-Plans = Callable[[str], Plan]
-BOTH = pytest.mark.parametrize("stack", ["dev", "prod"])
 
 SECRETS = {"JWT_SECRET": "x" * 64, "API_KEYS": "first:" + "0" * 64}
 FULL: dict[str, Any] = {
@@ -33,12 +29,6 @@ FULL: dict[str, Any] = {
     "jwtIssuer": "https://idp.example.com/",
     "jwtAudience": "chat",
 }
-
-
-def container(plan: Plan) -> dict[str, Any]:
-    (only,) = json.loads(plan.one("taskDefinition:TaskDefinition")["containerDefinitions"])
-    assert isinstance(only, dict)
-    return only
 
 
 def given(plan: Plan) -> dict[str, str]:

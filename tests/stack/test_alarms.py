@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
 from bff.metric_names import DIMENSION, NAMESPACE
 from bff.telemetry import emf
 from tests.stack.planner import Plan, Planned, make_plan
-
-BOTH = pytest.mark.parametrize("stack", ["dev", "prod"])
-Plans = Callable[[str], Plan]
+from tests.stack.reading import BOTH, Plans
 
 
 def alarms(plan: Plan) -> dict[str, Planned]:

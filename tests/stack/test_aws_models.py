@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import botocore.session
-import pytest
 from botocore.validate import ParamValidator
 
-from tests.stack.planner import Plan, make_plan
-
-BOTH = pytest.mark.parametrize("stack", ["dev", "prod"])
-Plans = Callable[[str], Plan]
+from tests.stack.planner import make_plan
+from tests.stack.reading import BOTH, Plans
 
 
 def report(service: str, operation: str, parameters: dict[str, Any]) -> str:

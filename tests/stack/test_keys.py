@@ -9,10 +9,10 @@ import pytest
 
 from bff.settings import HEARTBEAT_SECONDS, Settings
 from stack.environment import OWNED
-from tests.stack.planner import ACCOUNT, RUNTIME_ARN, Plan, make_plan
+from tests.stack.planner import ACCOUNT, RUNTIME_ARN, make_plan
+from tests.stack.reading import allowed, container, variables
 from tests.stack.test_aws_models import report
-from tests.stack.test_config import NETWORK, load, problems
-from tests.stack.test_resources import allowed, container, variables
+from tests.stack.test_config import load, problems
 
 OTHER = RUNTIME_ARN.replace("my_agent", "other")
 SECRET = f"arn:aws:secretsmanager:us-west-2:{ACCOUNT}:secret:team/redis-AbCdEf"
@@ -276,188 +276,6 @@ def test_network__block_and_zones() -> None:
     assert [len(spec["cidrBlocks"]) for spec in vpc["subnetSpecs"]] == [3, 3, 3]
 
 
-# Deployments ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("deployment", "more", "expected"),
-    [
-        ("blueGreen", {"bakeMinutes": 3}, {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": "3"}),
-        (
-            "linear",
-            {"stepPercent": 25},
-            {
-                "strategy": "LINEAR",
-                "bakeTimeInMinutes": "15",
-                "linearConfiguration": {"stepPercent": 25, "stepBakeTimeInMinutes": "15"},
-            },
-        ),
-        (
-            "canary",
-            {"canaryPercent": 5, "bakeMinutes": 10},
-            {
-                "strategy": "CANARY",
-                "bakeTimeInMinutes": "10",
-                "canaryConfiguration": {"canaryPercent": 5, "canaryBakeTimeInMinutes": "10"},
-            },
-        ),
-    ],
-)
-def test_shifting__is_ecss_own_and_turned_back(
-    deployment: str, more: dict[str, Any], expected: dict[str, Any]
-) -> None:
-    plan = make_plan("prod", {"deployment": deployment, **more})
-
-    service, rule = plan.one("ecs/service:Service"), plan.one("listenerRule:ListenerRule")
-    assert service["deploymentConfiguration"] == expected
-    assert service["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
-    assert service["alarms"]["rollback"] is True
-    (target,) = service["loadBalancers"]
-    groups = [group.name for group in plan.all("targetGroup:TargetGroup")]
-    assert groups == ["bff", "bff-green"]
-    assert target["targetGroupArn"].endswith(":bff")
-    assert target["advancedConfiguration"]["alternateTargetGroupArn"].endswith(":bff-green")
-    assert target["advancedConfiguration"]["productionListenerRule"].endswith(":bff")
-    assert rule.ignore_changes == ("actions",)
-    assert (
-        report(
-            "ecs",
-            "CreateService",
-            {
-                "serviceName": service["name"],
-                "loadBalancers": service["loadBalancers"],
-                "deploymentConfiguration": {
-                    "strategy": expected["strategy"],
-                    "bakeTimeInMinutes": int(expected["bakeTimeInMinutes"]),
-                    **{
-                        key: {
-                            name: int(value) if name.endswith("Minutes") else float(value)
-                            for name, value in part.items()
-                        }
-                        for key, part in expected.items()
-                        if isinstance(part, dict)
-                    },
-                },
-            },
-        )
-        == ""
-    )
-
-
-def test_shifting__metrics_look_at_both_groups() -> None:
-    plan = make_plan("prod", {"deployment": "canary"})
-
-    policy = plan.one("appautoscaling/policy:Policy", "bff-requests")
-    metrics = policy["targetTrackingScalingPolicyConfiguration"]["customizedMetricSpecification"]
-    assert metrics["metrics"][-1]["expression"] == "FILL(m0, 0) + FILL(m1, 0)"
-    alarm = plan.one("metricAlarm:MetricAlarm", "bff-unhealthy-hosts")
-    assert len(alarm["metricQueries"]) == 3
-
-
-def test_shifting__role_may_move_these_targets_and_no_other() -> None:
-    plan = make_plan("prod", {"deployment": "canary"})
-
-    granted = allowed(plan, "bff-shift")
-    group = f"arn:aws:lb:us-west-2:{ACCOUNT}:bff"
-    assert granted[f"{group} {group}-green"] == [
-        "elasticloadbalancing:DeregisterTargets",
-        "elasticloadbalancing:RegisterTargets",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("key", "config"),
-    [
-        ("canaryPercent", {"canaryPercent": 5}),
-        ("bakeMinutes", {"bakeMinutes": 5}),
-        ("stepPercent", {"stepPercent": 5, "deployment": "canary"}),
-    ],
-)
-def test_shifting__a_key_of_another_strategy_is_refused(key: str, config: dict[str, Any]) -> None:
-    (line,) = problems("dev", config)
-
-    assert line.startswith(f"{key}: set with deployment")
-
-
-@pytest.mark.parametrize(
-    ("capacity", "expected"),
-    [
-        ("spot", [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]),
-        (
-            "mixed",
-            [
-                {"capacityProvider": "FARGATE", "base": 1, "weight": 1},
-                {"capacityProvider": "FARGATE_SPOT", "weight": 3},
-            ],
-        ),
-    ],
-)
-def test_capacity__in_place_of_the_launch_type(capacity: str, expected: list[Any]) -> None:
-    plan = make_plan("dev", {"capacity": capacity})
-
-    service = plan.one("ecs/service:Service")
-    assert service["capacityProviderStrategies"] == expected
-    assert "launchType" not in service.inputs
-    assert plan.one("ClusterCapacityProviders")["capacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
-
-
-def test_capacity__spot_is_not_for_prod() -> None:
-    (line,) = problems("prod", {"capacity": "spot"})
-
-    assert line.startswith("capacity: ")
-
-
-@pytest.mark.parametrize(
-    ("cron", "expected"),
-    [
-        ("0 8 ? * MON-FRI *", "cron(0 8 ? * MON-FRI *)"),
-        ("cron(0 8 ? * MON-FRI *)", "cron(0 8 ? * MON-FRI *)"),
-        ("30 18 * * 1-5", "cron(30 18 ? * 2-6 *)"),
-        ("0 0 1 * *", "cron(0 0 1 * ? *)"),
-        ("*/15 * * * 0,6", "cron(*/15 * ? * 1,7 *)"),
-    ],
-)
-def test_schedule__takes_aws_s_cron_and_everybody_elses(cron: str, expected: str) -> None:
-    step = {"cron": cron, "timezone": "Europe/Berlin", "minTasks": 4, "maxTasks": 20}
-    plan = make_plan("prod", {"schedule": [step]})
-
-    action = plan.one("scheduledAction:ScheduledAction")
-    assert (action["schedule"], action["timezone"]) == (expected, "Europe/Berlin")
-    assert action["scalableTargetAction"] == {"minCapacity": 4, "maxCapacity": 20}
-    assert plan.one("target:Target").ignore_changes == ("minCapacity", "maxCapacity")
-
-
-@pytest.mark.parametrize(
-    "step",
-    [
-        {"cron": "0 8 * *", "timezone": "UTC", "minTasks": 1, "maxTasks": 2},
-        {"cron": "0 8 1 * 1", "timezone": "UTC", "minTasks": 1, "maxTasks": 2},
-        {"cron": "0 8 * * 1", "timezone": "Berlin", "minTasks": 1, "maxTasks": 2},
-        {"cron": "0 8 * * 1", "timezone": "UTC", "minTasks": 3, "maxTasks": 2},
-        {"cron": "0 8 * * 1", "timezone": "UTC"},
-    ],
-)
-def test_schedule__bad_steps_are_refused(step: dict[str, Any]) -> None:
-    assert [line.partition(":")[0] for line in problems("prod", {"schedule": [step]})] == [
-        "schedule"
-    ]
-
-
-def test_tasks__wait_for_the_endpoints_they_start_through() -> None:
-    plan = make_plan("prod")
-
-    endpoints = {resource.key for resource in plan.all("vpcEndpoint:VpcEndpoint")}
-    assert endpoints <= plan.one("ecs/service:Service").depends_on
-
-
-def test_task_definitions__stay_to_be_returned_to() -> None:
-    assert make_plan("dev").one("taskDefinition:TaskDefinition")["skipDestroy"] is True
-
-
-def test_image__takes_its_bases_anew() -> None:
-    assert make_plan("dev").one("docker-build:index:Image")["pull"] is True
-
-
 # Seeing into it ---------------------------------------------------------------------------------
 
 
@@ -516,7 +334,7 @@ def test_budget__tells_the_alarms_topic() -> None:
     }
 
 
-# Files, regions ---------------------------------------------------------------------------------
+# Files ------------------------------------------------------------------------------------------
 
 
 def test_files__private_encrypted_expiring_and_on_one_prefix() -> None:
@@ -567,83 +385,3 @@ def test_files__can_be_left_out_and_are_from_dev() -> None:
         assert not {"FILES", "FILES_RETENTION"} & variables(plan).keys()
         assert not [b for b in plan.all("s3/bucket:Bucket") if b.name == "bff-files"]
         assert "filesBucket" not in plan.outputs
-
-
-def second_region(**answers: Any) -> Plan:
-    return make_plan("prod-eu-west-1", {"aws:region": "eu-west-1", "primary": "prod"}, **answers)
-
-
-def test_second_region__shares_name_table_and_secrets() -> None:
-    def live(args: dict[str, Any]) -> dict[str, Any]:
-        urn = "urn:pulumi:prod::agentcore-bff::bff:stack:X$aws:{}::{}"
-        table = {"arn": f"arn:aws:dynamodb:us-west-2:{ACCOUNT}:table/bff-1", "streamEnabled": True}
-        secret = f"arn:aws:secretsmanager:us-west-2:{ACCOUNT}:secret:bff-"
-        if not args["stackName"].endswith("/prod"):
-            return {"outputs": {}}
-        return {
-            "outputs": {
-                urn.format("dynamodb/table:Table", "bff"): {"outputs": table},
-                **{
-                    urn.format("secretsmanager/secret:Secret", f"bff-{part}"): {
-                        "outputs": {"arn": f"{secret}{part}-1"}
-                    }
-                    for part in ("jwt", "keys")
-                },
-            }
-        }
-
-    plan = second_region(
-        answers={
-            "pulumi:pulumi:readStackOutputs": {"outputs": {"clusterArn": "x"}},
-            "pulumi:pulumi:readStackResourceOutputs": live,
-        }
-    )
-
-    replica = plan.one("tableReplica:TableReplica")
-    assert replica["globalTableArn"] == f"arn:aws:dynamodb:us-west-2:{ACCOUNT}:table/bff-1"
-    assert plan.all("dynamodb/table:Table") == []
-    record = plan.one("record:Record", "bff-chat.example.com")
-    assert record["failoverRoutingPolicies"] == [{"type": "SECONDARY"}]
-    assert record["setIdentifier"] == "prod-eu-west-1"
-    check = plan.one("healthCheck:HealthCheck")
-    assert (check["type"], check["resourcePath"]) == ("HTTPS", "/health")
-    secrets = {pair["name"]: pair["valueFrom"] for pair in container(plan)["secrets"]}
-    assert secrets["JWT_SECRET"] == f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:bff-jwt-1"
-
-
-def test_second_region__previews_before_the_first_is_there_and_says_so() -> None:
-    plan = second_region(preview=True)
-
-    assert len(plan.all("tableReplica:TableReplica")) == 1
-    assert "`pulumi up -s prod` comes first" in " ".join(plan.warnings)
-
-
-def test_first_region__is_made_ready_for_the_second() -> None:
-    plan = make_plan("prod", {"secondary": "prod-eu-west-1"})
-
-    assert plan.one("dynamodb/table:Table")["streamViewType"] == "NEW_AND_OLD_IMAGES"
-    secrets = plan.all("secretsmanager/secret:Secret")
-    assert [secret["replicas"] for secret in secrets] == [[{"region": "eu-west-1"}]] * 2
-    record = plan.one("record:Record", "bff-chat.example.com")
-    assert record["failoverRoutingPolicies"] == [{"type": "PRIMARY"}]
-
-
-@pytest.mark.parametrize(
-    ("stack", "config", "key"),
-    [
-        ("dev", {"primary": "prod"}, "primary"),
-        ("prod-eu", {"primary": "prod"}, "primary"),
-        ("prod", {"secondary": "prod-us-west-2"}, "secondary"),
-        ("prod", {"secondary": "prod-eu-west-1", "internal": True}, "secondary"),
-    ],
-)
-def test_regions__what_cannot_fail_over_is_refused(
-    stack: str, config: dict[str, Any], key: str
-) -> None:
-    assert key in {line.partition(":")[0] for line in problems(stack, config)}
-
-
-def test_existing_network__keys_of_a_new_one_are_refused() -> None:
-    lines = problems("dev", {**NETWORK, "vpcCidr": "10.1.0.0/16", "availabilityZones": 3})
-
-    assert {line.partition(":")[0] for line in lines} == {"vpcCidr", "availabilityZones"}
