@@ -153,8 +153,11 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-async def stored(files: Files, owner: str = ALICE) -> list[str]:
-    return [file.id for file in (await files.page(owner, limit=100))[0]]
+async def stored(files: Files, who: str = ALICE) -> list[str]:
+    """The ids of all that somebody has."""
+    found, more = await files.page(who, limit=100)
+    assert not more
+    return [file.id for file in found]
 
 
 @pytest.fixture

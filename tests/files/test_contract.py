@@ -18,15 +18,20 @@ from bff.errors import (
 )
 from bff.files import Files
 from bff.files.stored import new_id
-from tests.files.conftest import ALICE, BOB, MAX_BYTES, PNG, Remains, Reopen, content, owner, put
+from tests.files.conftest import (
+    ALICE,
+    BOB,
+    MAX_BYTES,
+    PNG,
+    Remains,
+    Reopen,
+    content,
+    owner,
+    put,
+    stored,
+)
 
 MIB = 1024**2
-
-
-async def everything(files: Files, who: str) -> list[str]:
-    found, more = await files.page(who, limit=100)
-    assert not more
-    return [file.id for file in found]
 
 
 # Writing and reading
@@ -85,7 +90,7 @@ async def test_a_deleted_file__is_gone_for_every_call(files: Files, remains: Rem
     assert not any(file.id[5:] in name for name in await remains())
     assert not await files.delete(ALICE, file.id)
     assert await files.get(ALICE, file.id) is None
-    assert await everything(files, ALICE) == [other.id]
+    assert await stored(files, ALICE) == [other.id]
     with pytest.raises(NotFound):
         await content(files, ALICE, file)
 
@@ -102,7 +107,7 @@ async def test_another_owner__finds_nothing_and_changes_nothing(files: Files) ->
     with pytest.raises(NotFound):
         await content(files, BOB, file)
 
-    assert await everything(files, BOB) == []
+    assert await stored(files, BOB) == []
     assert await content(files, ALICE, file) == PNG
 
 
@@ -225,7 +230,7 @@ async def test_an_expired_file__is_not_there_any_more(reopen: Reopen) -> None:
     async with reopen(retention_seconds=0) as files:
         assert await files.get(ALICE, file.id) is None
         assert not await files.delete(ALICE, file.id)
-        assert await everything(files, ALICE) == []
+        assert await stored(files, ALICE) == []
 
 
 async def test_a_session__takes_along_what_only_it_used(reopen: Reopen) -> None:
@@ -239,11 +244,11 @@ async def test_a_session__takes_along_what_only_it_used(reopen: Reopen) -> None:
     async with reopen() as files:
         assert not await files.forget_session(ALICE, "s-3")
         assert await files.forget_session(ALICE, "s-1")
-        assert set(await everything(files, ALICE)) == {shared, never}
+        assert set(await stored(files, ALICE)) == {shared, never}
         assert not await files.forget_session(ALICE, "s-1")
 
         assert await files.forget_session(ALICE, "s/2")
-        assert await everything(files, ALICE) == [never]
+        assert await stored(files, ALICE) == [never]
 
 
 async def test_ten_owners_at_once__each_get_their_own(files: Files) -> None:
@@ -253,5 +258,5 @@ async def test_ten_owners_at_once__each_get_their_own(files: Files) -> None:
 
     for who, file in zip(owners, made, strict=True):
         assert await content(files, who, file) == who.encode() * 2000
-        assert await everything(files, who) == [file.id]
+        assert await stored(files, who) == [file.id]
     await files.ping()
