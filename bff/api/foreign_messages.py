@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
@@ -71,6 +71,22 @@ def text_at(field: Field, value: JSON) -> str:
     if text != value:
         field.refuse("must be valid Unicode, without lone surrogates")
     return text
+
+
+def parts_at(
+    field: Field, content: JSON, part: Callable[[Field, JSON], Part | None]
+) -> Iterator[Part]:
+    """The parts of a message's content: text, or a list of what `part` reads."""
+    match content:
+        case str():
+            if text := text_at(field, content):
+                yield TextPart(text)
+        case list():
+            for index, item in enumerate(content):
+                if (found := part(field.at(index), item)) is not None:
+                    yield found
+        case _:
+            field.refuse("must be text or a list of parts")
 
 
 def checked_message(field: str, parts: tuple[Part, ...]) -> tuple[Part, ...]:

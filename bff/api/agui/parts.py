@@ -11,6 +11,7 @@ from bff.api.foreign_messages import (
     base64_at,
     file_at,
     kind_of,
+    parts_at,
     string_of,
     text_at,
 )
@@ -29,16 +30,7 @@ _TYPES = "must be a part of type text, image, audio, video, document or binary"
 
 def parts_of(field: Field, content: JSON) -> Iterator[Part]:
     """What a message says."""
-    match content:
-        case str():
-            if text := text_at(field, content):
-                yield TextPart(text)
-        case list():
-            for index, part in enumerate(content):
-                if found := _part(field.at(index), part):
-                    yield found
-        case _:
-            field.refuse("must be text or a list of parts")
+    return parts_at(field, content, _part)
 
 
 def _part(field: Field, part: JSON) -> Part | None:

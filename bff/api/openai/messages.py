@@ -18,6 +18,7 @@ from bff.api.foreign_messages import (
     file_at,
     kind_of,
     list_of_messages,
+    parts_at,
     string_of,
     text_at,
 )
@@ -104,17 +105,7 @@ def _message(field: Field, role: str, item: dict[str, Any]) -> ChatMessage | Non
 
 def parts_of(field: Field, content: JSON) -> Iterator[Part]:
     """The parts of a message's content, of chat completions or Responses."""
-    match content:
-        case str():
-            if text := text_at(field, content):
-                yield TextPart(text)
-        case list():
-            for index, part in enumerate(content):
-                found = _part(field.at(index), part)
-                if found is not None:
-                    yield found
-        case _:
-            field.refuse("must be text or a list of parts")
+    return parts_at(field, content, _part)
 
 
 def _part(field: Field, part: JSON) -> Part | None:
