@@ -76,7 +76,7 @@ class ChatMessage:
         """Its text parts as one text."""
         if len(self.parts) == 1 and isinstance(self.parts[0], TextPart):
             return self.parts[0].text
-        return "\n".join(part.text for part in self.parts if isinstance(part, TextPart))
+        return text_of(self.parts)
 
     @property
     def files(self) -> tuple[FilePart, ...]:
@@ -230,6 +230,11 @@ def part_of(fields: Mapping[str, JSON]) -> Part:
         filename=fields.get("filename"),
         **{place: source["value"]},
     )
+
+
+def text_of(parts: Iterable[Part]) -> str:
+    """The text parts as one text."""
+    return "\n".join(part.text for part in parts if isinstance(part, TextPart))
 
 
 def only_text(parts: Iterable[Part]) -> bool:

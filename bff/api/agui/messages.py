@@ -16,7 +16,7 @@ from bff.api.foreign_messages import Field, checked_message, string_of
 from bff.api.openai.messages import arguments_of
 from bff.errors import Invalid
 from bff.events import JSON
-from bff.messages import Answer, ChatMessage, Role, TextPart, ToolCall, only_text
+from bff.messages import Answer, ChatMessage, Role, ToolCall, only_text, text_of
 
 _ROLES: Mapping[str, Role] = {
     "user": "user",
@@ -142,9 +142,5 @@ def _result(item: dict[str, Any]) -> Answer | None:
         return Answer(agents_id(id), "cancelled", payload=error, is_result=True)
     content = item.get("content")
     parts = tuple(parts_of(Field("", judged=False), content)) if content else ()
-    payload = (
-        "\n".join(part.text for part in parts if isinstance(part, TextPart))
-        if only_text(parts)
-        else content
-    )
+    payload = text_of(parts) if only_text(parts) else content
     return Answer(agents_id(id), payload=payload, is_result=True)

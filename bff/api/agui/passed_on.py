@@ -15,7 +15,7 @@ from bff.api.agui.parts import content_for, parts_of
 from bff.api.agui.versions import ACTIVITIES, FIRST, REASONING, SUBAGENTS, Version
 from bff.api.foreign_messages import Field
 from bff.events import JSON, dumps
-from bff.messages import TextPart, part_fields
+from bff.messages import part_fields, text_of
 
 Fields = dict[str, Any]
 
@@ -189,8 +189,7 @@ def _text(content: JSON) -> str:
     """Content where the protocol has text only."""
     if isinstance(content, str):
         return content
-    parts = parts_of(Field("", judged=False), _list(content))
-    return "\n".join(part.text for part in parts if isinstance(part, TextPart))
+    return text_of(parts_of(Field("", judged=False), _list(content)))
 
 
 def _content(content: JSON, version: Version) -> JSON:

@@ -19,7 +19,7 @@ from bff.api.foreign_messages import MAX_MESSAGES, Field, checked_message, strin
 from bff.api.openai.messages import arguments_of, parts_of
 from bff.errors import Invalid, NotFound
 from bff.events import JSON, dumps
-from bff.messages import Answer, ChatMessage, TextPart, ToolCall
+from bff.messages import Answer, ChatMessage, TextPart, ToolCall, text_of
 
 _RESPONSE_ID = re.compile(r"resp_([0-9a-f]{1,64})")
 _ITEM_ID = re.compile(r"(?:msg|rs|fc|mcp|mcpr|ig)_([0-9a-f]{1,64})_[A-Za-z0-9_-]+")
@@ -221,8 +221,5 @@ def _output(output: JSON) -> str:
         case str():
             return output
         case list():
-            field = Field("", judged=False)
-            return "\n".join(
-                part.text for part in parts_of(field, output) if isinstance(part, TextPart)
-            ) or dumps(output)
+            return text_of(parts_of(Field("", judged=False), output)) or dumps(output)
     return dumps(output)
