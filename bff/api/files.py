@@ -52,6 +52,7 @@ MAX_ASKED = 10_000
 """What OpenAI's clients may ask for; a page holds `FILES_PER_PAGE` at most."""
 PURPOSE = "user_data"
 MAX_PURPOSE_CHARACTERS = 64
+PURPOSE_PATTERN = rf"^[!-~]{{1,{MAX_PURPOSE_CHARACTERS}}}$"
 
 
 class UploadRequest(BaseModel):
@@ -67,7 +68,7 @@ class UploadRequest(BaseModel):
         int,
         Field(ge=1, le=2**53, validation_alias=AliasChoices("size", "bytes"), description="Bytes."),
     ]
-    purpose: Annotated[str, Field(pattern=rf"^[!-~]{{1,{MAX_PURPOSE_CHARACTERS}}}$")] = PURPOSE
+    purpose: Annotated[str, Field(pattern=PURPOSE_PATTERN)] = PURPOSE
 
 
 async def create_file(request: web.Request) -> web.StreamResponse:
@@ -85,7 +86,7 @@ async def create_file(request: web.Request) -> web.StreamResponse:
             request, begin, takes=("purpose",), max_bytes=_max_bytes(request)
         )
         purpose = form.fields.get("purpose", PURPOSE)
-        if not re.fullmatch(rf"[!-~]{{1,{MAX_PURPOSE_CHARACTERS}}}", purpose):
+        if not re.fullmatch(PURPOSE_PATTERN, purpose):
             raise Invalid.of("purpose", f"must be 1 to {MAX_PURPOSE_CHARACTERS} visible characters")
         file = await upload.publish(filename=form.filename, declared=form.declared, purpose=purpose)
     request.app[TELEMETRY].file_stored(file.size_bytes)

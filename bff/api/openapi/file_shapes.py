@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bff.api.files import PURPOSE_PATTERN
 from bff.api.openapi.replies import Shape
 
 
@@ -13,7 +14,7 @@ class FileForm(Shape):
     """A file to be kept."""
 
     file: Annotated[str, Field(json_schema_extra={"format": "binary"})]
-    purpose: Annotated[str, Field(pattern="^[!-~]{1,64}$", description="Any.")] = ""
+    purpose: Annotated[str, Field(pattern=PURPOSE_PATTERN, description="Any.")] = ""
 
 
 class SignedForm(Shape):
