@@ -124,7 +124,6 @@ class Fleet:
         self, stack: AsyncExitStack, valkey_url: str, agent_url: str, folder: Path
     ) -> None:
         self.up: list[Service] = []
-        self.killed: list[Service] = []
         self.all: list[Service] = []
         self._stack = stack
         self._valkey_url = valkey_url
@@ -147,7 +146,6 @@ class Fleet:
     async def kill_one(self) -> None:
         victim = random.choice(self.up)
         self.up.remove(victim)
-        self.killed.append(victim)
         victim.process.kill()
         await victim.exited()
 
@@ -240,7 +238,7 @@ class Client:
             figures.interrupted_runs += 1
             code = json.loads(reading.events[-1][2])["code"]
             figures.wrong += code != "interrupted"
-            figures.bystanders += code == "interrupted" and at not in self._fleet.killed
+            figures.bystanders += code == "interrupted" and at in self._fleet.up
         else:
             figures.lost += max(0, count + 2 - len(set(ids)))
         figures.wrong += reading.text != words(2, reading.last - 1)
@@ -278,7 +276,7 @@ class Repeater:
                     await reading.take(reply)
             except aiohttp.ClientError:
                 continue  # the task was gone
-            if reading.ended and at not in self._fleet.killed:
+            if reading.ended and at in self._fleet.up:
                 self._figures.repeats += 1
                 self._figures.bystanders += reading.events[-1][1] == "error"
 
