@@ -35,6 +35,7 @@ from bff.agents.dialects import (
 )
 from bff.agents.dialects.assembly import Assembly, InBandError, Reader
 from bff.agents.dialects.event_names import role_of
+from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.loose import read_loose, say
 from bff.agents.dialects.questions import ask_strands, is_strands
 from bff.agents.frames import Document, open_frames
@@ -303,7 +304,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     role = named_events.role(name or wrapper, frame)
     if role is not None and named_events.read(answer, role, frame, name):
         return
-    wrong = untyped.is_error(frame)
+    wrong = is_error(frame)
     if wrong is not None:
         raise InBandError(wrong)
     if strands.MARKS & frame.keys() and "data" not in frame:

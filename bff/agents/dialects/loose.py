@@ -5,6 +5,7 @@ from __future__ import annotations
 from bff.agents.dialects import bedrock_agents, langchain, nested, openai, strands, strings, untyped
 from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_block, read_sources
+from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.gemini import read_content
 from bff.agents.dialects.questions import ask_strands, is_strands
 from bff.events import JSON
@@ -86,7 +87,7 @@ def _read_pascal(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     if not first[:1].isupper() or not all(key[:1].isupper() for key in frame):
         return False
     usual = {key[:1].lower() + key[1:]: value for key, value in frame.items()}
-    if untyped.text_key(usual) or untyped.is_error(usual) or answer.known(usual):
+    if untyped.text_key(usual) or is_error(usual) or answer.known(usual):
         answer.read(usual, name)
         return True
     return False

@@ -13,12 +13,12 @@ from bff.agents.dialects import questions
 from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_sources
 from bff.agents.dialects.event_names import Role, role_of
+from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.langchain import thought
 from bff.agents.dialects.tool_calls import as_text
 from bff.agents.dialects.untyped import (
     TEXT_KEYS,
     beside,
-    is_error,
     plain_name,
     speaker,
     text_of,
