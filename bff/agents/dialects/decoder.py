@@ -307,7 +307,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     wrong = is_error(frame)
     if wrong is not None:
         raise InBandError(wrong)
-    if strands.MARKS & frame.keys() and "data" not in frame:
+    if not strands.MARKS.isdisjoint(frame.keys()) and "data" not in frame:
         strands.read_strands(answer, frame)
         return
     if "__interrupt__" in frame or "structured_response" in frame:

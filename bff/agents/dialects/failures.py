@@ -19,7 +19,7 @@ def is_error(frame: dict[str, JSON]) -> str | None:
     """
     if frame.get("recoverable") is True or frame.get("fatal") is False:
         return None
-    if {"errorMessage", "errorType"} <= frame.keys():
+    if "errorMessage" in frame and "errorType" in frame:
         return "an error of AWS Lambda"
     wrong = frame.get("error")
     if wrong and not isinstance(wrong, int | float):

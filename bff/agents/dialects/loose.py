@@ -30,7 +30,8 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
     thought = untyped.thought_of(frame)
     if thought:
         answer.thinking.plain(thought, "thinking")
-    if not any(frame.values()) or read_block(answer, frame):
+    might_be_file = not flat or "type" in frame  # else it is not worth a look
+    if not any(frame.values()) or (might_be_file and read_block(answer, frame)):
         _keep(answer, name, frame, thought)
         return
     key = untyped.text_key(frame)
