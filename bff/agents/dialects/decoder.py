@@ -25,6 +25,7 @@ from bff.agents.dialects import (
     llamaindex,
     multi_agent,
     named_events,
+    named_tools,
     openai,
     openai_threads,
     pydantic_ai,
@@ -300,7 +301,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
         return
     if name is None and isinstance(frame.get("event"), str):
         name = frame["event"]
-    wrapper, frame = named_events.unwrapped(frame)
+    wrapper, frame = named_tools.unwrapped(frame)
     role = named_events.role(name or wrapper, frame)
     if role is not None and named_events.read(answer, role, frame, name):
         return

@@ -18,3 +18,12 @@ def words(text: str) -> frozenset[str]:
 def word(value: JSON) -> str | None:
     """A field's text, or None where it has none."""
     return value if isinstance(value, str) and value else None
+
+
+def first_word(frame: JSON, *names: str) -> str | None:
+    """The first of these fields that has a text."""
+    for name in names:
+        value = frame.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return None

@@ -1,0 +1,226 @@
+"""Tool calls and results in the words of agents that use no framework's, under many names.
+
+An event may name its tool, its arguments or what came of it under any of the usual keys, beside
+its name or one level down, for one call or several.
+"""
+
+from __future__ import annotations
+
+from bff.agents.dialects.assembly import Assembly
+from bff.agents.dialects.event_names import Role
+from bff.agents.dialects.fields import first_word
+from bff.agents.dialects.tool_calls import as_text
+from bff.agents.dialects.untyped import plain_name, speaker, thought_of
+from bff.events import JSON
+
+_ARGS = (
+    "action_input",
+    "args",
+    "arguments",
+    "input",
+    "parameters",
+    "tool_input",
+    "toolInput",
+    "tool_args",
+    "toolArgs",
+    "tool_kwargs",
+    "params",
+    "kwargs",
+)
+_TOOL_NAMES = ("tool", "tool_name", "toolName", "function_name", "functionName")
+_TOOL_IDS = (
+    "tool_call_id",
+    "toolCallId",
+    "tool_use_id",
+    "toolUseId",
+    "call_id",
+    "callId",
+    "tool_id",
+    "toolId",
+)
+_OUTCOMES = (
+    "result",
+    "output",
+    "toolResult",
+    "tool_result",
+    "tool_output",
+    "toolOutput",
+    "tool_return",
+    "observation",
+    "return_value",
+    "response",
+)
+"""Keys that hold nothing but what a tool found, beside its name."""
+_FOUND = (*_OUTCOMES, "content", "text", "data", "value", "message")
+"""Where an event that is a tool's result has it."""
+_HOLDERS = (
+    "data",
+    "payload",
+    "tool",
+    "tool_call",
+    "toolCall",
+    "tool_use",
+    "toolUse",
+    "function_call",
+    "function",
+    "call",
+    "tool_result",
+    "toolResult",
+    "item",
+    "detail",
+    "details",
+)
+"""Keys under which an event may have its fields."""
+_CALLS = (
+    "tool_calls",
+    "toolCalls",
+    "tool_uses",
+    "toolUses",
+    "tool_results",
+    "toolResults",
+    "calls",
+)
+_BEGUN = frozenset(
+    {"start", "started", "running", "pending", "in_progress", "calling", "executing"}
+)
+
+
+def role_of(frame: dict[str, JSON]) -> Role | None:
+    """What an object is about a tool by its keys alone, or None if it is nothing about one."""
+    if "action_input" in frame and first_word(frame, "action"):
+        return "tool_start"
+    if len(frame) == 1 and "observation" in frame:
+        return "tool_end"
+    if first_word(frame, *_TOOL_NAMES):
+        if not frame.keys().isdisjoint(_ARGS):
+            return "tool_start"
+        if not frame.keys().isdisjoint(_OUTCOMES) or frame.get("error"):
+            return "tool_end"
+    elif not frame.keys().isdisjoint(_RESULTS) and first_word(frame, *_TOOL_IDS):
+        return "tool_end"
+    return None
+
+
+_RESULTS = ("toolResult", "tool_result")
+
+
+def unwrapped(frame: dict[str, JSON]) -> tuple[str | None, dict[str, JSON]]:
+    """A tool call or result out of an object that only says which it is."""
+    if len(frame) == 1:
+        ((key, inner),) = frame.items()
+        if key in _WRAPPERS and isinstance(inner, dict):
+            return _WRAPPERS[key], inner
+    return None, frame
+
+
+_WRAPPERS = {
+    "tool_use": "tool_use",
+    "toolUse": "tool_use",
+    "tool_call": "tool_use",
+    "toolCall": "tool_use",
+    "tool_result": "tool_result",
+    "toolResult": "tool_result",
+    "function_call": "tool_use",
+}
+
+
+def read(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
+    """What somebody does with tools, and what they think beside it."""
+    who = speaker(frame)
+    if who is None:
+        return _read_event(answer, role, frame)
+    read = False
+
+    def heard(_: JSON) -> None:
+        nonlocal read
+        read = _read_event(answer, role, frame)
+
+    answer.speak(who, frame, heard, announced=False)
+    return read
+
+
+def _read_event(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
+    """A call, a piece of its arguments, or its result: of one tool or of several."""
+    listed = next((frame[key] for key in _CALLS if isinstance(frame.get(key), list)), None)
+    if listed is None:
+        listed = [frame]
+    read = False
+    for item in listed:
+        if isinstance(item, dict):
+            read = _read_use(answer, role, _fields(item)) or read
+    return read
+
+
+_FINAL = frozenset({"finalanswer", "finalresponse", "final"})
+"""What agents that reason in steps call to be done."""
+
+
+def _fields(frame: dict[str, JSON]) -> dict[str, JSON]:
+    """An event's fields, those one level down among them."""
+    for key in _HOLDERS:
+        inner = frame.get(key)
+        if isinstance(inner, dict) and not inner.keys().isdisjoint(_SAYS):
+            outer = {name: value for name, value in frame.items() if name != key}
+            return {**outer, **inner, "type": frame.get("type")}
+    return frame
+
+
+_SAYS = frozenset({"name", *_TOOL_NAMES, *_TOOL_IDS})
+
+
+def _read_use(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
+    thought = thought_of(frame)
+    if thought:
+        answer.thinking.plain(thought, "thinking")
+    if "action_input" in frame and plain_name(str(frame.get("action"))) in _FINAL:
+        said = frame["action_input"]
+        answer.read(said if isinstance(said, dict) else {"answer": as_text(said)})
+        return True
+    tool = first_word(frame, *_TOOL_NAMES, "name")
+    function = frame.get("function")
+    if tool is None and "action_input" in frame:
+        tool = first_word(frame, "action")
+    if tool is None:
+        tool = first_word(function, "name") if isinstance(function, dict) else function
+        tool = tool if isinstance(tool, str) and tool else None
+    id = first_word(frame, *_TOOL_IDS, "id")
+    status = str(frame.get("status", frame.get("state"))).lower()
+    if role == "tool":
+        role = "tool_start" if status in _BEGUN or _outcome(frame) is None else "tool_end"
+    if role == "tool_piece":
+        piece = next((frame[k] for k in ("delta", *_ARGS) if isinstance(frame.get(k), str)), "")
+        answer.tools.piece("named", f"named {id}", id, tool, piece)
+        return bool(id or tool)
+    if role == "tool_start":
+        if tool is None:
+            return False
+        answer.tools.whole("named", id, tool, _args(frame))
+        if frame.keys().isdisjoint(_OUTCOMES) or _outcome(frame) is None:
+            return True
+    wrong = frame.get("error")
+    if tool is None and id is None and not answer.tools.open_calls():
+        return False
+    if role == "tool_end" and tool and not frame.keys().isdisjoint(_ARGS) and _args(frame):
+        answer.tools.whole("named", id, tool, _args(frame))  # told before, or nowhere else
+    failed = bool(wrong) or status in ("error", "failed") or _says_error(frame)
+    text = as_text(wrong if wrong and wrong is not True else _outcome(frame))
+    answer.tools.result(id, tool, None if failed else text, text if failed else None)
+    return True
+
+
+def _args(frame: dict[str, JSON]) -> JSON:
+    function = frame.get("function")
+    for fields in (frame, function if isinstance(function, dict) else {}):
+        for key in _ARGS:
+            if fields.get(key) is not None:
+                return fields[key]
+    return {}
+
+
+def _outcome(frame: dict[str, JSON]) -> JSON:
+    return next((frame[name] for name in _FOUND if frame.get(name) is not None), None)
+
+
+def _says_error(frame: dict[str, JSON]) -> bool:
+    kind = frame.get("type")
+    return isinstance(kind, str) and kind.lower().endswith(("error", "failed"))
