@@ -177,12 +177,9 @@ def _read_use(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
         answer.read(said if isinstance(said, dict) else {"answer": as_text(said)})
         return True
     tool = first_word(frame, *_TOOL_NAMES, "name")
-    function = frame.get("function")
     if tool is None and "action_input" in frame:
         tool = first_word(frame, "action")
-    if tool is None:
-        tool = first_word(function, "name") if isinstance(function, dict) else function
-        tool = tool if isinstance(tool, str) and tool else None
+    tool = tool or first_word(frame, "function") or first_word(_function(frame), "name")
     id = first_word(frame, *_TOOL_IDS, "id")
     status = str(frame.get("status", frame.get("state"))).lower()
     if role == "tool":
@@ -208,9 +205,14 @@ def _read_use(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
     return True
 
 
+def _function(frame: dict[str, JSON]) -> dict[str, JSON]:
+    """The fields of the function called, as OpenAI's calls have them."""
+    inner = frame.get("function")
+    return inner if isinstance(inner, dict) else {}
+
+
 def _args(frame: dict[str, JSON]) -> JSON:
-    function = frame.get("function")
-    for fields in (frame, function if isinstance(function, dict) else {}):
+    for fields in (frame, _function(frame)):
         for key in _ARGS:
             if fields.get(key) is not None:
                 return fields[key]
