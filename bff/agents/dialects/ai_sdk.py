@@ -8,7 +8,7 @@ from __future__ import annotations
 from bff.agents.dialects import questions
 from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_block, source_of
-from bff.agents.dialects.fields import items
+from bff.agents.dialects.fields import first_word, items
 from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON, ToolUse
 
@@ -74,7 +74,7 @@ def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
     if not _is_ours(kind, frame, fields):
         return False
     answer.dialects.add("ai sdk" if fields is frame else "mastra")
-    id = _word(fields, "id") or _word(fields, "toolCallId")
+    id = first_word(fields, "id", "toolCallId")
     match kind:
         case "text-delta" | "text":
             answer.enter_message(id, announced=True)
@@ -134,8 +134,8 @@ def _delta(fields: dict[str, JSON]) -> str:
 
 
 def _read_tool(answer: Assembly, kind: str, fields: dict[str, JSON]) -> None:
-    id = _word(fields, "toolCallId") or _word(fields, "id")
-    name = _word(fields, "toolName") or _word(fields, "name")
+    id = first_word(fields, "toolCallId", "id")
+    name = first_word(fields, "toolName", "name")
     args: JSON = fields.get("input", fields.get("args"))
     found: JSON = fields.get("output", fields.get("result"))
     match kind:
@@ -166,10 +166,10 @@ def _read_tool(answer: Assembly, kind: str, fields: dict[str, JSON]) -> None:
             inner = fields.get("toolCall")
             if isinstance(inner, dict):
                 _read_tool(answer, "tool-call", inner)
-                id = _word(inner, "toolCallId")
+                id = first_word(inner, "toolCallId")
             call = answer.tools.find(id) if id else None
             tool = ToolUse(call.id, call.name, call.args) if call else None
-            asked = _word(fields, "approvalId") or id
+            asked = first_word(fields, "approvalId") or id
             questions.ask(answer, asked, fields, kind="approval", tool=tool)
         case "tool-call-approval" | "tool-call-suspended":
             if name and args is not None:
@@ -211,11 +211,6 @@ def _wrong(fields: dict[str, JSON]) -> str:
         if fields.get(key):
             return as_text(fields[key])
     return "denied"
-
-
-def _word(fields: dict[str, JSON], key: str) -> str | None:
-    value = fields.get(key)
-    return value if isinstance(value, str) and value else None
 
 
 def read_data(answer: Assembly, frame: dict[str, JSON]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bff.agents.dialects.fields import words
+from bff.agents.dialects.fields import first_word, word, words
 from bff.events import JSON
 
 TEXT_KEYS = (
@@ -122,17 +122,12 @@ def speaker(frame: dict[str, JSON]) -> str | None:
                 if isinstance(who, str) and who and (key != "source" or who.isidentifier()):
                     return who
     # chat completions name one of several so
-    named = frame.get("name") if "role" in frame else None
-    return named if isinstance(named, str) and named else None
+    return word(frame.get("name")) if "role" in frame else None
 
 
 def message_id(frame: dict[str, JSON]) -> str | None:
     """Which message an object's text is of, where it says so."""
-    for key in ("message_id", "messageId"):
-        id = frame.get(key)
-        if isinstance(id, str) and id:
-            return id
-    return None
+    return first_word(frame, "message_id", "messageId")
 
 
 def is_assistant(role: JSON) -> bool:
