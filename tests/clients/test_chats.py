@@ -6,7 +6,6 @@ which counts the turns that it has seen in a session.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -15,16 +14,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bff.agents.embedded import EmbeddedAgent
+from tests.clients.chat_client import ANSWERS, SAID, say
 from tests.clients.conftest import ROOT, Play, Stage, Start
+from tests.fakes.page import AgentByMessage
 from tests.runs.valkey.valkey import running_valkey
 
 SCRIPT = Path(__file__).with_name("chats.py")
-ANSWERS = [
-    "You said: I am Jo",
-    "I was instructed: Be brief.",
-    "I have seen 3 turns of this conversation.",
-]
 ANSWERS_BY = {
     # sends its system message once, in the first turn's input, where the agent's memory has it
     "langchain-openai previous_response_id": [ANSWERS[0], "No instructions.", ANSWERS[2]]
@@ -67,22 +62,10 @@ JAVASCRIPT = [
 ]
 
 
-class CountingAgent(EmbeddedAgent):
-    """Counts its calls by the message it was sent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = Counter[str]()
-
-    def _remember(self, prompt: Any) -> int:
-        self.calls[prompt.conversation.text] += 1
-        return super()._remember(prompt)
-
-
 class Tasks:
     """Two tasks and their agent."""
 
-    def __init__(self, one: Stage, other: Stage, agent: CountingAgent) -> None:
+    def __init__(self, one: Stage, other: Stage, agent: AgentByMessage) -> None:
         self.one = one
         self.other = other
         self.agent = agent
@@ -107,7 +90,7 @@ class Tasks:
         assert wrong == {}
         sessions = {name: await self.sessions(name) for name in names}
         assert sessions == {name: ["I am Jo"] for name in names}
-        assert set(self.agent.calls.values()) == {len(names)}
+        assert set(Counter(self.agent.messages).values()) == {len(names)}
         rows = [f"| {name} | {told['version']} | 3 of 3 | 1 |" for name, told in shown.items()]
         page = (ROOT / "docs/clients.md").read_text().splitlines()
         assert [row for row in rows if row not in page] == []
@@ -118,7 +101,7 @@ async def tasks(stage: Start, tmp_path: Path) -> AsyncIterator[Tasks]:
     names = {*JAVASCRIPT, *(name for names in PYTHON.values() for name in names)}
     names |= {"open-webui", "librechat"}
     keys = sorted(name.replace(" ", "-") for name in names)
-    agent = CountingAgent()
+    agent = AgentByMessage(lambda _: None)
     with running_valkey(tmp_path) as valkey:
         shared = {
             "REDIS_URL": valkey.url,
@@ -163,19 +146,9 @@ async def test_javascript_clients__hold_a_chat_over_two_tasks(
 
 async def turn(stage: Stage, name: str, headers: Mapping[str, str], **body: Any) -> str:
     """What a client that streams chat completions shows of an answer."""
-    shown = ""
     headers = {"Authorization": f"Bearer {PREFIX}{name}", **headers}
-    body = {"model": "agent", "stream": True, **body}
-    async with (
-        aiohttp.ClientSession(headers=headers) as client,
-        client.post(stage.url + "/v1/chat/completions", json=body) as reply,
-    ):
-        assert reply.status == 200, await reply.text()
-        async for line in reply.content:
-            if line.startswith(b"data: {"):
-                for choice in json.loads(line[6:])["choices"]:
-                    shown += choice["delta"].get("content") or ""
-    return shown
+    async with aiohttp.ClientSession(headers=headers) as client:
+        return await say(client, f"{stage.url}/v1", {"model": "agent", **body})
 
 
 async def test_open_webui__holds_a_chat_and_asks_for_titles_beside_it(tasks: Tasks) -> None:
@@ -189,7 +162,7 @@ async def test_open_webui__holds_a_chat_and_asks_for_titles_beside_it(tasks: Tas
     }
     said: list[dict[str, str]] = [{"role": "system", "content": "Be brief."}]
     answers, titles = [], []
-    for number, text in enumerate(("I am Jo", "/system", "/turns")):
+    for number, text in enumerate(SAID):
         task, other = (tasks.one, tasks.other)[:: 1 if number % 2 else -1]
         said.append({"role": "user", "content": text})
         ids = {"X-OpenWebUI-Message-Id": f"m{number}"}
@@ -197,7 +170,7 @@ async def test_open_webui__holds_a_chat_and_asks_for_titles_beside_it(tasks: Tas
         said.append({"role": "assistant", "content": answers[-1]})
         task_call = f"### Task:\nGenerate a concise title.\n<chat_history>\n{said}\n</chat_history>"
         messages = [{"role": "user", "content": task_call}]
-        titles.append(await turn(other, "open-webui", chat | ids, messages=messages, stream=True))
+        titles.append(await turn(other, "open-webui", chat | ids, messages=messages))
 
     assert answers == ANSWERS
     assert all(titles)
@@ -210,7 +183,7 @@ async def test_librechat__holds_two_chats_of_one_person_apart(tasks: Tasks) -> N
     said: dict[str, list[dict[str, str]]] = {
         chat: [{"role": "system", "content": "Be brief."}] for chat in answers
     }
-    for number, text in enumerate(("I am Jo", "/system", "/turns")):
+    for number, text in enumerate(SAID):
         for chat, task in (("one", tasks.one), ("two", tasks.other)):
             headers = {"X-Conversation-ID": f"6f1c2d3e-{chat}"}
             said[chat].append({"role": "user", "content": text})

@@ -7,7 +7,6 @@ is sent is what they send (docs in the files), the address, key and headers are 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,16 +18,11 @@ import pytest
 import yaml
 
 from bff.agents.embedded import EmbeddedAgent
+from tests.clients.chat_client import ANSWERS, SAID, say
 from tests.clients.conftest import KEY, ROOT, Play, Stage, Start
 
 EXAMPLES = ROOT / "examples/chat_clients"
 ADDRESS = "http://127.0.0.1:8000"
-SAID = ("I am Jo", "/system", "/turns")
-ANSWERS = [
-    "You said: I am Jo",
-    "I was instructed: Be brief.",
-    "I have seen 3 turns of this conversation.",
-]
 
 
 def configured(stage: Stage, name: str) -> str:
@@ -107,18 +101,9 @@ async def chat(url: str, headers: Mapping[str, str], body: Mapping[str, Any]) ->
     async with aiohttp.ClientSession(headers=headers) as client:
         for text in SAID:
             said.append({"role": "user", "content": text})
-            sent = {**body, "messages": said, "stream": True}
-            async with client.post(f"{url}/chat/completions", json=sent) as reply:
-                assert reply.status == 200, await reply.text()
-                answers.append(shown_of(await reply.text()))
+            answers.append(await say(client, url, {**body, "messages": said}))
             said.append({"role": "assistant", "content": answers[-1]})
     return answers
-
-
-def shown_of(stream: str) -> str:
-    chunks = [json.loads(line[6:]) for line in stream.splitlines() if line.startswith("data: {")]
-    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
-    return "".join(delta.get("content") or "" for delta in deltas)
 
 
 async def sessions(stage: Stage) -> Sequence[str]:
