@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -48,6 +49,9 @@ from bff.runs.log import RunLog
 from bff.runs.memory import MemoryRunLog
 from bff.settings import Settings, needing
 from bff.telemetry import open_telemetry
+
+if TYPE_CHECKING:
+    from bff.runs.valkey.timing import Timing
 
 get = partial(web.get, allow_head=False)
 """Routes under `/v1` take no HEAD: a stream has no length that could be given without its body."""
@@ -96,9 +100,16 @@ ROUTES = [
 
 
 def create_app(
-    settings: Settings, *, agent: Agent | None = None, history: History | None = None
+    settings: Settings,
+    *,
+    agent: Agent | None = None,
+    history: History | None = None,
+    timing: Timing | None = None,
 ) -> web.Application:
-    """The service; pass `agent`, for all names, or `history` to run it around parts of your own."""
+    """The service; pass `agent`, for all names, or `history` to run it around parts of your own.
+
+    `timing` is what instances that share a Valkey agree on; all of them need the same.
+    """
     app = web.Application(
         # outermost first: a request has its id before anything can go wrong with it
         middlewares=[observe, problems, admit],
@@ -129,7 +140,7 @@ def create_app(
                 else {setting.name: agent for setting in settings.agents}
             )
             app[AGENTS] = {name: telemetry.traced(found) for name, found in agents.items()}
-            log, app[LIMITER] = await _open_log(settings, stack)
+            log, app[LIMITER] = await _open_log(settings, timing, stack)
             observer = task_protection.observer_for(settings, telemetry.watch)
             app[RUNS] = await stack.enter_async_context(
                 Runs(
@@ -157,15 +168,19 @@ def create_app(
     return app
 
 
-async def _open_log(settings: Settings, stack: AsyncExitStack) -> tuple[RunLog, Limiter]:
+async def _open_log(
+    settings: Settings, timing: Timing | None, stack: AsyncExitStack
+) -> tuple[RunLog, Limiter]:
     """Runs and limits: shared where there is a Valkey, this process's own otherwise."""
     limit, window_seconds = settings.rate_limit_requests, settings.rate_limit_window_seconds
     if settings.redis_url:
         with needing("REDIS_URL", "shared"):
             from bff.limits.valkey import ValkeyLimiter
             from bff.runs.valkey import open_valkey
+            from bff.runs.valkey.timing import TIMING
 
-        shared = await stack.enter_async_context(open_valkey(settings))
+        opening = open_valkey(settings, timing=timing or TIMING)
+        shared = await stack.enter_async_context(opening)
         return shared.log, ValkeyLimiter(
             lane=shared.limits,
             limit=limit,

@@ -180,11 +180,12 @@ class RemoteRuns:
 
     async def read(self, remote: RemoteRun, after: int) -> tuple[Record, ...]:
         """The log behind an event; nothing if the server cannot say."""
+        known = remote.last
         try:
             reply = await self._lane.run(self.reading(remote, after))
         except Unreachable:
             return ()
-        return self._took(remote, after, reply)
+        return self._took(remote, after, reply, known)
 
     async def pages(
         self, run: Run, after: int, *, until: int
@@ -209,12 +210,16 @@ class RemoteRuns:
                 if remote.check_at <= now and not remote.ended
             ]
             with suppress(Unreachable):
-                calls = [self.reading(remote, remote.last) for remote in due]
-                for remote, reply in zip(due, await self._asking.run_all(calls), strict=True):
-                    self._checked(remote, reply)
+                known = [remote.last for remote in due]
+                calls = [
+                    self.reading(remote, last) for remote, last in zip(due, known, strict=True)
+                ]
+                replies = await self._asking.run_all(calls)
+                for remote, last, reply in zip(due, known, replies, strict=True):
+                    self._checked(remote, reply, last)
 
-    def _checked(self, remote: RemoteRun, reply: Sequence[Any]) -> None:
-        records = self._took(remote, remote.last, reply)
+    def _checked(self, remote: RemoteRun, reply: Sequence[Any], known: int) -> None:
+        records = self._took(remote, known, reply, known)
         if records and records[0].name != "gap":
             remote.add(records)
 
@@ -224,15 +229,22 @@ class RemoteRuns:
         args = (keys.member, after, BATCH, self._instance, watch, BATCH_BYTES)
         return Call(scripts.READ, (keys.leases, keys.run, keys.log), args)
 
-    def _took(self, remote: RemoteRun, after: int, reply: Sequence[Any]) -> tuple[Record, ...]:
-        """The events of the reply; what it says of the run is news for every follower."""
+    def _took(
+        self, remote: RemoteRun, after: int, reply: Sequence[Any], known: int
+    ) -> tuple[Record, ...]:
+        """The events of the reply; what it says of the run is news for every follower.
+
+        `known` is the run's last event as it was known when the call was sent.
+        """
         before = remote.state
-        records = self._learn(remote, after, reply)
+        records = self._learn(remote, after, reply, known)
         if remote.state != before:
             remote.wake()
         return records
 
-    def _learn(self, remote: RemoteRun, after: int, reply: Sequence[Any]) -> tuple[Record, ...]:
+    def _learn(
+        self, remote: RemoteRun, after: int, reply: Sequence[Any], known: int
+    ) -> tuple[Record, ...]:
         now = self._now()
         remote.check_at = now + self._timing.tick_seconds
         if reply[0] == "missing":
@@ -244,8 +256,10 @@ class RemoteRuns:
         status, last, left, first, *entries = reply
         remote.read = True
         remote.missing_since, remote.gone = 0.0, False
-        if last < remote.last:
+        if last < known:
             remote.forget()  # the server lost some of it, which the owner will bring back
+        elif last < remote.last:
+            return _read_from(first, entries, after)  # more was published since the call was sent
         remote.last = last
         remote.ended = status != "running"
         if status == "running":
@@ -253,7 +267,10 @@ class RemoteRuns:
                 self._takeover.suspect(remote.keys)
             else:  # looked at again the moment the lease ends, if nothing is heard until then
                 remote.check_at = now + min(self._timing.tick_seconds, left / 1000 + 0.02)
-        records = read_events(first, entries)
-        if first > after + 1:
-            records = (gap(after + 1, first - 1), *records)
-        return records
+        return _read_from(first, entries, after)
+
+
+def _read_from(first: int, entries: Sequence[str], after: int) -> tuple[Record, ...]:
+    """The events of a reply, which begins with `first`; a gap for those that are not kept."""
+    records = read_events(first, entries)
+    return (gap(after + 1, first - 1), *records) if first > after + 1 else records

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -27,6 +27,8 @@ OPEN_RUNS = 10
 MOST_ROUND_TRIPS = int(0.25 / TIMING.call_seconds)
 """What fits into the 250 ms of the contract, if each takes as long as one may."""
 KEY = "alice-key"
+PATIENT = replace(TIMING, call_seconds=5)
+"""Trips are counted and not timed: a machine that is busy for 60 ms makes none of them fewer."""
 
 
 @asynccontextmanager
@@ -42,7 +44,7 @@ async def instance(
         rate_limit_requests=1_000_000,
         redis_url=url,
     )
-    runner = Runner(create_app(settings, agent=agent))
+    runner = Runner(create_app(settings, agent=agent, timing=PATIENT))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
