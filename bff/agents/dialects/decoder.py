@@ -234,17 +234,19 @@ def _read_named_string(answer: Assembly, name: str, text: str) -> bool:
 
 
 def _read_list(answer: Assembly, items: list[JSON]) -> None:
+    item = langgraph.stream_item(items)
+    if item is not None:
+        mode, value = item
+        if mode is None:
+            answer.read(value)
+        else:
+            langgraph.read_mode(answer, mode, value)
+        return
     match items:
         case [dict(message), dict(metadata)] if "type" not in metadata and langchain.is_message(
             langchain.unwrapped(message)
         ):
             langgraph.read_mode(answer, "messages", items)
-        case [str(mode), value] if mode in langgraph.MODES:
-            langgraph.read_mode(answer, mode, value)
-        case [list(namespace), str(mode), value] if mode in langgraph.MODES and _names(namespace):
-            langgraph.read_mode(answer, mode, value)
-        case [list(namespace), value] if _names(namespace) and isinstance(value, dict | list):
-            answer.read(value)
         case _ if is_strands(items):
             ask_strands(answer, items)
         case _ if langchain.are_messages(items):
@@ -352,7 +354,3 @@ def _read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
                 answer.read(frame["data"], event)
                 return True
     return False
-
-
-def _names(namespace: list[JSON]) -> bool:
-    return all(isinstance(name, str) for name in namespace)

@@ -24,6 +24,26 @@ MODES = frozenset(
 )
 
 
+def stream_item(items: list[JSON]) -> tuple[str | None, JSON] | None:
+    """The mode and the value of a tuple that a stream of several modes or of subgraphs is made of.
+
+    With subgraphs in one mode it is not told which; None where this is no such tuple.
+    """
+    match items:
+        case [str(mode), value] if mode in MODES:
+            return mode, value
+        case [list(namespace), str(mode), value] if mode in MODES and _is_namespace(namespace):
+            return mode, value
+        case [list(namespace), dict() | list() as value] if _is_namespace(namespace):
+            return None, value
+    return None
+
+
+def _is_namespace(items: list[JSON]) -> bool:
+    """Whether this names a subgraph, as `node:task` first; the outermost graph's is empty."""
+    return not items or (isinstance(items[0], str) and ":" in items[0])
+
+
 def read_mode(answer: Assembly, mode: str, value: JSON) -> None:
     """One item of a LangGraph stream whose mode is known."""
     answer.dialects.add("langgraph")

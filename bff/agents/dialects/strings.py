@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import textwrap
 
-from bff.agents.dialects import printed, untyped
+from bff.agents.dialects import langgraph, printed, untyped
 from bff.agents.dialects.assembly import Assembly, Known
 from bff.agents.dialects.fields import words
 from bff.agents.dialects.named_events import role
@@ -19,7 +19,6 @@ from bff.agents.json_values import parse, values_in
 from bff.agents.lines import Frame
 from bff.events import JSON
 
-_MODES = frozenset({"messages", "updates", "values", "custom", "tasks", "debug"})
 ODD = frozenset("O{[(<:\"' \n\tbBdeirR")
 """How a text begins that may be more than one, but for prints of fields, which have a `=`."""
 _FIELDS = ("event:", "data:", "id:", "retry:", ":")
@@ -158,7 +157,7 @@ def _printed(answer: Assembly, text: str) -> list[Frame] | None:
             return [Frame(None, value)]
         case [dict(message), dict()] if known(message):
             return [Frame(None, value)]
-        case [str(mode), list() | dict()] if mode in _MODES and text[:1] == "(":
+        case list() if text[:1] == "(" and _is_stream_item(value, known):
             return [Frame(None, value)]
         case None if text[:1] == "<":
             answer.junk += 1
@@ -182,6 +181,18 @@ def _is_object(text: str, value: dict[str, JSON], known: Known, *, among_text: b
         return known(value) or not _EVENT_KEYS.isdisjoint(value.keys())
     fields = len(value) - ("type" in value)
     return fields > 1 or known(value) or untyped.text_key(value) is not None
+
+
+def _is_stream_item(items: list[JSON], known: Known) -> bool:
+    """Whether a tuple is LangGraph's, not the arguments of some call that a model wrote."""
+    match langgraph.stream_item(items):
+        case str(), dict() | list():
+            return True
+        case None, dict(update):
+            return known(update) or langgraph.is_update(update)
+        case None, [dict(message), dict()]:
+            return known(message)
+    return False
 
 
 def _is_block(value: dict[str, JSON]) -> bool:

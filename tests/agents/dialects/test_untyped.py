@@ -161,6 +161,10 @@ class TestJunk:
             "{'agent': {'messages': [AIMessage(content='Hello', id='1')]}}",
             "(AIMessageChunk(content='Hello', id='run-1'), {'langgraph_step': 1})",
             "('messages', (AIMessageChunk(content='Hello', id='run-1'), {'langgraph_step': 1}))",
+            "('messages-tuple', (AIMessageChunk(content='Hello', id='run-1'), {}))",
+            "(('sub:1b2c',), 'messages', (AIMessageChunk(content='Hello', id='run-1'), {}))",
+            "(('sub:1b2c', '1'), {'agent': {'messages': [AIMessage(content='Hello', id='1')]}})",
+            "((), (AIMessageChunk(content='Hello', id='run-1'), {'langgraph_step': 1}))",
             "content='Hello' additional_kwargs={} response_metadata={} id='run-1'",
             "AIMessageChunk(content='Hello', additional_kwargs={})",
             "AgentRunResult(output='Hello')",
@@ -183,6 +187,7 @@ class TestJunk:
             "{'result': AgentResult(stop_reason='end_turn', message={'role': 'assistant'})}",
             "<strands.agent.agent.Agent object at 0x7fbefdce2e50>",
             "{'data': <object object at 0x7f>, 'delta': unknown()}",
+            "('checkpoints', {'config': {}, 'values': {'messages': []}, 'next': ('agent',)})",
         ],
     )
     def test_prints_without_a_text__are_never_shown(self, junk: str) -> None:
@@ -201,6 +206,8 @@ class TestJunk:
             "b'",
             "content='x'",
             "(see above)",
+            "(('a',), {'b': 1})",
+            "((), {'b': 1})",
             "[1]",
             "<b>bold</b>",
             "Point(x=1)",
@@ -306,6 +313,10 @@ class TestBodies:
             ('{"answer": "Hi", "n": 1}', [Message("Hi")]),
             ('{"n": 1}', [Custom({"n": 1}), Message('{"n":1}')]),
             ('[{"type": "text", "text": "Hi"}]', [Message("Hi")]),
+            (
+                '[["name","n"],["Jo","3"]]',
+                [Custom([["name", "n"], ["Jo", "3"]]), Message('[["name","n"],["Jo","3"]]')],
+            ),
         ],
     )
     def test_json__is_an_answer(self, body: str, expected: list[Event]) -> None:
