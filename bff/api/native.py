@@ -38,10 +38,13 @@ async def stream_message(request: web.Request) -> web.StreamResponse:
 
 def asked_of(request: web.Request, chat: ChatRequest, *, streaming: bool) -> Asked:
     """What a decoded request asks for."""
+    conversation = conversation_of(chat)
+    if conversation.answers and chat.session_id is None:
+        raise Invalid.of("session_id", "required with resume: the session whose agent asked")
     idempotency = _idempotency(request, chat)
     default: OnDisconnect = "continue" if streaming or idempotency else "cancel"
     return Asked(
-        conversation=conversation_of(chat),
+        conversation=conversation,
         name=chat.session_id,
         agent=known_agent(request, chat.agent),
         on_disconnect=chat.on_disconnect or default,

@@ -37,6 +37,7 @@ from bff.errors import (
     NotWaiting,
     Problem,
     RunCancelled,
+    SessionBusy,
     problem_of,
 )
 from bff.events import JSON, Done, Failed, Input, input_of
@@ -103,11 +104,34 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
 
 
 async def _start(request: web.Request, asked: Asked) -> Follower:
-    runs, owner, history = request.app[RUNS], request[PRINCIPAL].id, request.app[HISTORY]
-    place = await find_place(
-        history,
+    place = await _find_place(request, asked)
+    try:
+        return await _start_at(request, asked, place)
+    except SessionBusy:
+        if not await _may_branch(request, asked, place):
+            raise
+        return await _start_at(request, asked, await _find_place(request, asked, beside=True))
+
+
+async def _may_branch(request: web.Request, asked: Asked, place: Place) -> bool:
+    """Whether a busy session is only where the request's transcript stands.
+
+    Its client named no session, so it cannot know that one is busy. While questions are being
+    answered there a message may be an answer too, and no branch may take it for a new one.
+    """
+    if asked.name is not None or asked.conversation.answers:
+        return False
+    if place.session is None or place.session.inputs:
+        return False
+    run = await request.app[RUNS].find_open(request[PRINCIPAL].id, place.session_id)
+    return run is not None and not run.request.questions
+
+
+async def _find_place(request: web.Request, asked: Asked, *, beside: bool = False) -> Place:
+    return await find_place(
+        request.app[HISTORY],
         Sought(
-            owner=owner,
+            owner=request[PRINCIPAL].id,
             conversation=_checked(asked.conversation, asked.answered_in or "messages"),
             name=asked.name,
             agent=asked.agent,
@@ -115,9 +139,14 @@ async def _start(request: web.Request, asked: Asked) -> Follower:
             rewrites=asked.rewrites,
             unique_ids=asked.unique_ids,
             behind=asked.behind,
+            beside=beside,
             now=time.time(),
         ),
     )
+
+
+async def _start_at(request: web.Request, asked: Asked, place: Place) -> Follower:
+    runs, owner, history = request.app[RUNS], request[PRINCIPAL].id, request.app[HISTORY]
     # what a key began may have been an answer, which only the key can tell; or its files are kept
     claimed = place.session is not None and place.session.claimed_by is not None
     key = asked.idempotency if claimed or place.conversation.files else None

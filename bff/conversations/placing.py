@@ -43,7 +43,8 @@ class Sought:
     nothing of it. `rewrites` is a client's own word that what it says replaces what was said.
     `unique_ids` says that its ids of messages tell them apart within a session. `behind` is the
     session and the run, both known to be the owner's, whose answer the client names as what it goes
-    on from: what the conversation has of earlier messages comes after that.
+    on from: what the conversation has of earlier messages comes after that. `beside` says that the
+    session has an open run, which a client that did not name it cannot know of: branch off.
     """
 
     owner: str
@@ -54,6 +55,7 @@ class Sought:
     rewrites: bool = False
     unique_ids: bool = False
     behind: tuple[str, str] | None = None
+    beside: bool = False
     now: float
 
 
@@ -226,7 +228,9 @@ async def _behind(history: History, sought: Sought, session_id: str, run_id: str
     if session is None:
         place = await _begin(history, sought, session_id, said)
     elif _only_answers(conversation) or (
-        session.last_run_id == run_id and sought.agent in (None, session.agent)
+        session.last_run_id == run_id
+        and sought.agent in (None, session.agent)
+        and not sought.beside
     ):
         place = await _go_on(history, sought, session, said)
     else:
@@ -244,7 +248,8 @@ async def _by_transcript(history: History, sought: Sought) -> Place:
         found = await history.find(sought.owner, said.candidates)
         session = await history.session(sought.owner, found[0]) if found else None
         if found and session is not None:
-            if session.last_run_id == found[1] or _only_answers(sought.conversation):
+            ends_here = session.last_run_id == found[1] and not sought.beside
+            if ends_here or _only_answers(sought.conversation):
                 return await _go_on(history, sought, session, said)
             return await _branch(history, sought, session, said, behind=found)
     return await _begin(history, sought, str(uuid4()), said)

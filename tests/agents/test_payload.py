@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -405,6 +406,22 @@ def test_openai__gets_tool_results_behind_their_call() -> None:
         },
         {"role": "tool", "content": '{"city":"Rome"}', "tool_call_id": "call-7"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("openai", lambda sent: sent["messages"]),
+        ("langgraph", lambda sent: sent["input"]["messages"]),
+        ("agui", lambda sent: sent["messages"]),
+        ({"all": "$messages"}, lambda sent: sent["all"]),
+    ],
+)
+def test_a_message_beside_a_tools_result__stands_behind_it(setting: Any, said: Any) -> None:
+    both = replace(answering(PLACE).conversation, new=(user_message("And hurry"),))
+    sent = payload(setting, replace(answering(PLACE), conversation=both))
+
+    assert [item["role"] for item in said(sent)][-2:] == ["tool", "user"]
 
 
 def test_openai__keeps_tool_calls_of_a_transcript() -> None:

@@ -7,13 +7,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bff.errors import AgentFailed, AgentTimeout, AgentUnavailable
 from bff.events import Done, Input, Message, ToolUse
 from tests.api.asking import APPROVAL, CITY, YES, asking, chat, resume
-from tests.api.conftest import Start
+from tests.api.conftest import Service, Start
 from tests.fakes.history import ListHistory
+from tests.fakes.scripted import ScriptedAgent
 
 
 async def test_an_answer_that_was_not_delivered__can_be_given_again(start: Start) -> None:
@@ -93,26 +95,48 @@ async def test_the_same_message_while_its_answer_runs__is_the_same_run(start: St
     assert len(service.agent.calls) == 2
 
 
-async def test_the_same_answer_in_other_words__is_the_same_run(start: Start) -> None:
-    """A native client says what another protocol only calls "approved"."""
-    service = await start(asking(APPROVAL))
-    await chat(service, message="Pay", session_id="s")
-    approval = {"id": "i-1", "approved": True}
+def approved_on_a_page(id: str) -> list[dict[str, Any]]:
+    """The messages of an AI SDK page whose user has just approved."""
     part = {
         "type": "dynamic-tool",
         "toolName": "pay",
-        "toolCallId": "i-1",
+        "toolCallId": id,
         "input": {},
         "state": "approval-responded",
-        "approval": approval,
+        "approval": {"id": id, "approved": True},
     }
-    messages = [
+    return [
         {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Pay"}]},
         {"id": "2", "role": "assistant", "parts": [part]},
     ]
 
+
+@pytest.mark.parametrize(("payload", "status"), [("prompt", 200), ("langgraph", 422)])
+async def test_a_message_behind_an_approval__does_not_answer_in_its_place(
+    start: Start, payload: str, status: int
+) -> None:
+    service = await start(asking(APPROVAL), AGENT_PAYLOAD=payload)
+    await chat(service, message="Pay", session_id="s")
+    hurry = {"id": "3", "role": "user", "parts": [{"type": "text", "text": "And hurry"}]}
+    body = {"id": "s", "messages": [*approved_on_a_page("i-1"), hurry]}
+    async with service.client.post("/v1/ui/chat", json=body) as reply:
+        assert reply.status == status
+        await reply.read()
+
+    for told in service.agent.calls[1:]:
+        assert told.conversation.answers[0].approved is True
+        assert told.conversation.text == "And hurry"
+    assert len(service.agent.calls) == (2 if status == 200 else 1)
+
+
+async def test_the_same_answer_in_other_words__is_the_same_run(start: Start) -> None:
+    """A native client says what another protocol only calls "approved"."""
+    service = await start(asking(APPROVAL))
+    await chat(service, message="Pay", session_id="s")
+    body = {"id": "s", "messages": approved_on_a_page("i-1")}
+
     native = await chat(service, session_id="s", resume=resume(("i-1", True)))
-    async with service.client.post("/v1/ui/chat", json={"id": "s", "messages": messages}) as reply:
+    async with service.client.post("/v1/ui/chat", json=body) as reply:
         assert reply.headers["X-Run-Id"] == native["run_id"]
     assert len(service.agent.calls) == 2
 
@@ -237,3 +261,51 @@ class SlowClaims(ListHistory):
         self.claiming.set()
         await self.go_on.wait()
         return await super().claim(owner, session_id, run_id, input_ids)
+
+
+async def test_a_client_that_names_no_session__is_never_told_that_one_is_busy(
+    start: Start,
+) -> None:
+    """Examples that many requests begin with are one transcript, whose session the first takes."""
+    gate = asyncio.Event()
+    service = await start(ScriptedAgent(([Message("Good")], gate, [Done()])))
+    streams = [await say(service, *GREETED, ("user", text)) for text in ("Bad", "Worse", "Bad")]
+    gate.set()
+    for stream in streams:
+        await stream.read()
+
+    assert len({stream.headers["X-Session-Id"] for stream in streams}) == 3
+    assert len({call.session_id for call in service.agent.calls}) == 3
+    assert all(len(call.history) == 2 for call in service.agent.calls)
+
+
+async def test_a_message_while_another_answers__is_no_new_question(start: Start) -> None:
+    go_on = asyncio.Event()
+    service = await start(asking(CITY, then=([Message("On my way. ")], go_on, [Done()])))
+    asked = await say(service, ("user", "Book"))
+    await asked.read()
+    said = ("user", "Book"), ("assistant", "Wait. Which city?")
+    first = await say(service, *said, ("user", "Rome"))
+    other = await say(service, *said, ("user", "Rome!"), status=409)
+    go_on.set()
+    await first.read()
+
+    assert (await other.json())["code"] == "session_busy"
+    assert first.headers["X-Session-Id"] == asked.headers["X-Session-Id"]
+    assert len(service.agent.calls) == 2
+
+
+GREETED = ("user", "Fine"), ("assistant", "Good")
+
+
+async def say(
+    service: Service, *messages: tuple[str, str], status: int = 200
+) -> aiohttp.ClientResponse:
+    """Stream a chat completion, up to the agent's first word."""
+    said = [{"role": role, "content": text} for role, text in messages]
+    body = {"messages": said, "stream": True}
+    reply = await service.client.post("/v1/chat/completions", json=body)
+    assert reply.status == status
+    if status == 200:
+        await reply.content.readuntil(b'"content":"')
+    return reply

@@ -465,6 +465,7 @@ async def test_the_embedded_agent__asks_and_goes_on(
         ({"message": "a", "metadata": {"a": "x" * 17_000}}, "metadata"),
         ({"resume": [{"input_id": "i", "status": "maybe"}]}, "resume.0"),
         ({"resume": []}, "resume"),
+        ({"resume": YES}, "session_id"),
     ],
 )  # fmt: skip
 async def test_a_wrong_field__is_named(start: Start, body: dict[str, Any], field: str) -> None:

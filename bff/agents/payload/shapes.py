@@ -64,7 +64,7 @@ def langgraph(prompt: Prompt) -> dict[str, JSON]:
     }:
         filled = {"command": {"resume": told}, "config": config}
     else:
-        new = (*prompt.conversation.new, *tool_messages(prompt))
+        new = (*tool_messages(prompt), *prompt.conversation.new)
         messages = langchain_messages([*instructions(prompt), *prompt.history, *new])
         filled = {"input": {"messages": messages}, "config": config}
     if prompt.conversation.context:
@@ -83,7 +83,7 @@ def agui(prompt: Prompt) -> dict[str, JSON]:
     if any(message.as_sent is not None for message in whole):
         messages = whole
     else:
-        new = (*conversation.new, *tool_messages(prompt))
+        new = (*tool_messages(prompt), *conversation.new)
         messages = (*instructions(prompt), *prompt.history, *new)
     forwarded: dict[str, JSON] = dict(conversation.options)
     if conversation.metadata:
@@ -132,10 +132,10 @@ def openai(prompt: Prompt) -> dict[str, JSON]:
     messages = [
         *instructions(prompt),
         *prompt.history,
-        *conversation.new,
         *called_tools(prompt),
         *tool_messages(prompt),
         *said,
+        *conversation.new,
     ]
     filled: dict[str, JSON] = {
         **conversation.options,

@@ -120,7 +120,7 @@ def _content(prompt: Prompt, names: Names) -> JSON:
 
 
 def _messages(prompt: Prompt, _: Names) -> JSON:
-    new = (*prompt.conversation.new, *tool_messages(prompt))
+    new = (*tool_messages(prompt), *prompt.conversation.new)
     return openai_messages([*instructions(prompt), *prompt.history, *new])
 
 

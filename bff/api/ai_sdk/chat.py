@@ -67,7 +67,7 @@ def _asked(request: web.Request, asked: UIChatRequest) -> Asked:
         messages = [asked.message]
     added = asked.added
     metadata, context = added.get("metadata"), added.get("context")
-    conversation, continues = conversation_of(
+    said = conversation_of(
         messages,
         system=added.get("system"),
         tools=client_tools(added.get("tools")),
@@ -78,13 +78,14 @@ def _asked(request: web.Request, asked: UIChatRequest) -> Asked:
     )
     agent = added.get("agent")
     return Asked(
-        conversation=conversation,
+        conversation=said.conversation,
         name=foreign_id(asked.id),
         agent=known_agent(request, agent if isinstance(agent, str) else None)
         or agent_of_address(request),
         rewrites=_rewrites(asked),
-        continues=continues,
+        continues=said.continues,
         answered_in="messages",
+        results=said.results,
         on_disconnect="continue",
         streaming=True,
     )

@@ -7,7 +7,7 @@ assistant's message back, last of all, with the state of a tool part changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from bff.api.foreign_messages import (
     Field,
@@ -34,13 +34,20 @@ from bff.messages import (
 )
 
 
-def conversation_of(
-    messages: JSON, *, system: JSON = None, **fields: Any
-) -> tuple[Conversation, str | None]:
-    """What a page says, and the id of the message of ours that its answers go on with.
+class Said(NamedTuple):
+    """What a page says.
 
-    Raises `Invalid` for what is wrong with the new message.
+    `continues` is the id of the message of ours that its answers go on with. `results` are what it
+    settled in our last message before the user's new one.
     """
+
+    conversation: Conversation
+    continues: str | None = None
+    results: tuple[Answer, ...] = ()
+
+
+def conversation_of(messages: JSON, *, system: JSON = None, **fields: Any) -> Said:
+    """Read a page's messages; raises `Invalid` for what is wrong with the new one."""
     items = list_of_messages(messages)
     roles = [_role(index, item) for index, item in enumerate(items)]
     last = max((i for i, role in enumerate(roles) if role == "assistant"), default=-1)
@@ -58,13 +65,12 @@ def conversation_of(
     ]
     if isinstance(system, str) and system:
         before.insert(0, ChatMessage(role="system", parts=(TextPart(well_formed(system)),)))
-    answers: tuple[Answer, ...] = ()
-    continues = None
-    if last == len(items) - 1 and last >= 0:
-        answers = tuple(_answers(items[last]))
-        continues = string_of(items[last], "id")
-    conversation = Conversation(before=tuple(before), new=tuple(new), answers=answers, **fields)
-    return conversation, continues
+    settled = tuple(_answers(items[last])) if last >= 0 else ()
+    if new:
+        conversation = Conversation(before=tuple(before), new=tuple(new), **fields)
+        return Said(conversation, results=settled)
+    conversation = Conversation(before=tuple(before), answers=settled, **fields)
+    return Said(conversation, continues=string_of(items[last], "id") if last >= 0 else None)
 
 
 def _role(index: int, item: JSON) -> str:
