@@ -11,6 +11,7 @@
     make bench ARGS=outage          what clients see while Valkey is away
     make bench ARGS=pictures        what a picture costs until the first event
     make bench ARGS=uploads         what a thousand files of 25 MB, fifty at once, cost in memory
+    make bench ARGS=workers         how many processes so many cores want
     make bench ARGS="flames X.svg"  where the time goes, as a flame graph
 
 Fronts take turns, scenario by scenario, so that a busy machine disturbs them alike. Of each figure
@@ -41,7 +42,10 @@ from benchmarks.targets import FRONTS, LITELLM
 
 README = ROOT / "README.md"
 
-PROGRAMS = ("flames", "interruptions", "limiter", "matching", "outage", "pictures", "uploads")
+PROGRAMS = (
+    *("flames", "interruptions", "limiter", "matching", "outage", "pictures", "uploads"),
+    "workers",
+)
 
 
 def planned(options: argparse.Namespace) -> Plan:
@@ -50,7 +54,7 @@ def planned(options: argparse.Namespace) -> Plan:
     if full and missing:
         tell("without LiteLLM: `make .envs/litellm/.ready` installs it")
     if not options.before:
-        missing.add("before")
+        missing |= {"before", "before+valkey"}
     there = [front for front in FRONTS if front not in missing]
     few = ("raw", "before", "ours") if options.before else ("raw", "probe", "fastapi", "ours")
     return Plan(

@@ -13,8 +13,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,20 @@ def allow_many_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536), most))
 
 
+@contextmanager
+def on_cores(cores: Collection[int]) -> Iterator[None]:
+    """This thread, and what it starts meanwhile for good, run on these only; none are all."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 @dataclass(frozen=True)
 class Running:
     """A process that answers at an address."""
@@ -53,7 +67,11 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """Of its whole tree, since the start; what a child used that has ended is not in it."""
-        return sum(_cpu_seconds(process) for process in self._tree())
+        return sum(self.cpu_by_process().values())
+
+    def cpu_by_process(self) -> dict[int, float]:
+        """The same, by process id."""
+        return {process.pid: _cpu_seconds(process) for process in self._tree()}
 
     def memory_kib(self) -> float:
         total = 0
@@ -61,6 +79,12 @@ class Running:
             with suppress(psutil.NoSuchProcess):
                 total += process.memory_info().rss
         return total / 1024
+
+    def own_memory_kib(self) -> float:
+        """As a container counts it: what processes share counts once. Linux knows."""
+        with suppress(psutil.NoSuchProcess):
+            return sum(process.memory_full_info().pss for process in self._tree()) / 1024
+        return 0.0
 
     def _tree(self) -> Iterator[psutil.Process]:
         try:
@@ -94,12 +118,14 @@ async def running(
     folder: Path,
     health: str = "/health",
     checkout: Path = ROOT,
+    cores: Collection[int] = (),
 ) -> AsyncIterator[Running]:
     """Start a process; `{port}` in its command and `PORT` are a free one. What it prints is in
-    `folder`, its modules are those of `checkout`. It and its children are ended at the end."""
+    `folder`, its modules are those of `checkout`, and with `cores` it runs on these only. It and
+    its children are ended at the end."""
     port = free_port()
     log = folder / f"{name}.log"
-    with log.open("ab") as said:
+    with log.open("ab") as said, on_cores(cores):
         process = await asyncio.create_subprocess_exec(
             *[word.replace("{port}", str(port)) for word in command],
             env={**environ, "PORT": str(port)},

@@ -69,9 +69,9 @@ class Table:
     def known(self, name: str, front: str) -> list[float]:
         return [value for value in self.values[name][front] if value is not None]
 
-    def ratios(self, name: str, front: str) -> list[float]:
-        """To the reference, round by round: what disturbed a round disturbed both."""
-        pairs = zip(self.values[name][front], self.values[name][REFERENCE], strict=False)
+    def ratios(self, name: str, front: str, to: str = REFERENCE) -> list[float]:
+        """To another front, round by round: what disturbed a round disturbed both."""
+        pairs = zip(self.values[name][front], self.values[name][to], strict=False)
         return [mine / its for mine, its in pairs if mine is not None and its]
 
     def rows(self, fronts: Sequence[str], *, spread: bool) -> list[list[str]]:
@@ -86,30 +86,59 @@ class Table:
         known, figure = self.known(name, front), FIGURES[name]
         if not known:
             return "failed" if self.values[name][front] else ""
-        value = f"{_short(statistics.median(known))} {figure.unit}"
+        value = f"{short(statistics.median(known))} {figure.unit}"
         ratios = [] if figure.alone or front == REFERENCE else self.ratios(name, front)
         if not ratios:
             return value
-        text = f"{_ratio(statistics.median(ratios))}"
-        if spread and len(ratios) > 1:
-            text += f" [{_ratio(min(ratios))}..{_ratio(max(ratios))}]"
+        text = _told(ratios, spread=spread)
         if spread:
             text += f" {value}"
         return text
 
+    def editions(self, fronts: Sequence[str], *, spread: bool) -> list[list[str]]:
+        """The CPU of each edition, as a ratio to the same front without its server."""
+        found = []
+        for name, figure in FIGURES.items():
+            ratios = [self.ratios(name, front, alone(front)) for front in fronts]
+            if "cpu" in name and any(ratios) and (spread or not figure.aside):
+                found.append(
+                    [figure.label, *(_told(each, spread=spread) if each else "" for each in ratios)]
+                )
+        return found
+
     def markdown(self, fronts: Sequence[str], *, spread: bool) -> str:
-        heads = ["", *(f"**{front}**" if front.startswith("ours") else front for front in fronts)]
-        rows = self.rows(fronts, spread=spread)
-        widths = [max(len(row[n]) for row in [heads, *rows]) for n in range(len(heads))]
-        lines = [heads, ["-" * max(3, width) for width in widths], *rows]
-        return "\n".join(
-            "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            + " |"
-            for line in lines
-        )  # fmt: skip
+        heads = [f"**{front}**" if front.startswith("ours") else front for front in fronts]
+        text = table_text(["", *heads], self.rows(fronts, spread=spread))
+        editions = [front for front in fronts if alone(front) != front and alone(front) in fronts]
+        if rows := self.editions(editions, spread=spread):
+            heads = [f"{front} to {alone(front)}" for front in editions]
+            text += f"\n\n{table_text(['', *heads], rows)}"
+        return text
 
 
-def _short(value: float) -> str:
+def alone(front: str) -> str:
+    """Without the server that an edition has."""
+    return front.partition("+")[0]
+
+
+def table_text(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[n]) for row in [heads, *rows]) for n in range(len(heads))]
+    lines = [heads, ["-" * max(3, width) for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in lines
+    )  # fmt: skip
+
+
+def _told(ratios: Sequence[float], *, spread: bool) -> str:
+    text = _ratio(statistics.median(ratios))
+    if spread and len(ratios) > 1:
+        text += f" [{_ratio(min(ratios))}..{_ratio(max(ratios))}]"
+    return text
+
+
+def short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

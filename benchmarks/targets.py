@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -29,8 +29,12 @@ PYTHON = (sys.executable, "-m")
 REGION = "us-west-2"
 TABLE = "bench"
 
-FRONTS = ("raw", "probe", "fastapi", "litellm", "before", "ours", "ours+valkey", "ours+dynamodb")
-"""`before` is another checkout of ours, to see what a change has brought."""
+FRONTS = (
+    *("raw", "probe", "fastapi", "litellm", "before", "before+valkey"),
+    *("ours", "ours+valkey", "ours+dynamodb"),
+)
+"""`before` is another checkout of ours, to see what a change has brought. What follows a `+` is a
+server of its own that the front works with; its CPU isn't counted as the front's."""
 
 
 class Targets:
@@ -64,8 +68,10 @@ class Targets:
         return agent
 
     @asynccontextmanager
-    async def front(self, name: str) -> AsyncIterator[Front]:
-        """One of `FRONTS`, started anew."""
+    async def front(
+        self, name: str, *, cores: Collection[int] = (), **settings: str
+    ) -> AsyncIterator[Front]:
+        """One of `FRONTS`, started anew: on some cores only, and ours with more settings."""
         environ: Mapping[str, str] = self._environ
         health, checkout = "/health", ROOT
         match name:
@@ -79,11 +85,18 @@ class Targets:
                 environ, health = {**environ, **_LITELLM_ENVIRON}, "/health/liveliness"
             case _:
                 command, dialect = [*PYTHON, "bff"], OURS
-                environ = {**environ, **self._ours(), **await self._edition(name)}
-                if name == "before" and self._before:
+                base, _, server = name.partition("+")
+                environ = {**environ, **self._ours(), **await self._edition(server), **settings}
+                if base == "before" and self._before:
                     checkout = self._before
         async with running(
-            name, command, environ, folder=self._folder, health=health, checkout=checkout
+            name,
+            command,
+            environ,
+            folder=self._folder,
+            health=health,
+            checkout=checkout,
+            cores=cores,
         ) as process:
             yield Front(process, dialect)
 
@@ -97,8 +110,8 @@ class Targets:
 
     async def clean(self, name: str) -> None:
         """Empty what a front shares with nobody: moto copies all that it holds at each write."""
-        if name == "ours+dynamodb":
-            url = f"{self._shared[name]}/moto-api/reset"
+        if name.endswith("+dynamodb"):
+            url = f"{self._shared['dynamodb']}/moto-api/reset"
             async with aiohttp.ClientSession() as client, client.post(url) as reply:
                 reply.raise_for_status()
             await create_table(TABLE, region=REGION)
@@ -115,27 +128,33 @@ class Targets:
             "LOG_FORMAT": "json",
         }
 
-    async def _edition(self, name: str) -> dict[str, str]:
-        """What else an edition is told; what it shares is started once."""
-        if name == "ours+valkey" and name not in self._shared:
-            self._shared[name] = self._stack.enter_context(running_valkey(self._folder)).url
-        if name == "ours+dynamodb" and name not in self._shared:
-            command = [*PYTHON, "moto.server", "-H", "127.0.0.1", "-p", "{port}"]
-            moto = await self._stack.enter_async_context(
-                running("moto", command, os.environ, folder=self._folder, health="/moto-api/")
-            )
-            self._shared[name] = moto.url
-            os.environ.update(self._environ, AWS_ENDPOINT_URL_DYNAMODB=moto.url)
-            await self.clean(name)
-        match name:
-            case "ours+valkey":
-                return {"REDIS_URL": self._shared[name]}
-            case "ours+dynamodb":
-                return {
-                    "HISTORY": f"dynamodb://{TABLE}",
-                    "AWS_ENDPOINT_URL_DYNAMODB": self._shared[name],
-                }
+    async def _edition(self, server: str) -> dict[str, str]:
+        """What an edition is told of its server, which is started once."""
+        match server:
+            case "valkey":
+                return {"REDIS_URL": self.valkey()}
+            case "dynamodb":
+                if server not in self._shared:
+                    self._shared[server] = (await self._moto()).url
+                    await self.clean(f"+{server}")
+                url = self._shared[server]
+                return {"HISTORY": f"dynamodb://{TABLE}", "AWS_ENDPOINT_URL_DYNAMODB": url}
         return {}
+
+    def valkey(self) -> str:
+        """Its URL; it is started once."""
+        if "valkey" not in self._shared:
+            self._shared["valkey"] = self._stack.enter_context(running_valkey(self._folder)).url
+        return self._shared["valkey"]
+
+    async def _moto(self) -> Running:
+        """A process of its own: what it uses is several times what the front does."""
+        command = [*PYTHON, "moto.server", "-H", "127.0.0.1", "-p", "{port}"]
+        moto = await self._stack.enter_async_context(
+            running("moto", command, os.environ, folder=self._folder, health="/moto-api/")
+        )
+        os.environ.update(self._environ, AWS_ENDPOINT_URL_DYNAMODB=moto.url)
+        return moto
 
     def _litellm(self) -> list[str]:
         """Arguments of its proxy, with its own provider in front of the fake."""

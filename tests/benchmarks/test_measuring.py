@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from benchmarks.calls import counted, too_high
 from benchmarks.gate import COMMITTED, GATED, too_low
 from benchmarks.measuring import FRESH, SCENARIOS, Plan, measure
 from benchmarks.report import FIGURES
-from benchmarks.scenarios import Marks, Size
+from benchmarks.scenarios import BLOCKING, Marks, Size
+from benchmarks.targets import Targets
 
 TINY = Size(
     seconds=0.05,
@@ -32,7 +34,9 @@ def kind(figure: str) -> str:
     return figure.rstrip("0123456789")
 
 
-async def test_every_scenario__can_be_done_to_ours_and_to_the_peers(tmp_path: Path) -> None:
+async def test_every_scenario__can_be_done_to_ours_and_to_the_peers(
+    tmp_path: Path,
+) -> None:
     fronts = ("raw", "probe", "fastapi", "ours")
     lean = [name for name in SCENARIOS if name not in FRESH]  # those start every front anew
 
@@ -41,6 +45,17 @@ async def test_every_scenario__can_be_done_to_ours_and_to_the_peers(tmp_path: Pa
     assert {kind(name) for name in table.values} <= {kind(name) for name in FIGURES}
     for name in table.values:
         assert [front for front in fronts if not table.known(name, front)] == [], name
+
+
+async def test_editions__answer_with_a_server_of_their_own(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        targets = Targets(stack, tmp_path)
+        await targets.open()
+        for name in ("ours+valkey", "ours+dynamodb"):
+            async with targets.front(name) as front:
+                await targets.clean(name)
+                with front.client() as client:
+                    await client.call(BLOCKING)
 
 
 async def test_memory__is_that_of_a_front_of_its_own(tmp_path: Path) -> None:

@@ -56,6 +56,30 @@ def test_a_spread__is_told_beside_the_value() -> None:
     assert row[2] == "0.55 [0.50..0.60] 55 /s"
 
 
+def test_an_edition__has_its_cpu_told_as_a_ratio_to_the_same_front_alone() -> None:
+    table = Table()
+    for ours, valkey in ((100, 150), (1000, 2000), (10, 30)):
+        table.add(
+            {
+                front: {"answer_cpu_32": cpu, "answers_32": 1.0}
+                for front, cpu in (("raw", 1.0), ("ours", ours), ("ours+valkey", valkey))
+            }
+        )
+
+    told = table.markdown(["raw", "ours", "ours+valkey"], spread=True).partition("\n\n")[2]
+
+    heads, _, *rows = [[cell.strip() for cell in line.split("|")] for line in told.splitlines()]
+    assert heads[2] == "ours+valkey to ours"
+    assert [row[1:3] for row in rows] == [["CPU an answer, 32 callers", "2.00 [1.50..3.0]"]]
+
+
+def test_an_edition_without_the_front_alone__is_compared_to_nothing() -> None:
+    table = Table()
+    table.add({"raw": {"answer_cpu_32": 1.0}, "ours+valkey": {"answer_cpu_32": 2.0}})
+
+    assert "to ours" not in table.markdown(["raw", "ours+valkey"], spread=True)
+
+
 def test_the_section__takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
