@@ -85,6 +85,8 @@ class ChatMessage:
     @property
     def size(self) -> int:
         """About how many characters it has."""
+        if len(self.parts) == 1 and isinstance(self.parts[0], TextPart):
+            return 50 + len(self.parts[0].text)
         return 50 + sum(
             len(part.text) if isinstance(part, TextPart) else len(part.data or "")
             for part in self.parts
@@ -155,6 +157,8 @@ class Conversation:
     @property
     def size(self) -> int:
         """About how many characters were said, to know whether that is much."""
+        if len(self.new) == 1 and not self.before:
+            return self.new[0].size
         return sum(message.size for messages in (self.before, self.new) for message in messages)
 
     @property
@@ -166,7 +170,11 @@ class Conversation:
 
     @property
     def files(self) -> tuple[FilePart, ...]:
-        return tuple(part for part in self.parts if isinstance(part, FilePart))
+        """The new message's files."""
+        parts = self.parts
+        if len(parts) == 1 and isinstance(parts[0], TextPart):
+            return ()
+        return tuple(part for part in parts if isinstance(part, FilePart))
 
     @property
     def system(self) -> str:

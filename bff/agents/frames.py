@@ -15,6 +15,7 @@ import re
 from bff.agents import data_stream
 from bff.agents.json_lines import Rows
 from bff.agents.json_values import (
+    MAX_FRAME_BYTES,
     FrameError,
     check_size,
     is_cut_off,
@@ -85,6 +86,9 @@ class Recoded:
         return self._reader.feed(last) + self._reader.end()
 
 
+_DATA_BYTES = len(b"data:")
+
+
 class EventStream:
     """Server-sent events."""
 
@@ -107,11 +111,16 @@ class EventStream:
         data = self._data
         lines = self._lines.feed(chunk)
         for at, line in enumerate(lines):
+            # these two are nearly all lines of nearly every stream; `_line` says what they mean
+            if not line and data:
+                self._dispatch(frames)
+                self._name = None
+                continue
             if line.startswith(b"data: {") and not data and not self._first:
-                # as nearly every line of nearly every stream; `_line` says what it means
-                self._size = len(line) - len(b"data:")
-                check_size(self._size)
-                data.append(line[len(b"data: ") :])
+                self._size = len(line) - _DATA_BYTES
+                if self._size > MAX_FRAME_BYTES:
+                    check_size(self._size)
+                data.append(line[_DATA_BYTES + 1 :])
                 continue
             self._line(line, frames)
             if other := self._judged():  # by the first line that has anything on it

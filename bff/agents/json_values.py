@@ -40,7 +40,10 @@ def parse(text: str) -> JSON:
 
 def object_in(data: bytes) -> JSON:
     """What `parse` gives for these bytes, where it is an object and nothing is odd about it."""
-    if not data.startswith(b"{") or data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+    if data[:1] != b"{":
+        return None
+    # each level has two bytes at least, so that a short text cannot be deep
+    if len(data) > 2 * MAX_DEPTH and data.count(b"{") + data.count(b"[") > MAX_DEPTH:
         return None
     try:
         return loads(data)

@@ -32,7 +32,7 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _forget_most_unknown_fields(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or len(value) <= len(cls.model_fields) + MAX_ERRORS:
+        if not isinstance(value, dict) or len(value) <= MAX_ERRORS:
             return value
         known = {name: value[name] for name in cls.model_fields if name in value}
         unknown = (item for item in value.items() if item[0] not in cls.model_fields)

@@ -6,9 +6,9 @@ import asyncio
 import json
 import logging
 import math
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from secrets import token_hex
 
 from aiohttp import web
 
@@ -94,12 +94,12 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id, the client's own if it is a sane one, and note how it went."""
     given = request.headers.get("X-Request-Id", "")
     sane = given and _SANE_ID.fullmatch(given)
-    request_id = request[REQUEST_ID] = given if sane else token_hex(16)
+    request_id = request[REQUEST_ID] = given if sane else os.urandom(16).hex()
     resource = request.match_info.route.resource
     with request.app[TELEMETRY].request(
         request_id=request_id,
         method=request.method,
-        route=resource.canonical if resource else "unknown",
+        route=resource.canonical if resource is not None else "unknown",
         client=written(client(request).counted),
         headers=request.headers,
     ) as exchange:
@@ -248,14 +248,15 @@ def _preflight(request: web.Request) -> web.Response:
 
 async def _authenticate(request: web.Request) -> None:
     """Find out who is calling, and count the request against their rate."""
-    limiter = request.app[LIMITER]
+    app = request.app
+    limiter = app[LIMITER]
     resource = request.match_info.route.resource
-    route = resource.canonical if resource else None
+    route = resource.canonical if resource is not None else None
     authorization = request.headers.getall("Authorization", [])
     if route == SOCKET_ROUTE:
         authorization += [f"Bearer {token}" for token in bearer_protocols(request)]
     try:
-        principal = await request.app[AUTHENTICATOR].identify(
+        principal = await app[AUTHENTICATOR].identify(
             authorization=authorization,
             api_key=request.headers.getall("X-API-Key", []),
             on_behalf_of=request.headers.getall("X-On-Behalf-Of", []),

@@ -129,14 +129,15 @@ async def _may_branch(request: web.Request, asked: Asked, place: Place) -> bool:
 
 
 async def _find_place(request: web.Request, asked: Asked, *, beside: bool = False) -> Place:
+    app = request.app
     return await find_place(
-        request.app[HISTORY],
+        app[HISTORY],
         Sought(
             owner=request[PRINCIPAL].id,
             conversation=_checked(asked.conversation, asked.answered_in or "messages"),
             name=asked.name,
             agent=asked.agent,
-            default_agent=request.app[SETTINGS].agents[0].name,
+            default_agent=app[SETTINGS].agents[0].name,
             rewrites=asked.rewrites,
             unique_ids=asked.unique_ids,
             behind=asked.behind,
@@ -147,7 +148,8 @@ async def _find_place(request: web.Request, asked: Asked, *, beside: bool = Fals
 
 
 async def _start_at(request: web.Request, asked: Asked, place: Place) -> Follower:
-    runs, owner, history = request.app[RUNS], request[PRINCIPAL].id, request.app[HISTORY]
+    app, owner = request.app, request[PRINCIPAL].id
+    runs, history, settings = app[RUNS], app[HISTORY], app[SETTINGS]
     # what a key began may have been an answer, which only the key can tell; or its files are kept
     claimed = place.session is not None and place.session.claimed_by is not None
     key = asked.idempotency if claimed or place.conversation.files else None
@@ -177,11 +179,11 @@ async def _start_at(request: web.Request, asked: Asked, place: Place) -> Followe
     elif len(questions) < len(open_inputs):
         questions = tuple(open_inputs)
         conversation = replace(conversation, answers=with_expired(conversation.answers, questions))
-    setting = _setting(request.app[SETTINGS], place.agent)
+    setting = _setting(settings, place.agent)
     if conversation.new and questions and not takes_both(setting.payload, questions):
         raise Invalid.of("messages", ONE_AT_A_TIME)
     request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
-    wanted = await _run_request(request, asked, place, conversation, questions)
+    wanted = await _run_request(request, asked, place, conversation, questions, settings)
     taken = await take_files(request, wanted, place, setting, field=asked.answered_in or "message")
     try:
         if questions:
@@ -214,8 +216,9 @@ async def _run_request(
     place: Place,
     conversation: Conversation,
     questions: Sequence[Input],
+    settings: Settings,
 ) -> RunRequest:
-    owner, settings = request[PRINCIPAL].id, request.app[SETTINGS]
+    owner = request[PRINCIPAL].id
     text = conversation.text or " ".join(f"[{file.kind}]" for file in conversation.files)
     if questions:
         answered = answers_as_text(questions, conversation.answers)

@@ -24,6 +24,9 @@ MAX_OLD_DEPTH = 256
 MAX_VALUES = 125_000
 """In one text: each takes memory and a fraction of a microsecond, however short it is."""
 
+SMALL = 4096
+"""Characters up to which the memory is not measured, which takes longer than reading the text."""
+
 LONE_SURROGATES = "must be valid Unicode, without lone surrogates"
 
 
@@ -39,11 +42,12 @@ def parse_json(body: bytes | bytearray | str) -> Parsed:
     wrong."""
     text = _text(body)
     parsed = _parsed(text, MAX_FIELD_DEPTH)
-    shallow = parsed.value
-    if isinstance(shallow, dict):
-        shallow = {name: item for name, item in shallow.items() if name not in DEEP_FIELDS}
-    _measured(shallow, MAX_DEPTH)
-    if re.search(r"\\u[dD][89a-fA-F]", text):
+    if _containers(text) > MAX_DEPTH:
+        shallow = parsed.value
+        if isinstance(shallow, dict):
+            shallow = {name: item for name, item in shallow.items() if name not in DEEP_FIELDS}
+        _measured(shallow, MAX_DEPTH)
+    if "\\u" in text and re.search(r"\\u[dD][89a-fA-F]", text):
         _refuse_lone_surrogates(parsed.value, "")
     return parsed
 
@@ -70,7 +74,7 @@ def _parsed(text: str, most_depth: int) -> Parsed:
     if _has_more_values(text, MAX_VALUES):
         raise malformed(f"has more than {MAX_VALUES:,} values")
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise malformed("nested too deeply") from None
     except _Refused as refusal:
@@ -79,12 +83,13 @@ def _parsed(text: str, most_depth: int) -> Parsed:
         raise malformed(f"not JSON at character {error.pos}") from None
     except ValueError:
         raise malformed("a number with too many digits") from None
-    return Parsed(value, _measured(value, most_depth))
+    small = len(text) <= SMALL and _containers(text) <= most_depth
+    return Parsed(value, _most_of(text) if small else _measured(value, most_depth))
 
 
 def _has_more_values(text: str, most: int) -> bool:
     """Whether a JSON text holds more values than that; each has a sign of its own before it."""
-    if _signs(text) < most:  # those within strings too
+    if len(text) < most or _signs(text) < most:  # those within strings too
         return False
     outside = text.replace("\\\\", "").replace('\\"', "")
     if outside.count('"') > 4 * most:  # each value may have a name
@@ -93,7 +98,20 @@ def _has_more_values(text: str, most: int) -> bool:
 
 
 def _signs(text: str) -> int:
-    return text.count(",") + text.count("[") + text.count("{")
+    return text.count(",") + _containers(text)
+
+
+def _containers(text: str) -> int:
+    """The most containers that a JSON text can have, so also the deepest it can be nested."""
+    return text.count("[") + text.count("{")
+
+
+def _most_of(text: str) -> int:
+    """About the most memory that the value of a text can take, without a look at the value.
+
+    A character is up to four bytes, and a value with its name some 300 besides its text.
+    """
+    return 4 * len(text) + 300 * (_signs(text) + 1)
 
 
 def _refuse_lone_surrogates(value: Any, field: str) -> None:
@@ -126,6 +144,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise _Refused(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 def _measured(value: Any, most_depth: int) -> int:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import TracebackType
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -102,9 +102,11 @@ class _Said(NamedTuple):
 async def _said(sought: Sought, agent: str, name: str | None) -> _Said:
     """The transcript that came with the request, for that agent and under that name."""
     conversation = sought.conversation
+    start = transcript.root(agent, conversation.person, name)
+    if not conversation.before:
+        return _Said((), start, start, ())
 
     def read() -> _Said:
-        start = transcript.root(agent, conversation.person, name)
         turns = transcript.spoken(conversation.said)
         before = transcript.after_all(start, turns[:-1])
         candidates = transcript.candidates(before, turns[-1:])
@@ -147,7 +149,7 @@ def _helper(sought: Sought) -> Place:
 async def _named(history: History, sought: Sought, name: str) -> Place:
     """The session of that name, or its newest branch."""
     session: Session | None = None
-    async with _looking_up(sought):
+    async with _LookingUp(sought):
         session = await history.session(sought.owner, name)
         if session is not None and session.branch is not None:
             session = await history.session(sought.owner, session.branch) or session
@@ -155,7 +157,7 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
         said = await _said(sought, sought.agent or sought.default_agent, name)
         return await _begin(history, sought, name, said)
     if sought.unique_ids:
-        async with _looking_up(sought):
+        async with _LookingUp(sought):
             person = sought.conversation.person
             roots = [transcript.root(session.agent, person, each) for each in (name, None)]
             at_root = session.point in roots
@@ -167,7 +169,7 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
     said = await _said(sought, agent, name)
     if agent != session.agent:  # a session stays with its agent
         last: str | None = None
-        async with _looking_up(sought):
+        async with _LookingUp(sought):
             last = await last_run(history, sought.owner, session)
         behind = (session.session_id, last) if last else None
         return await _branch(history, sought, session, said, behind=behind, name=name)
@@ -201,7 +203,7 @@ async def _earlier(
     """
     if not said.turns:
         return None
-    async with _looking_up(sought):
+    async with _LookingUp(sought):
         found = await history.find(sought.owner, said.candidates)
         if found is None:
             found = await history.find(sought.owner, unnamed.candidates)
@@ -221,7 +223,7 @@ async def _behind(history: History, sought: Sought, session_id: str, run_id: str
     instructions = tuple(m for m in conversation.before if m.role == "system")
     sought = replace(sought, conversation=replace(conversation, before=instructions))
     session: Session | None = None
-    async with _looking_up(sought):
+    async with _LookingUp(sought):
         session = await history.session(sought.owner, session_id)
     agent = sought.agent or (session.agent if session else sought.default_agent)
     said = await _said(sought, agent, sought.name)
@@ -244,7 +246,7 @@ async def _by_transcript(history: History, sought: Sought) -> Place:
     said = await _said(sought, sought.agent or sought.default_agent, None)
     if not said.turns:
         return await _begin(history, sought, str(uuid4()), said)
-    async with _looking_up(sought):
+    async with _LookingUp(sought):
         found = await history.find(sought.owner, said.candidates)
         session = await history.session(sought.owner, found[0]) if found else None
         if found and session is not None:
@@ -310,7 +312,7 @@ async def _branch(
     agent = sought.agent or session.agent
     session_id = str(uuid4())
     kept: Sequence[Turn] = ()
-    async with _looking_up(sought):
+    async with _LookingUp(sought):
         kept = await history.fork_turns(sought.owner, origin, run_id) or ()
     if not kept:
         kept = _given(session_id, agent, said.turns, sought.now)
@@ -384,16 +386,33 @@ async def _write(
         logger.exception("the beginning of a session is missing from the history")
 
 
-@asynccontextmanager
-async def _looking_up(sought: Sought) -> AsyncIterator[None]:
+class _LookingUp:
     """Around a question to the history; one that cannot be answered in time counts as unknown.
 
-    Answers to the agent's questions are the exception: nobody may guess which are open.
+    Answers to the agent's questions are the exception: nobody may guess which are open. A class,
+    since a generator costs the event loop several times as much, and every request comes by here.
     """
-    try:
-        async with asyncio.timeout(LOOKUP_SECONDS):
-            yield
-    except (Overloaded, TimeoutError):
-        if sought.conversation.answers:
+
+    def __init__(self, sought: Sought) -> None:
+        self._answers = sought.conversation.answers
+        self._limit = asyncio.timeout(LOOKUP_SECONDS)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            error = late
+        if not isinstance(error, Overloaded | TimeoutError):
+            return False
+        if self._answers:
             raise Overloaded(retry_after_seconds=1) from None
         logger.warning("the history could not tell which session a message belongs to")
+        return True

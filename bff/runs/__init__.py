@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -137,7 +137,7 @@ class Runs:
 
     async def _open(self, order: RunRequest) -> Follower:
         run = Run(
-            run_id=f"run_{secrets.token_hex(16)}",
+            run_id=f"run_{os.urandom(16).hex()}",
             request=order,
             created_at=self._parts.clock(),
             last_event_id=1,

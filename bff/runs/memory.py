@@ -166,10 +166,10 @@ class MemoryRunLog:
     ) -> Run:
         """As `open`."""
         self._sweep()
-        if idempotency and (known := self.known(run.owner, idempotency)):
+        if idempotency and (known := self.known(run.request.owner, idempotency)):
             return known
-        open_runs = self._open.get(run.owner, {})
-        if run.session_id in open_runs:
+        open_runs = self._open.get(run.request.owner, {})
+        if run.request.session_id in open_runs:
             raise SessionBusy(retry_after_seconds=1)
         if len(open_runs) >= max_open:
             raise TooManyStreams(retry_after_seconds=1)
@@ -181,7 +181,7 @@ class MemoryRunLog:
         Returns the earlier run of the same key if there is one here, as `open` does.
         """
         self._sweep()
-        known = self.known(run.owner, idempotency) if idempotency else None
+        known = self.known(run.request.owner, idempotency) if idempotency else None
         return known or self._keep(run, first, idempotency)
 
     def _keep(self, run: Run, first: Record, idempotency: Idempotency | None) -> Run:
@@ -190,11 +190,11 @@ class MemoryRunLog:
         )
         if not self._make_room(kept.bytes):
             raise Overloaded(retry_after_seconds=5)
-        self._runs[run.owner, run.run_id] = kept
-        self._open.setdefault(run.owner, {})[run.session_id] = kept
+        self._runs[run.request.owner, run.run_id] = kept
+        self._open.setdefault(run.request.owner, {})[run.request.session_id] = kept
         self.bytes += kept.bytes
         if idempotency:
-            kept.key = (run.owner, idempotency.key)
+            kept.key = (run.request.owner, idempotency.key)
             self._keys[kept.key] = (idempotency.fingerprint, run.run_id)
         return kept.run
 
@@ -203,7 +203,7 @@ class MemoryRunLog:
 
     def add(self, run: Run, records: Sequence[Record]) -> None:
         """As `append`."""
-        kept = self._runs.get((run.owner, run.run_id))
+        kept = self._runs.get((run.request.owner, run.run_id))
         if kept is None or kept.run.status != "running":
             raise Superseded
         self._add(kept, records)
@@ -213,11 +213,13 @@ class MemoryRunLog:
 
     def finish(self, run: Run, records: Sequence[Record], status: Status) -> None:
         """As `close`; events may come before the last."""
-        kept = self._runs.get((run.owner, run.run_id))
+        place = (run.request.owner, run.run_id)
+        kept = self._runs.get(place)
         if kept is None or kept.run.status != "running":
             raise Superseded
-        self.bytes -= len(kept.run.request.message)
-        kept.bytes -= len(kept.run.request.message)
+        said = len(kept.run.request.message)
+        self.bytes -= said
+        kept.bytes -= said
         kept.run = replace(
             kept.run,
             request=run.request.ended(),
@@ -227,12 +229,11 @@ class MemoryRunLog:
         )
         self._add(kept, records)
         self._free(kept)
-        self._ended[run.owner, run.run_id] = self._whole[run.owner, run.run_id] = kept
-        self._sweep()
+        self._ended[place] = self._whole[place] = kept
 
     def _free(self, kept: _Kept) -> None:
         """The run's session and slot, unless the session is a later run's already."""
-        owner, session_id = kept.run.owner, kept.run.session_id
+        owner, session_id = kept.run.request.owner, kept.run.request.session_id
         mine = self._open.get(owner, {})
         if mine.get(session_id) is kept:
             del mine[session_id]
@@ -241,7 +242,7 @@ class MemoryRunLog:
 
     def drop(self, run: Run) -> None:
         """Forget a run; who follows it here is given what there was, and no end."""
-        place = (run.owner, run.run_id)
+        place = (run.request.owner, run.run_id)
         if kept := self._runs.get(place):
             kept.dropped = True
             self._free(kept)
@@ -250,7 +251,7 @@ class MemoryRunLog:
 
     def behind(self, run: Run, after: int) -> Sequence[Record]:
         """Some of the run's records behind event `after`, as far as they are kept."""
-        kept = self._runs.get((run.owner, run.run_id))
+        kept = self._runs.get((run.request.owner, run.run_id))
         records = kept.after(after) if kept else ()
         return records[1:] if records and records[0].name == "gap" else records
 
@@ -299,7 +300,7 @@ class MemoryRunLog:
     async def follow(
         self, run: Run, after: int, *, silence_seconds: float
     ) -> AsyncGenerator[tuple[Record, ...], None]:
-        kept = self._runs.get((run.owner, run.run_id))
+        kept = self._runs.get((run.request.owner, run.run_id))
         if kept is None:
             return
         listener = _Listener(silence_seconds)
@@ -328,18 +329,18 @@ class MemoryRunLog:
             self._owner.cancel_requested(run.run_id)
 
     async def join(self, run: Run) -> None:
-        if kept := self._runs.get((run.owner, run.run_id)):
+        if kept := self._runs.get((run.request.owner, run.run_id)):
             kept.followers += 1
 
     async def leave(self, run: Run) -> bool:
-        kept = self._runs.get((run.owner, run.run_id))
+        kept = self._runs.get((run.request.owner, run.run_id))
         if kept is None:
             return False
         kept.followers -= 1
         return kept.followers <= 0
 
     async def forget(self, run: Run) -> bool:
-        place = (run.owner, run.run_id)
+        place = (run.request.owner, run.run_id)
         kept = self._runs.get(place)
         if kept and kept.run.status == "running":
             return False

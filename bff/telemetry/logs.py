@@ -34,12 +34,20 @@ ESCAPED_CHARACTERS = 500
 
 class SettledRecord(logging.LogRecord):
     """A record of which nothing will change, and nothing is a client's: it is rendered later, by
-    the thread that writes it, and not searched for credentials."""
+    the thread that writes it, and not searched for credentials. It has what all records have, and
+    nothing is looked up for it, since every request has one."""
 
     def __init__(self, logger: str, message: str, request_id: str, fields: dict[str, Any]) -> None:
-        super().__init__(logger, logging.INFO, "", 0, message, (), None)
+        self.__dict__.update(_PLAIN)
+        self.name = logger
+        self.msg = message
+        self.created = time.time()
+        self.msecs = self.created % 1 * 1000
         self.request_id = request_id
         self.fields = fields
+
+
+_PLAIN = vars(logging.LogRecord("", logging.INFO, "", 0, "", (), None))
 
 
 class LineHandler(logging.Handler):

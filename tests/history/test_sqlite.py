@@ -8,7 +8,6 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from bff.history import Session, Turn
 from bff.history.paging import messages_of
 from bff.history.sqlite import open_sqlite, rows
 from bff.history.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
-from bff.history.sqlite.worker import MAX_WAITING
+from bff.history.sqlite.worker import MAX_WAITING, Thread
 from bff.settings import SettingsError
 from tests.history.turns import ALICE, TURN, turn
 
@@ -444,7 +443,7 @@ async def test_a_damaged_file__is_overloaded_not_a_crash(tmp_path: Path) -> None
 class Gate:
     """Holds the history's thread until it is opened."""
 
-    def __init__(self, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, thread: Thread) -> None:
         self._open = threading.Event()
         thread.submit(self._open.wait)
         self.open: Callable[[], None] = self._open.set
@@ -476,7 +475,7 @@ async def test_turns_that_end_together__are_one_transaction(tmp_path: Path) -> N
     async with open_sqlite(str(tmp_path / "bff.db")) as history:
         said: list[str] = []
         writer = history._writer
-        writer.thread.submit(writer.connection.set_trace_callback, said.append).result()
+        await writer.thread.ask(lambda: writer.connection.set_trace_callback(said.append))
         gate = Gate(writer.thread)
         first = asyncio.create_task(history.add(ALICE, turn(0)))
         await asyncio.sleep(0)

@@ -88,20 +88,8 @@ def names(template: JSON) -> Iterator[str]:
 _NAME = re.compile(rf"(?:{'|'.join(re.escape(name) for name in VALUES)})\b")
 
 
-class _Values(dict[str, JSON]):
-    """Each placeholder's value, made when it is asked for."""
-
-    def __init__(self, prompt: Prompt, names: frozenset[str]) -> None:
-        super().__init__()
-        self._prompt = prompt
-        self._names = names
-
-    def __missing__(self, name: str) -> JSON:
-        self[name] = value = VALUES[name](self._prompt, self._names)
-        return value
-
-
-_Fill = Callable[[_Values], JSON]
+_Fill = Callable[[Prompt, frozenset[str]], JSON]
+"""What makes a part of an object: from a prompt, and the names of all placeholders in it."""
 
 
 class Template:
@@ -112,7 +100,7 @@ class Template:
         self._fill = _filling(template)
 
     def __call__(self, prompt: Prompt) -> dict[str, JSON]:
-        filled: dict[str, JSON] = self._fill(_Values(prompt, self.names))
+        filled: dict[str, JSON] = self._fill(prompt, self.names)
         return filled
 
 
@@ -120,29 +108,30 @@ def _filling(template: JSON) -> _Fill:
     """What fills this part of a template."""
     match template:
         case str() if template in VALUES:
-            return lambda values: values[template]
+            return VALUES[template]
         case str() if _NAME.search(template):
-            return lambda values: _NAME.sub(lambda found: as_text(values[found.group()]), template)
+            return lambda prompt, names: _NAME.sub(
+                lambda found: as_text(VALUES[found.group()](prompt, names)), template
+            )
         case Mapping():
             return _filling_object(template)
         case list():
             fills = [_filling(item) for item in template]
-            return lambda values: [fill(values) for fill in fills]
-    return lambda values: template
+            return lambda prompt, names: [fill(prompt, names) for fill in fills]
+    return lambda prompt, names: template
 
 
 def _filling_object(template: Mapping[str, JSON]) -> _Fill:
     fields = [
-        (key, item if isinstance(item, str) and item in VALUES else None, _filling(item))
+        (key, isinstance(item, str) and item in VALUES, _filling(item))
         for key, item in template.items()
     ]
 
-    def fill(values: _Values) -> JSON:
+    def fill(prompt: Prompt, names: frozenset[str]) -> JSON:
         filled = {}
         for key, alone, inner in fields:
-            if alone is None:
-                filled[key] = inner(values)
-            elif (value := values[alone]) not in _NOTHING:
+            value = inner(prompt, names)
+            if not alone or value not in _NOTHING:
                 filled[key] = value
         return filled
 

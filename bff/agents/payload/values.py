@@ -21,6 +21,8 @@ def as_text(value: JSON) -> str:
 
 def with_earlier(text: str, earlier: Sequence[ChatMessage], system: str) -> str:
     """A message's text with instructions and transcript before it, marked as what they are."""
+    if not earlier and not system:
+        return text
     before = earlier_as_text(earlier, system)
     return f"{before}\n\n{text}" if before and text else text
 

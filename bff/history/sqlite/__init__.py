@@ -8,12 +8,11 @@ https://www.sqlite.org/wal.html
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from bff.errors import Overloaded
@@ -50,7 +49,7 @@ from bff.history.sqlite.rows import (
     session_of,
     turn_of,
 )
-from bff.history.sqlite.worker import Worker
+from bff.history.sqlite.worker import Thread, Worker
 
 T = TypeVar("T")
 
@@ -75,11 +74,11 @@ async def open_sqlite(
         async def work(
             name: str, opened: Callable[[str], sqlite3.Connection], *, together: bool
         ) -> Worker:
-            thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+            thread = Thread(name)
             try:
-                connection = await asyncio.wrap_future(thread.submit(opened, path))
+                connection = await thread.ask(partial(opened, path))
             except BaseException:
-                thread.shutdown(wait=False)
+                thread.end()
                 raise
             worker = Worker(
                 thread, connection, together=together, call_timeout_seconds=call_timeout_seconds
@@ -220,19 +219,16 @@ class SqliteHistory:
         await self._read(lambda run: run("SELECT 1 FROM sessions LIMIT 1").close())
 
     async def _write(self, work: Callable[[Run], T]) -> T:
-        with _translating():
-            return await self._writer.call(work)
+        return await _done_by(self._writer, work)
 
     async def _read(self, work: Callable[[Run], T]) -> T:
-        with _translating():
-            return await self._reader.call(work)
+        return await _done_by(self._reader, work)
 
 
-@contextmanager
-def _translating() -> Iterator[None]:
+async def _done_by(worker: Worker, work: Callable[[Run], T]) -> T:
     """A file that cannot be used is `Overloaded`; a statement that is wrong is our mistake."""
     try:
-        yield
+        return await worker.call(work)
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.Error as error:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bff.events import dumps, well_formed
+from bff.events import JSON, dumps, well_formed
 from bff.history import ForkedFrom, Session, Turn
 from bff.history.paging import first_title
 from bff.history.questions import input_ids, input_key
@@ -117,7 +117,7 @@ WHERE (owner, session_id) = (:owner, :session)"""
 
 def add_turn(run: Run, owner: str, turn: Turn) -> None:
     """Write the turn, and what it makes of its session, unless it is there already."""
-    inputs, ids = dumps(list(turn.inputs)), input_key(input_ids(turn.inputs))
+    inputs, ids = _listed(turn.inputs), input_key(input_ids(turn.inputs))
     point = turn.points[0] if turn.points else None
     if not _insert_turn(run, owner, turn.session_id, turn):
         return
@@ -247,7 +247,11 @@ def _insert_turn(run: Run, owner: str, session_id: str, turn: Turn) -> bool:
         _ADD_TURN,
         *(owner, session_id, turn.run_id, turn.agent, turn.asked_at, turn.answered_at),
         *(turn.status, well_formed(turn.message), well_formed(turn.answer)),
-        *(dumps(list(turn.parts)), dumps(list(turn.answer_parts)), dumps(list(turn.tool_calls))),
-        *(dumps(list(turn.inputs)), turn.continues),
+        *(_listed(turn.parts), _listed(turn.answer_parts), _listed(turn.tool_calls)),
+        *(_listed(turn.inputs), turn.continues),
     )
     return made.rowcount > 0
+
+
+def _listed(items: Sequence[JSON]) -> str:
+    return dumps(list(items)) if items else "[]"

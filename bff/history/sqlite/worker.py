@@ -11,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from bff.errors import Overloaded
@@ -31,12 +34,49 @@ Outcome = tuple[Any, Exception | None]
 _log = logging.getLogger(__name__)
 
 
+class Thread:
+    """Does one call after the other. What hands a call over is one step of a queue in C: an
+    executor's futures and locks take the event loop longer than a short statement takes here."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        # a daemon: a disk that hangs keeps no process from ending
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def submit(self, call: Callable[[], object]) -> None:
+        """Have it done; it raises nothing."""
+        self._calls.put(call)
+
+    def ask(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        """What the call gives or raises."""
+        future: Future[T] = Future()
+
+        def answer() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self.submit(answer)
+        return asyncio.wrap_future(future)
+
+    def end(self) -> None:
+        """Once all that was submitted is done."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+
 class Worker:
     """Does calls in its thread, in their order. Its own state is the event loop's alone."""
 
     def __init__(
         self,
-        thread: ThreadPoolExecutor,
+        thread: Thread,
         connection: sqlite3.Connection,
         *,
         together: bool,
@@ -86,20 +126,20 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 await self._idle.wait()
-        closing = asyncio.wrap_future(self.thread.submit(self.connection.close))
+        closing = self.thread.ask(self.connection.close)
+        self.thread.end()
         await asyncio.wait([closing], timeout=max(0.0, deadline - self._loop.time()))
         for _, future in self._deadlines:
             if not future.done():
                 future.set_exception(Overloaded())
         if self._timer is not None:
             self._timer.cancel()
-        self.thread.shutdown(wait=False, cancel_futures=True)
         return closing.done()
 
     def _start(self) -> None:
         self._starting = False
         self._batch, self._gathered = self._gathered, []
-        self.thread.submit(self._do, [work for work, _ in self._batch])
+        self.thread.submit(partial(self._do, [work for work, _ in self._batch]))
 
     def _do(self, works: Sequence[Work]) -> None:
         """In the thread."""
