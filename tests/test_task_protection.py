@@ -171,7 +171,7 @@ class EcsAgent:
         return web.json_response(self.answer, status=self.status)
 
     async def after(self, calls: int) -> list[dict[str, Any]]:
-        async with asyncio.timeout(10), self.heard:
+        async with asyncio.timeout(30), self.heard:
             await self.heard.wait_for(lambda: len(self.told) >= calls)
             return self.told
 

@@ -34,7 +34,7 @@ class Served:
         return psutil.Process(self.process.pid).children()
 
     async def exit_code(self) -> int:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             return await self.process.wait()
 
 

@@ -85,7 +85,7 @@ class WebSocket(Native):
             await socket.send_json(body)
             said = Said(200, None)
             while True:
-                frame = await socket.receive_json(timeout=20)
+                frame = await socket.receive_json(timeout=60)
                 said.run_id = frame.get("run_id") or said.run_id
                 match frame["event"], frame["data"]:
                     case "message", {"content": content}:

@@ -49,7 +49,7 @@ class Service:
 
     async def read(self, reply: aiohttp.ClientResponse) -> list[dict[str, str]]:
         """The events of a stream, to its end, as fields of SSE."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return sse(await reply.text())
 
 

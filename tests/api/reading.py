@@ -37,7 +37,7 @@ def parsed(stream: bytes | str) -> list[dict[str, Any]]:
 
 async def ended(service: Service, run_id: str) -> str:
     """The status a run ends with."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             async with service.client.get(f"/v1/runs/{run_id}") as reply:
                 status = (await reply.json())["status"]

@@ -33,7 +33,7 @@ class Client:
         await self.socket.send_str(json.dumps(frame))
 
     async def read(self) -> Frame:
-        message = await self.socket.receive(timeout=10)
+        message = await self.socket.receive(timeout=30)
         assert message.type is WSMsgType.TEXT, message
         self.transcript.append(f"<< {message.data}")
         frame: Frame = json.loads(message.data)

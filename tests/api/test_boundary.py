@@ -149,7 +149,7 @@ async def raw(service: Service, head: str) -> tuple[int, str]:
     """Status and text of the reply to a request written by hand."""
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(head.replace("\n", "\r\n").encode() + b"Connection: close\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         reply = (await reader.read()).decode()
     writer.close()
     return int(reply.split(" ", 2)[1]), reply

@@ -131,7 +131,7 @@ async def test_a_provider_that_is_away__stops_neither_the_start_nor_known_keys(
 
     provider.runner = web.AppRunner(provider._app())
     await provider.begin()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while await ask(late, token(EC, "e1")) != 200:
             await asyncio.sleep(0.1)
 

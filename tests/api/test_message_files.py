@@ -312,7 +312,7 @@ async def test_one_message_sent_twice_at_once__is_one_run_and_one_file(start: St
     asking = [
         asyncio.create_task(chat(service, image(PNG * 20), headers=headers)) for _ in range(3)
     ]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(await kept(service)) != 1 or not service.agent.calls:
             pass
     goes_on.set()
@@ -539,7 +539,7 @@ async def test_a_websocket__takes_files_and_gives_their_memory_back(start: Start
     async with service.client.ws_connect("/v1/ws/chat") as socket:
         for part in (image(), stored(mine["id"])):
             await socket.send_json({"type": "message", "message": [part], "session_id": "s-1"})
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while (await socket.receive_json())["event"] != "done":
                     pass
 

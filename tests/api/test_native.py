@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-import aiohttp
 import pytest
 
 from bff.errors import AgentThrottled
@@ -24,7 +23,7 @@ EVERYTHING: Sequence[Step] = (
 
 async def ended(service: Service) -> None:
     """Wait until no run is open."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while service.runs.open_count:
             await asyncio.sleep(0.005)
 
@@ -159,7 +158,7 @@ async def test_cancel__ends_every_view_of_the_run(start: Start) -> None:
     blocking = asyncio.create_task(
         service.client.post("/v1/chat", json={"message": "Hi", "session_id": "s"})
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (run := await service.runs.find_open(ALICE, "s")) is None:
             await asyncio.sleep(0.005)
     follower = await service.client.get(f"/v1/runs/{run.run_id}/events")
@@ -177,13 +176,22 @@ async def test_cancel__ends_every_view_of_the_run(start: Start) -> None:
     assert service.agent.closed == 1
 
 
+async def leave(
+    service: Service, body: dict[str, str], headers: dict[str, str] | None = None
+) -> None:
+    """Ask, and be gone once the agent is at work."""
+    asking = asyncio.create_task(service.client.post("/v1/chat", json=body, headers=headers))
+    async with asyncio.timeout(30):
+        while not service.agent.calls:
+            await asyncio.sleep(0.005)
+    asking.cancel()
+    await asyncio.wait({asking})
+
+
 async def test_a_blocking_client_who_leaves__cancels_the_run(start: Start) -> None:
     service = await start(ScriptedAgent([[Message("a")], asyncio.Event()]))
 
-    with pytest.raises(asyncio.TimeoutError):
-        await service.client.post(
-            "/v1/chat", json={"message": "Hi"}, timeout=aiohttp.ClientTimeout(total=0.2)
-        )
+    await leave(service, {"message": "Hi"})
     await ended(service)
 
     assert service.agent.closed == 1
@@ -196,10 +204,7 @@ async def test_a_blocking_client_with_a_key_who_leaves__finds_the_answer_later(
     service = await start(ScriptedAgent([go, *HELLO]))
     body, key = {"message": "Hi"}, {"Idempotency-Key": "once"}
 
-    with pytest.raises(asyncio.TimeoutError):
-        await service.client.post(
-            "/v1/chat", json=body, headers=key, timeout=aiohttp.ClientTimeout(total=0.2)
-        )
+    await leave(service, body, key)
     go.set()
     again = await service.client.post("/v1/chat", json=body, headers=key)
     stream = await service.client.post("/v1/chat/stream", json=body, headers=key)
@@ -266,7 +271,7 @@ async def test_two_messages_at_once_into_one_session__one_runs(start: Start) -> 
         )
         for _ in range(5)
     ]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while sum(call.done() for call in calls) < 4:
             await asyncio.sleep(0.005)
     go.set()

@@ -185,7 +185,7 @@ class AllAtOnce(ListHistory):
     async def session(self, owner: str, session_id: str) -> Session | None:
         if not self.listing:
             return None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self._asked.wait()
         if session_id != self._known:
             return None
@@ -357,7 +357,7 @@ async def test_deleting__cancels_what_is_open_first(start: Start, earlier: bool)
     assert (await get(service, f"/v1/runs/{run_id}"))["status"] == "cancelled"
     assert (await service.client.get("/v1/sessions/s-1")).status == 404
     assert await get(service, "/v1/sessions") == {"sessions": [], "next_cursor": None}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while agent.stopped != [agent.calls[-1].session_id]:
             await asyncio.sleep(0.005)
 

@@ -159,7 +159,7 @@ async def test_leaving__ends_a_run_only_if_it_was_asked_for(
     if on_disconnect is None:
         gate.set()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while service.runs.open_count:
             await asyncio.sleep(0.005)
     run = await (await service.client.get(f"/v1/runs/{run_id}")).json()
@@ -175,7 +175,7 @@ async def test_a_socket_that_closes__leaves_no_task_behind(start: Start) -> None
         await client.read()
     gate.set()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(asyncio.all_tasks()) > before:
             await asyncio.sleep(0.005)
     assert repr(service.app[SOCKETS]) == "<Sockets 0 open>"

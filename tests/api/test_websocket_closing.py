@@ -149,7 +149,7 @@ async def raw_socket(
 
 
 async def all_closed(service: Service) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         while repr(service.app[SOCKETS]) != "<Sockets 0 open>":
             await asyncio.sleep(0.005)
 
@@ -179,7 +179,7 @@ async def test_a_reader_that_does_not_read__holds_up_nobody(start: Start) -> Non
     text = b'{"message":"hi","session_id":"s-1"}'
     async with raw_socket(service) as (_, writer):
         writer.write(b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while service.runs.open_count or not agent.calls:
                 await asyncio.sleep(0.005)
 
@@ -217,7 +217,7 @@ async def test_a_write_that_takes_too_long__ends_the_connection() -> None:
     )
 
     await outbox.text("hi")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not transport.aborted:
             await asyncio.sleep(0.005)
     await outbox.finish()

@@ -127,7 +127,7 @@ class Stage:
 
     async def seen(self, condition: Callable[[], bool]) -> None:
         """Return once something has happened here."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not condition():
                 await asyncio.sleep(0.01)
 
@@ -183,7 +183,7 @@ def play() -> Play:
             env={"PATH": os.environ["PATH"], "BASE_URL": stage.url, "API_KEY": KEY, **environ},
         )
         try:
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(200):
                 out, err = await process.communicate()
         finally:
             if process.returncode is None:

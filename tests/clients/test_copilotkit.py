@@ -62,7 +62,7 @@ async def site(folder: Path, service: str) -> AsyncIterator[str]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while not (line := await process.stdout.readline()).startswith(b"ready "):
                 assert line
         yield f"http://127.0.0.1:{int(line.split()[1])}/?token={KEY}&thread=thread-1"

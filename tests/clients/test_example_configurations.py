@@ -45,7 +45,7 @@ async def python(stage: Stage, *command: str | Path, **environ: str) -> str:
         env={"PATH": os.environ["PATH"], "BFF_URL": stage.url, "BFF_KEY": KEY, **environ},
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:

@@ -9,7 +9,7 @@ from tests.clients.conftest import KEY, Stage, Start
 
 
 def client(service: Stage) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}, timeout=20)
+    return httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}, timeout=60)
 
 
 async def read(source: EventSource, until: str = "") -> list[ServerSentEvent]:

@@ -21,7 +21,7 @@ async def run(*command: str | Path, cwd: Path) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(200):
         output, _ = await process.communicate()
     return process.returncode or 0, output.decode()
 

@@ -79,7 +79,7 @@ async def test_an_open_store__sweeps_by_itself(
 
     with caplog.at_level(logging.INFO, "bff.files"):
         async with reopen_folder(retention_seconds=0):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while "1 files had expired" not in caplog.text:
                     await asyncio.sleep(0.01)
 

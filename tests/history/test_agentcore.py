@@ -46,7 +46,7 @@ async def contents(history: AgentCoreHistory, session_id: str = "chat") -> list[
 
 async def until_swept(history: AgentCoreHistory, clock: VirtualTime | None = None) -> None:
     """Wait for the sweeps; with a clock, also until the notes that outlive them may go."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not repr(history).endswith(" 0 sweeps>"):
             await asyncio.sleep(0.005)
     if clock is not None:

@@ -34,7 +34,7 @@ async def history(table: str, proxy: Proxy) -> AsyncIterator[DynamoHistory]:
 
 
 async def until_swept(history: DynamoHistory) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not repr(history).endswith(" 0 sweeps>"):
             await asyncio.sleep(0.005)
 

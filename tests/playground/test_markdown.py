@@ -82,7 +82,7 @@ MARKDOWN = [
 async def test_markdown__of_ill_will_does_not_stop_the_page(visit: Visit) -> None:
     playground = await visit()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         drawn = await playground.page.evaluate(
             """async (texts) => {
               const { renderMarkdown } = await import("/playground/markdown.js");

@@ -129,7 +129,7 @@ async def test_message__that_could_not_be_sent_is_tried_again_under_its_key(visi
     await playground.page.route("**/v1/chat/stream", lose)
     answer = await playground.ask("Hi")
     again = answer.get_by_role("button", name="Try again")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await again.count():
             await playground.page.clock.fast_forward(5_000)
     await expect(answer).to_contain_text("The service cannot be reached")

@@ -104,7 +104,7 @@ class Instance:
         await self.log.close(run, record(id, event or Done()), status)
 
     async def read(
-        self, run: Run, after: int = 0, *, until: int | None = None, seconds: float = 8
+        self, run: Run, after: int = 0, *, until: int | None = None, seconds: float = 30
     ) -> list[Record]:
         """What comes behind `after`, to the end or to event `until`."""
         records: list[Record] = []
@@ -149,7 +149,7 @@ async def instance_on(
         yield Instance(log, limiter, told, life.aclose)
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 8) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     """Wait for something that has to become true."""
     async with asyncio.timeout(seconds):
         while not condition():

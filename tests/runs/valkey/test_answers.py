@@ -169,7 +169,7 @@ async def test_a_task_killed_between_claim_and_call__has_not_called(
 
         status, problem = await people.answer(b, "s")
         assert (status, problem["code"], agent.told) == (503, "interrupted", [])
-        async with asyncio.timeout(8):  # until what is left of it is in the history
+        async with asyncio.timeout(30):  # until what is left of it is in the history
             while (await people.show(b, "s"))["messages"][-1].get("status") != "interrupted":
                 await asyncio.sleep(0.05)
         again, body = await people.answer(b, "s")

@@ -75,18 +75,17 @@ async def test_a_slow_server__is_as_good_as_gone_until_it_is_quick_again(
     async with Relay(own.port).serve() as relay:
         instance = await start_instance(relay.url)
         run = await instance.begin("run")
-        relay.delay = 0.6
+        relay.delay = 20
         await instance.say(run, 2)
-        began = asyncio.get_running_loop().time()
-        for id in range(3, 50):
-            await instance.say(run, id)
-            assert (await instance.limiter.take("owner")).limit == 100
-        with pytest.raises(Overloaded):
-            await instance.log.ping()
-        assert asyncio.get_running_loop().time() - began < 0.6
+        async with asyncio.timeout(20):  # were each to wait, it would be twice as long
+            for id in range(3, 50):
+                await instance.say(run, id)
+                assert (await instance.limiter.take("owner")).limit == 100
+            with pytest.raises(Overloaded):
+                await instance.log.ping()
 
         relay.delay = 0.0
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(30):
             while True:
                 with suppress(Overloaded):
                     await instance.log.ping()

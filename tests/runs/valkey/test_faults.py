@@ -93,7 +93,7 @@ async def test_faults_of_the_server__lose_double_and_reorder_nothing(
 
 async def settled(instance: Instance, run: Run) -> list[Record]:
     """The whole run, once the instance may say what there is."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         while True:
             try:
                 found = await instance.log.find(run.owner, run.run_id)

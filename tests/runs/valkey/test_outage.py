@@ -29,13 +29,13 @@ async def degraded(instance: Instance) -> bool:
 
 
 async def until_degraded(instance: Instance) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         while not await degraded(instance):
             await asyncio.sleep(0.01)
 
 
 async def until_well(*instances: Instance) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         for instance in instances:
             while await degraded(instance):
                 await asyncio.sleep(0.01)
@@ -43,7 +43,7 @@ async def until_well(*instances: Instance) -> None:
 
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask again for as long as the answer is to come back later."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         while True:
             try:
                 return await ask()
@@ -176,15 +176,17 @@ async def test_a_frozen_server__costs_no_run_and_makes_nobody_wait(
     own.freeze()
     now = asyncio.get_running_loop().time
     began = now()
-    with pytest.raises(Overloaded):
-        await a.begin("kept out", key="key")
-    with pytest.raises(Overloaded):
-        await b.begin("kept out", key="other key")
-    await a.say(run, 4, 100)
-    other = await a.begin("other")
-    assert await degraded(a)
-    frozen_for = now() - began
-    async with asyncio.timeout(8):  # for longer than any lease
+    # one wait for all of them: were it one each, it would be twice as long
+    async with asyncio.timeout(50 * FAST.call_seconds):
+        for n in range(50):
+            with pytest.raises(Overloaded):
+                await a.begin("kept out", key=f"key {n}")
+            with pytest.raises(Overloaded):
+                await b.begin("kept out", key=f"other key {n}")
+        await a.say(run, 4, 100)
+        other = await a.begin("other")
+        assert await degraded(a)
+    async with asyncio.timeout(30):  # for longer than any lease
         while now() - began < 1.5:
             await a.say(run, (last := (await a.find(run)).last_event_id) + 1)
             await asyncio.sleep(0.02)
@@ -193,7 +195,6 @@ async def test_a_frozen_server__costs_no_run_and_makes_nobody_wait(
     last = (await a.find(run)).last_event_id
     await a.end(run, last + 1)
 
-    assert frozen_for < 3 * FAST.call_seconds  # one wait for all of them, not one each
     assert ids(await here) == list(range(1, last + 2))
     assert await there == await here
     assert (await b.find(other)).status == "running"

@@ -62,7 +62,7 @@ async def outcomes(reply: Any) -> tuple[Replicas, list[Kept], list[BaseException
     uploads = Uploads(
         server=OneReply(reply), replicas=replicas, instance="i", timing=TIMING, retention_seconds=60
     )
-    async with running(uploads.work), asyncio.timeout(5):
+    async with running(uploads.work), asyncio.timeout(30):
         errors = await asyncio.gather(*[each.said for each in kept], return_exceptions=True)
     return replicas, kept, errors, told
 

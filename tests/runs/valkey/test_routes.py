@@ -254,7 +254,7 @@ async def test_a_request__waits_for_the_server_four_times_at_most(
             await scene.begin(f"open-{number}")
         for name, act in ACTS.items():
             await trips.begin()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await act(scene)
             waited[name] = trips.deepest
             for session_id in ("one", "socket"):
