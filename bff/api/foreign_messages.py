@@ -7,17 +7,17 @@ mended or passed over. Only what is new is judged, and each refusal names its fi
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final
 
+import pybase64
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from pydantic import Field as PydanticField
 
 from bff.errors import Invalid
 from bff.events import JSON, well_formed
+from bff.files.inline import padded
 from bff.files.stored import file_id_in
 from bff.messages import FileKind, FilePart, Part, TextPart
 from bff.settings import MAX_MESSAGE_CHARACTERS
@@ -137,14 +137,19 @@ def stored_file(address: str) -> str | None:
 def base64_at(field: Field, value: JSON) -> str | None:
     """Base64 that can be read; white space within is taken out."""
     if isinstance(value, str):
-        text = "".join(value.split())
-        try:
-            if base64.b64decode(text, validate=True):
-                return text
-        except (binascii.Error, ValueError):
-            pass
+        if _is_base64(value):
+            return value
+        if _is_base64(text := "".join(value.split())):
+            return text
     field.refuse("must be base64")
     return None
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(pybase64.b64decode(padded(text), validate=True))
+    except ValueError:
+        return False
 
 
 def kind_of(mime_type: str | None) -> FileKind:

@@ -13,6 +13,7 @@ import sys
 from typing import Any, NamedTuple, NoReturn
 
 from bff.errors import BadRequest, Invalid
+from bff.off_loop import LARGE
 
 MAX_DEPTH = 32
 """Deepest nesting of what we read ourselves."""
@@ -47,7 +48,7 @@ def parse_json(body: bytes | bytearray | str) -> Parsed:
         if isinstance(shallow, dict):
             shallow = {name: item for name, item in shallow.items() if name not in DEEP_FIELDS}
         _measured(shallow, MAX_DEPTH)
-    if "\\u" in text and re.search(r"\\u[dD][89a-fA-F]", text):
+    if "\\" in text and re.search(r"\\u[dD][89a-fA-F]", text):
         _refuse_lone_surrogates(parsed.value, "")
     return parsed
 
@@ -98,12 +99,32 @@ def _has_more_values(text: str, most: int) -> bool:
 
 
 def _signs(text: str) -> int:
-    return text.count(",") + _containers(text)
+    return _count(text, ",[{")
 
 
 def _containers(text: str) -> int:
     """The most containers that a JSON text can have, so also the deepest it can be nested."""
-    return text.count("[") + text.count("{")
+    return _count(text, "[{")
+
+
+def _count(text: str, signs: str) -> int:
+    """How many of these characters there are; a picture's megabytes hold none of them."""
+    if len(text) < LARGE:
+        return sum(map(text.count, signs))
+    return sum(_count_few(text, sign) for sign in signs)
+
+
+def _count_few(text: str, sign: str) -> int:
+    """`text.count(sign)`, in a tenth of its time where there are few."""
+    place = -1
+    for found in range(_FEW):
+        place = text.find(sign, place + 1)
+        if place < 0:
+            return found
+    return _FEW + text.count(sign, place + 1)
+
+
+_FEW = 1000
 
 
 def _most_of(text: str) -> int:

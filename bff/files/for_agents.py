@@ -6,11 +6,12 @@ reason to refuse anything: of an earlier file that is gone or too large, only th
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+
+import pybase64
 
 from bff.agent_settings import FilesFor
 from bff.errors import FileTooLarge, Problem
@@ -130,7 +131,7 @@ class ForAgent:
         async with aclosing(files.read(owner, file)) as blocks:
             async for block in blocks:
                 read += block
-        data = await off_loop(len(read), lambda: base64.b64encode(read).decode())
+        data = await off_loop(len(read), lambda: pybase64.b64encode_as_string(read))
         return replace(part, file_id=None, data=data)
 
     def _count(self, part: FilePart, size_bytes: int, field: str) -> None:

@@ -6,10 +6,11 @@ refused. Nothing is ever fetched: an https address is handed on as it is.
 
 from __future__ import annotations
 
-import binascii
 import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes, urlsplit
+
+import pybase64
 
 from bff.errors import Invalid
 from bff.files.upload import too_large
@@ -48,8 +49,8 @@ def read_base64(text: str, *, field: str, max_bytes: int) -> bytes:
     if len(text) // 4 * 3 > max_bytes + 3:
         raise too_large(max_bytes, field)
     try:
-        data = binascii.a2b_base64(padded(text), strict_mode=True)
-    except (binascii.Error, ValueError):
+        data = pybase64.b64decode(padded(text), validate=True)
+    except ValueError:
         raise Invalid.of(field, "must be base64 (A-Z, a-z, 0-9, + and /), without spaces") from None
     if not data:
         raise Invalid.of(field, "is empty")

@@ -6,10 +6,11 @@ So runs, their logs and the history hold ids and no bytes. `for_agents.py` has t
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+import pybase64
 
 from bff.errors import NotFound, Problem
 from bff.files import Files, StoredFile
@@ -180,7 +181,7 @@ def _found(part: FilePart, given: InlineFile) -> FilePart:
 
 
 def _encoded(given: InlineFile) -> str:
-    return given.encoded or base64.b64encode(given.data).decode()
+    return given.encoded or pybase64.b64encode_as_string(given.data)
 
 
 def _files_in(parts: Sequence[Part]) -> list[FilePart]:

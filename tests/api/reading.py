@@ -44,3 +44,20 @@ async def ended(service: Service, run_id: str) -> str:
             if status != "running":
                 return str(status)
             await asyncio.sleep(0.01)
+
+
+async def trickled(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, byte: bytes = b"x"
+) -> bytes:
+    """The reply to a body that comes a byte at a time; none is sent once the reply is here.
+
+    One that comes to a closed connection resets it, and a client that has not read the reply by
+    then may lose it.
+    """
+    head = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+    async with asyncio.timeout(60):
+        while not head.done():
+            writer.write(byte)
+            await asyncio.wait({head}, timeout=0.25)
+        length = (await head).lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        return await head + await reader.readexactly(int(length))

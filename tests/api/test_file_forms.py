@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.api.conftest import Service, Start
+from tests.api.reading import trickled
 from tests.api.sent_files import PNG, kept, post, raw_form, raw_part, send
 
 
@@ -229,12 +230,7 @@ async def test_a_body_that_trickles__is_given_up(service: Service) -> None:
         b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900000\r\n\r\n"
     )
     writer.write(head + raw_form(raw_part(), end=b""))
-    reply = asyncio.create_task(reader.read())
-    async with asyncio.timeout(20):
-        while not reply.done() and not writer.transport.is_closing():
-            writer.write(b"x")
-            await asyncio.wait({reply}, timeout=0.25)
-    text = await reply
+    text = await trickled(reader, writer)
     writer.close()
 
     assert text.startswith(b"HTTP/1.1 408 ")

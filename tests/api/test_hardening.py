@@ -14,6 +14,7 @@ import pytest
 from aiohttp import http_parser
 
 from tests.api.conftest import Service, Start
+from tests.api.reading import trickled
 from tests.fakes.scripted import ScriptedAgent
 
 BODY = b'{"message":"hi"}'
@@ -251,13 +252,7 @@ async def test_a_body_of_one_byte_chunks__does_not_stall_the_others(start: Start
 async def test_a_body_that_trickles__is_given_up_after_ten_seconds(start: Start) -> None:
     service = await start()
     async with raw(service, HEAD + b"Content-Length: 1000\r\n\r\n") as (reader, writer):
-        # to the end of the problem, not of the stream: a byte sent too late may reset that
-        reply = asyncio.create_task(reader.readuntil(b"}"))
-        async with asyncio.timeout(60):
-            while not reply.done() and not writer.transport.is_closing():
-                writer.write(b" ")
-                await asyncio.wait({reply}, timeout=0.25)
-        text = await reply
+        text = await trickled(reader, writer, b" ")
 
     assert text.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"request_timeout"' in text

@@ -55,7 +55,7 @@ def test_a_part__is_read_where_it_holds_its_bytes(
     "data",
     [
         *("!", "a", "abcde", "ab=c", "=", "====", "ab\ncd", "ab-_", "ab%3D", "é" * 4, "\ud800abc"),
-        *(f" {DATA}", f"{DATA}\n", f"{DATA}=="),
+        *(f" {DATA}", f"{DATA}\n", f"{DATA}==", "abcd=", "abcd=="),
     ],
     ids=ascii,
 )
