@@ -26,7 +26,7 @@ class Problem(Exception):
 
     `retry_after_seconds` becomes `Retry-After` and the member `retry_after`; `agent_called` becomes
     `X-Should-Retry: false` and `should_retry`, since who repeats the request pays the agent twice;
-    `inputs` are the open questions that keep a request from being taken.
+    `unheard` says that whoever stands before the agent kept the call from it; `inputs` are the open questions that keep a request from being taken.
     """
 
     status: ClassVar[int] = 500
@@ -40,6 +40,7 @@ class Problem(Exception):
         errors: Sequence[FieldError] = (),
         retry_after_seconds: float | None = None,
         agent_called: bool = False,
+        unheard: bool = False,
         headers: Mapping[str, str] | None = None,
         inputs: Sequence[Mapping[str, Any]] = (),
     ) -> None:
@@ -47,6 +48,7 @@ class Problem(Exception):
         self.errors = errors
         self.retry_after_seconds = retry_after_seconds
         self.agent_called = agent_called
+        self.unheard = unheard
         self.headers = dict(headers or {})
         self.inputs = inputs
 

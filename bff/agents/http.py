@@ -179,6 +179,12 @@ def _did_not_happen(response: aiohttp.ClientResponse) -> bool:
     return response.status == 409 and kind.startswith("RetryableConflict")
 
 
+def _kept_out(response: aiohttp.ClientResponse) -> bool:
+    """Whether AWS itself refused the call: what an agent there answers comes as 424."""
+    own = response.status in (402, 403, 404, 429) and "x-amzn-ErrorType" in response.headers
+    return own or _did_not_happen(response)
+
+
 def _refused(response: aiohttp.ClientResponse, advice: Advice) -> Problem:
     """Our error for a status that is no answer. The body stays unread: it may quote the user."""
     status = response.status
@@ -189,12 +195,13 @@ def _refused(response: aiohttp.ClientResponse, advice: Advice) -> Problem:
         advice(status),
         _labelled(response, "; AWS request id ", "x-amzn-RequestId"),
     )
+    unheard = _kept_out(response)
     match status:
         case 429:
             wait = retry_after_seconds(response.headers.get("Retry-After"), time.time())
-            return AgentThrottled(agent_called=True, retry_after_seconds=wait)
+            return AgentThrottled(agent_called=True, unheard=unheard, retry_after_seconds=wait)
         case 401 | 402 | 403 | 404 | 405 | 409 | 503:
-            return AgentUnavailable(agent_called=True)
+            return AgentUnavailable(agent_called=True, unheard=unheard)
         case 408 | 504:
             return AgentTimeout(agent_called=True)
         case _ if 300 <= status < 400:

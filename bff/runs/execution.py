@@ -273,6 +273,7 @@ class RunExecution:
             case Problem():
                 problem = outcome
                 problem.agent_called = problem.agent_called and self._called
+                self._called = self._called and not problem.unheard
             case TimeoutError():
                 problem = AgentTimeout(agent_called=True)
             case _:

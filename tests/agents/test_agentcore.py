@@ -112,6 +112,7 @@ async def test_refusal__is_named_called_once_and_explained_to_the_operator(
 
     assert type(raised) is problem
     assert raised.agent_called
+    assert raised.unheard is (status in (402, 403, 404, 429))
     assert events == []
     assert len(wire.invocations) == 1
     assert container.calls == []

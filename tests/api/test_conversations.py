@@ -253,8 +253,13 @@ async def test_declining__tells_the_agent_and_frees_the_session(start: Start) ->
     ]
 
 
-async def test_an_agent_that_was_not_reached__leaves_its_question_open(start: Start) -> None:
-    service = await start(asking(APPROVAL, then=(AgentUnavailable(),)))
+@pytest.mark.parametrize(
+    "problem", [AgentUnavailable(), AgentUnavailable(agent_called=True, unheard=True)]
+)
+async def test_an_agent_that_was_not_reached__leaves_its_question_open(
+    start: Start, problem: AgentUnavailable
+) -> None:
+    service = await start(asking(APPROVAL, then=(problem,)))
     await chat(service, message="Pay", session_id="s")
 
     failed = await chat(service, 503, session_id="s", resume=YES)
