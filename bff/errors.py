@@ -26,7 +26,8 @@ class Problem(Exception):
 
     `retry_after_seconds` becomes `Retry-After` and the member `retry_after`; `agent_called` becomes
     `X-Should-Retry: false` and `should_retry`, since who repeats the request pays the agent twice;
-    `unheard` says that whoever stands before the agent kept the call from it; `inputs` are the open questions that keep a request from being taken.
+    `unheard` says that the call was refused before the agent could hear it; `inputs` are the open
+    questions that keep a request from being taken.
     """
 
     status: ClassVar[int] = 500

@@ -35,7 +35,7 @@ class ForkRequest(Strict):
 async def fork_session(request: web.Request) -> web.StreamResponse:
     """A new session that begins with this one's messages up to a run."""
     owner, history = request[PRINCIPAL].id, request.app[HISTORY]
-    asked = await read_small(request, ForkRequest)
+    asked = await read_small(request, ForkRequest) if request.body_exists else ForkRequest()
     session = await history.session(owner, session_id_of(request))
     if session is None:
         raise NotFound

@@ -322,6 +322,9 @@ async def test_a_fork__begins_with_the_messages_up_to_a_run(start: Start) -> Non
     assert (fork["title"], fork["agent"]) == ("Other", "agent")
     assert [message["content"] for message in shown["messages"]] == ["I am Jo", "Hello"]
     *_, told, later = service.agent.calls
+    async with service.client.post("/v1/sessions/s/fork") as reply:
+        assert (await reply.json())["forked_from"]["run_id"] != first["run_id"]
+        assert reply.status == 201
     assert [message.text for message in told.history] == ["I am Jo", "Hello"]
     assert (later.history, told.session_id == later.session_id) == ((), True)
     assert told.session_id != service.agent.calls[0].session_id

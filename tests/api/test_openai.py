@@ -493,8 +493,12 @@ async def test_the_model__names_the_agent_where_there_are_several(start: Start) 
     async with service.client.post("/v1/chat/completions", json=hello(model="c")) as reply:
         assert reply.status == 404
         problem = await reply.json()
+    nameless = {name: value for name, value in hello().items() if name != "model"}
+    for path, body in (("chat/completions", nameless), ("responses", {"input": "Hi"})):
+        async with service.client.post(f"/v1/{path}", json=body) as reply:
+            assert (await reply.json())["model"] == "a"
 
     assert [model["id"] for model in listed["data"]] == ["a", "b"]
     assert (shown["id"], shown["description"], missing.status) == ("b", "the other", 404)
     assert (problem["error"]["param"], problem["code"]) == ("model", "not_found")
-    assert [call.agent for call in service.agent.calls] == ["b"]
+    assert [call.agent for call in service.agent.calls] == ["b", "a", "a"]

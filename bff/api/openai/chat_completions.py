@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import Field
 
 from bff.api import ALLOWANCE
 from bff.api.body import FirstError, read_and_decode
@@ -24,7 +23,7 @@ from bff.api.openai.messages import (
     hosted_tools,
     metadata_of,
 )
-from bff.api.openai.models import MODEL, agent_of
+from bff.api.openai.models import ModelName, agent_of
 from bff.api.start_run import Asked, named_by_header, raise_failure, start_run
 from bff.api.streaming import run_headers, stream_run
 from bff.events import JSON, dumps
@@ -42,7 +41,7 @@ class StreamOptions(Tolerant):
 class ChatCompletionRequest(Tolerant):
     """What OpenAI's clients send. Parameters that are not named here are options for the agent."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)] = MODEL
+    model: ModelName | None = None
     messages: Messages
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -66,9 +65,10 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
     )
     follower = await start_run(request, wanted)
     run, headers = follower.run, rate_headers(request[ALLOWANCE])
+    model = asked.model or run.request.agent
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage is True
-        encoder = ChunkEncoder(run, model=asked.model, include_usage=usage, headers=headers)
+        encoder = ChunkEncoder(run, model=model, include_usage=usage, headers=headers)
         return await stream_run(
             request, follower, encoder, first_comment_seconds=FIRST_COMMENT_SECONDS
         )
@@ -81,7 +81,7 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
             "id": completion_id(run),
             "object": "chat.completion",
             "created": int(run.created_at),
-            "model": asked.model,
+            "model": model,
             "choices": [
                 {
                     "index": 0,

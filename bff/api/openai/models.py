@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from aiohttp import web
+from pydantic import Field
 
 from bff.api import SETTINGS
 from bff.errors import NotFound
 from bff.events import JSON, dumps
-from bff.settings import DEFAULT_AGENT, AgentSetting
+from bff.settings import AgentSetting
 
-MODEL = DEFAULT_AGENT
-"""The model where there is one agent; any other name is taken for it and echoed."""
+ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
@@ -28,14 +30,14 @@ async def show_model(request: web.Request) -> web.StreamResponse:
     raise NotFound
 
 
-def agent_of(request: web.Request, model: str) -> str | None:
-    """The agent that a model's name means; None for the default.
+def agent_of(request: web.Request, model: str | None) -> str | None:
+    """The agent that a model's name means; None for the session's own, else the default.
 
     With one agent any name will do, since clients come with a name of their own. With several,
     raises `NotFound` for one that is none of them.
     """
     agents = request.app[SETTINGS].agents
-    if len(agents) == 1:
+    if len(agents) == 1 or model is None:
         return None
     names = [agent.name for agent in agents]
     if model not in names:

@@ -138,7 +138,7 @@ def _operation(route: web.AbstractRoute, operation: Operation) -> dict[str, Any]
     if operation.body:
         examples = {name: {"value": value} for name, value in operation.examples.items()}
         described["requestBody"] = {
-            "required": True,
+            "required": not operation.may_be_empty,
             "content": {
                 "multipart/form-data" if operation.form else "application/json": {
                     "schema": {"$ref": f"#/components/schemas/{operation.body.__name__}"},

@@ -34,6 +34,8 @@ class Operation:
     tag: str
     replies: Mapping[int, Reply]
     body: type[BaseModel] | None = None
+    may_be_empty: bool = False
+    """Whether it does without a body, too."""
     form: bool = False
     """Whether the body is a form with a file, and no JSON."""
     examples: Mapping[str, dict[str, Any]] = field(default_factory=dict)

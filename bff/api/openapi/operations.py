@@ -136,6 +136,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         tag="Sessions",
         parameters=("SessionId",),
         body=ForkRequest,
+        may_be_empty=True,
         examples={"all of it": {}, "with a name": {"title": "Another way"}},
         replies={201: Reply(description="The new session.", json=replies.SessionState)},
         problems=(errors.NotFound, *HISTORY),

@@ -20,7 +20,7 @@ from bff.api.body import FirstError, read_and_decode
 from bff.api.foreign_messages import Tolerant
 from bff.api.openai.chat_completions import FIRST_COMMENT_SECONDS, rate_headers
 from bff.api.openai.messages import client_tools, hosted_tools, metadata_of
-from bff.api.openai.models import MODEL, agent_of
+from bff.api.openai.models import ModelName, agent_of
 from bff.api.openai.responses.events import ResponseEncoder
 from bff.api.openai.responses.input import (
     read_input,
@@ -45,7 +45,7 @@ ITEMS_PER_PAGE, MAX_ITEMS_PER_PAGE = 20, 100
 class ResponseRequest(Tolerant):
     """What OpenAI's clients send. Parameters that are not named here are options for the agent."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)] = MODEL
+    model: ModelName | None = None
     input: Annotated[str | list[Any], Field(description="Text, or a list of items.")]
     instructions: str | list[Any] | None = None
     stream: bool | None = None
