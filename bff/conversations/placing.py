@@ -17,6 +17,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from bff.conversations import transcript
+from bff.conversations.beginning import given_turns, write_beginning
 from bff.conversations.earlier import (
     LOOKUP_SECONDS,
     everything_said,
@@ -284,9 +285,9 @@ async def _begin(history: History, sought: Sought, session_id: str, said: _Said)
     agent = sought.agent or sought.default_agent
     session: Session | None = None
     if said.turns:
-        given = _given(session_id, agent, said.turns, sought.now)
+        given = given_turns(session_id, agent, said.turns, sought.now)
         session = _new_session(session_id, agent, given, sought, point=said.point)
-        await _write(history, sought.owner, session, given)
+        await write_beginning(history, sought.owner, session, given)
     return Place(
         session_id=session_id,
         agent=agent,
@@ -315,7 +316,7 @@ async def _branch(
     async with _LookingUp(sought):
         kept = await history.fork_turns(sought.owner, origin, run_id) or ()
     if not kept:
-        kept = _given(session_id, agent, said.turns, sought.now)
+        kept = given_turns(session_id, agent, said.turns, sought.now)
     point = said.point
     if not said.turns:
         point = transcript.after_all(point, transcript.spoken(said_in(kept)))
@@ -324,7 +325,7 @@ async def _branch(
         title=session.title,
         forked_from=ForkedFrom(session_id=origin, run_id=run_id),
     )
-    await _write(history, sought.owner, branch, kept, branch_of=name)
+    await write_beginning(history, sought.owner, branch, kept, branch_of=name)
     return Place(
         session_id=session_id,
         agent=agent,
@@ -349,41 +350,6 @@ def _new_session(
         point=point,
         told=False,
     )
-
-
-def _given(
-    session_id: str, agent: str, turns: Sequence[transcript.Spoken], now: float
-) -> list[Turn]:
-    """A client's transcript as turns. They have no runs; their names can be none either."""
-    return [
-        Turn(
-            run_id=f"given_{session_id}_{number}",
-            session_id=session_id,
-            agent=agent,
-            message=turn.user,
-            answer=turn.assistant,
-            status="complete",
-            asked_at=now - (len(turns) - number) / 1000,
-            answered_at=now - (len(turns) - number) / 1000,
-        )
-        for number, turn in enumerate(turns)
-    ]
-
-
-async def _write(
-    history: History,
-    owner: str,
-    session: Session,
-    turns: Sequence[Turn],
-    *,
-    branch_of: str | None = None,
-) -> None:
-    """Write the beginning of a session; the conversation goes on without it if that fails."""
-    try:
-        async with asyncio.timeout(LOOKUP_SECONDS):
-            await history.begin(owner, session, turns, branch_of=branch_of)
-    except Exception:
-        logger.exception("the beginning of a session is missing from the history")
 
 
 class _LookingUp:
