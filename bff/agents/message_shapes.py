@@ -157,7 +157,7 @@ def _is_as_agents_take_it(sent: Mapping[str, JSON], parts: Sequence[Part]) -> bo
     items = [item for item in content if isinstance(item, dict)]
     inline = sum(isinstance(part, FilePart) and part.data is not None for part in parts)
     return inline == sum(_is_inline(item.get("source")) for item in items) and not any(
-        item.get("type") == "binary" or "type" not in item or _is_stored(item.get("source"))
+        item.get("type") == "binary" or "type" not in item or _is_for_us(item.get("source"))
         for item in items
     )
 
@@ -166,12 +166,15 @@ def _is_inline(source: JSON) -> bool:
     return isinstance(source, dict) and source.get("type") == "data"
 
 
-def _is_stored(source: JSON) -> bool:
+def _is_for_us(source: JSON) -> bool:
+    """Whether a file stands there as only this service takes it."""
     match source:
         case {"type": "file", **rest}:
             return "provider" not in rest
         case {"type": "url", "value": str(value)}:
             return not value.startswith("https://")
+        case {"type": "data", "value": str(value)}:
+            return value[:5].lower() == "data:"
     return False
 
 

@@ -134,10 +134,10 @@ async def delete_file(request: web.Request) -> web.StreamResponse:
 async def download_file(request: web.Request) -> web.StreamResponse:
     """A file's bytes, or those of one `Range`."""
     file = await _find(request)
-    first, last = _range(request, file)
-    part = (first, last) != (0, file.size_bytes - 1)
-    response = web.StreamResponse(status=206 if part else 200, headers=_content_headers(file))
-    if part:
+    asked = _range(request, file)
+    first, last = asked or (0, file.size_bytes - 1)
+    response = web.StreamResponse(status=206 if asked else 200, headers=_content_headers(file))
+    if asked:
         response.headers["Content-Range"] = f"bytes {first}-{last}/{file.size_bytes}"
     left = response.content_length = last - first + 1
     blocks = _files(request).read(request[PRINCIPAL].id, file, first, last)
@@ -260,25 +260,25 @@ def _content_headers(file: StoredFile) -> dict[str, str]:
     }
 
 
-def _range(request: web.Request, file: StoredFile) -> tuple[int, int]:
-    """The first and the last byte asked for; all, where the header is none that we take.
+def _range(request: web.Request, file: StoredFile) -> tuple[int, int] | None:
+    """The first and the last byte asked for; None where the header is none that we take.
 
     Raises `RangeNotSatisfiable`. https://www.rfc-editor.org/rfc/rfc9110#section-14.2
     """
-    whole = (0, file.size_bytes - 1)
+    most = file.size_bytes - 1
     if request.headers.get("If-Range", f'"{file.id}"') != f'"{file.id}"':
-        return whole
+        return None
     asked = request.headers.get("Range", "")
     found = re.fullmatch(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})", asked, re.IGNORECASE)
     if found is None or not (found[1] or found[2]):
-        return whole
+        return None
     if not found[1]:  # the last so many
-        first, last = max(0, file.size_bytes - int(found[2])), whole[1]
+        first, last = max(0, file.size_bytes - int(found[2])), most
     else:
-        first, last = int(found[1]), min(int(found[2] or whole[1]), whole[1])
+        first, last = int(found[1]), min(int(found[2] or most), most)
         if found[2] and int(found[2]) < first:
-            return whole  # no range at all
-    if first > whole[1]:
+            return None  # no range at all
+    if first > most:
         raise RangeNotSatisfiable(headers={"Content-Range": f"bytes */{file.size_bytes}"})
     return first, last
 

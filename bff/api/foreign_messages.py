@@ -17,7 +17,7 @@ from pydantic import Field as PydanticField
 
 from bff.errors import Invalid
 from bff.events import JSON, well_formed
-from bff.files.inline import padded
+from bff.files.inline import DATA_URL, PERCENT, is_data_url, padded, percent_decoded
 from bff.files.stored import file_id_in
 from bff.messages import FileKind, FilePart, Part, TextPart
 from bff.settings import MAX_MESSAGE_CHARACTERS
@@ -107,26 +107,60 @@ def file_at(
     filename: str | None = None,
     kind: FileKind | None = None,
 ) -> FilePart | None:
-    """A file at a `data:` or https URL; the service fetches neither."""
-    if not isinstance(address, str):
-        field.refuse("must be a data: or https:// URL")
-        return None
-    if file_id := stored_file(address):
-        return FilePart(kind or kind_of(mime_type), mime_type, file_id=file_id, filename=filename)
-    if address.startswith("data:"):
-        found = re.match(r"data:([^;,]*)((?:;[^;,]*)*),", address[:1000])
-        if found is None or not found[2].endswith(";base64"):
-            field.refuse("must be a data: URL in base64")
+    """A file at a `data:` or https URL, which the service does not fetch, or at one of ours."""
+    if isinstance(address, str):
+        if file_id := stored_file(address):
+            return FilePart(
+                kind or kind_of(mime_type), mime_type, file_id=file_id, filename=filename
+            )
+        if is_data_url(address):
+            return file_in(field, address, mime_type=mime_type, filename=filename, kind=kind)
+        # whether an address of a file's content is ours is known once the caller's files are
+        if _HTTPS.fullmatch(address) or file_id_in(address):
+            return FilePart(kind or kind_of(mime_type), mime_type, url=address, filename=filename)
+    field.refuse("must be a data: or https:// URL")
+    return None
+
+
+_HTTPS = re.compile(rf"https://[^\s]{{1,{_MAX_URL_CHARACTERS}}}", re.IGNORECASE)
+
+
+def file_in(
+    field: Field,
+    text: JSON,
+    *,
+    mime_type: str | None = None,
+    filename: str | None = None,
+    kind: FileKind | None = None,
+) -> FilePart | None:
+    """A file inline: base64, or a `data:` URL, whose type is the one that counts."""
+    data: str | None
+    if isinstance(text, str) and is_data_url(text):
+        found = _DATA_URL.match(text[:1000])
+        if found is None:
+            field.refuse(DATA_URL)
             return None
-        data = base64_at(field, address[found.end() :])
-        mime_type = found[1] or mime_type or "application/octet-stream"
-        if data is None:
+        mime_type = found["type"].strip() or mime_type
+        content = text[found.end() :]
+        if found["base64"]:
+            data = base64_at(field, content)
+        elif (said := percent_decoded(content)) is not None:
+            data = pybase64.b64encode_as_string(said)
+        else:
+            field.refuse(PERCENT)
             return None
-        return FilePart(kind or kind_of(mime_type), mime_type, data=data, filename=filename)
-    if not re.fullmatch(rf"https://[^\s]{{1,{_MAX_URL_CHARACTERS}}}", address):
-        field.refuse("must be a data: or https:// URL")
+    else:
+        data = base64_at(field, text)
+    if data is None:
         return None
-    return FilePart(kind or kind_of(mime_type), mime_type, url=address, filename=filename)
+    return FilePart(kind or kind_of(mime_type), mime_type, data=data, filename=filename)
+
+
+_DATA_URL = re.compile(
+    r"data:(?P<type>[^;,]*)(?:;(?!base64,)(?:[^;,\"]|\"[^\"]*\")*)*(?P<base64>;base64)?,",
+    re.IGNORECASE,
+)
+"""Whatever stands before the comma: a file's type is told by its bytes."""
 
 
 def stored_file(address: str) -> str | None:

@@ -15,7 +15,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
-from multipart import MultipartError, MultipartSegment, PushMultipartParser
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+)
 
 from bff.errors import BadRequest, Invalid, NotAForm, RequestTimeout
 from bff.files import Upload
@@ -79,8 +84,10 @@ async def read_form(
                         text += event
                         if len(text) + sum(map(len, form.fields.values())) > MAX_FIELD_BYTES:
                             raise Invalid.of(name or "body", "is too long")
+    except ParserLimitReached:
+        raise BadRequest.of("body", "has too many parts, or one with too long a head") from None
     except MultipartError:
-        message = "is no whole multipart/form-data, or has parts without end"
+        message = "is no whole multipart/form-data in UTF-8, or has parts without end"
         raise BadRequest.of("body", message) from None
     if form.upload is None:
         raise Invalid.of("file", "required")
@@ -130,6 +137,10 @@ def _boundary(content_type: str) -> str:
 
 def _name(segment: MultipartSegment, form: Form, takes: Collection[str]) -> str:
     """Which field a part is; raises for one that may not be there, or not so."""
+    said = [value for header, value in segment.headerlist if header == "Content-Disposition"]
+    if len(said) > 1 or _TWICE.search(_QUOTED.sub('""', said[0])):
+        # parsers differ in which of them they take
+        raise BadRequest.of("body", "has a part with two names")
     name = segment.name or ""
     if name not in (*takes, "file"):
         # what a client sends is not repeated where it may be anything
@@ -147,6 +158,8 @@ def _name(segment: MultipartSegment, form: Form, takes: Collection[str]) -> str:
 
 
 _AS_IT_IS = ("binary", "8bit", "7bit")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_TWICE = re.compile(r";\s*(name|filename)\s*=.*;\s*\1\s*=", re.IGNORECASE)
 
 
 def _filename(segment: MultipartSegment) -> str | None:

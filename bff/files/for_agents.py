@@ -16,7 +16,8 @@ import pybase64
 from bff.agent_settings import FilesFor
 from bff.errors import FileTooLarge, Problem
 from bff.files import Files
-from bff.files.parts import as_declared, as_own, by_id, look_up, without_bytes
+from bff.files.inline import check_address
+from bff.files.parts import as_declared, as_own, by_content, by_id, look_up, without_bytes
 from bff.messages import ChatMessage, FileKind, FilePart, Part, TextPart
 from bff.off_loop import off_loop
 
@@ -92,8 +93,8 @@ class ForAgent:
             return await self._given(part, "messages")
         except Problem as problem:
             _log.info("an agent is not given an earlier file: %s", problem.code)
-        if isinstance(part, FilePart) and part.file_id is not None:
-            part = replace(part, file_id=None, data="")
+        if isinstance(part, FilePart):
+            part = replace(part, file_id=None, url=None, data="")
         [named] = without_bytes([part])
         return named
 
@@ -104,7 +105,10 @@ class ForAgent:
         if part.file_id is not None:
             part = await self._resolved(part, field)
         elif part.data is not None:
-            self._count(part, len(part.data) // 4 * 3, field)
+            part = by_content(part)
+            self._count(part, len(part.data or "") // 4 * 3, field)
+        elif part.url is not None:
+            check_address(part.url, field)
         return part
 
     async def _resolved(self, part: FilePart, field: str) -> FilePart:

@@ -18,6 +18,9 @@ from bff.messages import FilePart
 
 MAX_URL_CHARACTERS = 8192
 
+DATA_URL = "must be a data: URL such as data:image/png;base64,iVBORw0KGgo="
+PERCENT = "must be percent-encoded behind the comma, and not empty"
+
 
 @dataclass(frozen=True, slots=True)
 class InlineFile:
@@ -40,7 +43,7 @@ def read_part(part: FilePart, *, field: str, max_bytes: int) -> InlineFile | Non
     if part.url is not None and part.is_data_url:
         return _read(part.url, part, field=field, max_bytes=max_bytes)
     if part.url is not None:
-        _check_address(part.url, field)
+        check_address(part.url, field)
     return None
 
 
@@ -64,24 +67,37 @@ def padded(text: str) -> str:
     return text if text.endswith("=") or not len(text) % 4 else text + "=" * (-len(text) % 4)
 
 
+def is_data_url(text: str) -> bool:
+    """Whether an address is the file itself."""
+    return text[:5].lower() == "data:"
+
+
+def percent_decoded(content: str) -> bytes | None:
+    """What a `data:` URL without base64 holds; None for what is none, or empty."""
+    if not re.fullmatch(r"(?:[!#-$&-;=?-\[\]_a-z~]|%[0-9A-Fa-f]{2})+", content):
+        return None
+    return unquote_to_bytes(content)
+
+
 def _read(text: str, part: FilePart, *, field: str, max_bytes: int) -> InlineFile:
     """Base64, or a `data:` URL, whose type is the one that counts."""
-    if text[:5].lower() != "data:":
+    if not is_data_url(text):
         data = read_base64(text, field=field, max_bytes=max_bytes)
         return InlineFile(data, part.mime_type, part.filename, padded(text))
     head, comma, content = text[5:].partition(",")
     found = _DATA_URL.fullmatch(head) if len(head) <= 1024 else None
     if not comma or found is None:
-        raise Invalid.of(field, "must be a data: URL such as data:image/png;base64,iVBORw0KGgo=")
+        raise Invalid.of(field, DATA_URL)
     declared = found[1] or part.mime_type or "text/plain"
     if found[2]:
         data = read_base64(content, field=field, max_bytes=max_bytes)
         return InlineFile(data, declared, part.filename, padded(content))
-    if not re.fullmatch(r"(?:[!#-$&-;=?-\[\]_a-z~]|%[0-9A-Fa-f]{2})+", content):
-        raise Invalid.of(field, "must be percent-encoded behind the comma, and not empty")
-    if len(data := unquote_to_bytes(content)) > max_bytes:
+    text_data = percent_decoded(content)
+    if text_data is None:
+        raise Invalid.of(field, PERCENT)
+    if len(text_data) > max_bytes:
         raise too_large(max_bytes, field)
-    return InlineFile(data, declared, part.filename)
+    return InlineFile(text_data, declared, part.filename)
 
 
 _DATA_URL = re.compile(
@@ -91,7 +107,7 @@ _DATA_URL = re.compile(
 )
 
 
-def _check_address(url: str, field: str) -> None:
+def check_address(url: str, field: str) -> None:
     """Raise `Invalid` for anything but https: the agent fetches it, and with rights of its own."""
     try:
         parts = urlsplit(url)

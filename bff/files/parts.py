@@ -14,9 +14,9 @@ import pybase64
 
 from bff.errors import NotFound, Problem
 from bff.files import Files, StoredFile
-from bff.files.inline import InlineFile, read_part
+from bff.files.inline import InlineFile, padded, read_part
 from bff.files.stored import FILE_ID, file_id_in
-from bff.files.types import HEAD_BYTES, find_type, kind_of
+from bff.files.types import HEAD_BYTES, find_type, kind_of, normal_type
 from bff.messages import FilePart, Part, TextPart
 from bff.off_loop import off_loop
 
@@ -166,18 +166,30 @@ def as_declared(declared: str | None, part: FilePart, found: FilePart) -> FilePa
     Where a client calls something a picture, sound or film that is none, the agent is told what the
     client says: it is the agent's to judge. The file itself is what was found.
     """
-    kind = part.kind
-    if declared is None or kind == "document" or kind == found.kind or kind_of(declared) != kind:
+    kind, declared = part.kind, normal_type(declared)
+    if kind == "document" or kind == found.kind or kind_of(declared) != kind:
         return found
     return replace(found, kind=kind, mime_type=declared)
 
 
 def _found(part: FilePart, given: InlineFile) -> FilePart:
     """The part as plain base64 under the type that was found."""
-    mime_type = find_type(given.data[:HEAD_BYTES], given.declared)
-    data = _encoded(given)
-    found = replace(part, kind=kind_of(mime_type), mime_type=mime_type, data=data, url=None)
-    return as_declared(given.declared, part, found)
+    return _typed(replace(part, data=_encoded(given), url=None), given.data, given.declared)
+
+
+def by_content(part: FilePart) -> FilePart:
+    """A part under the type that the bytes in it tell; as it is if they cannot be read."""
+    try:
+        head = pybase64.b64decode(padded((part.data or "")[: HEAD_BYTES // 3 * 4]), validate=True)
+    except ValueError:  # an agent's own, from before
+        return part
+    return _typed(part, head, part.mime_type)
+
+
+def _typed(part: FilePart, data: bytes, declared: str | None) -> FilePart:
+    mime_type = find_type(data[:HEAD_BYTES], declared)
+    found = replace(part, kind=kind_of(mime_type), mime_type=mime_type)
+    return as_declared(declared, part, found)
 
 
 def _encoded(given: InlineFile) -> str:

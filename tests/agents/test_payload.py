@@ -334,6 +334,24 @@ def test_agui__gets_an_agui_clients_messages_whole() -> None:
     RunAgentInput.model_validate(sent)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"type": "data", "value": "Data:image/png;base64,aGk=", "mimeType": "image/png"},
+        {"type": "url", "value": "data:image/png;base64,aGk="},
+    ],
+)
+def test_agui__gets_a_data_url_as_the_data_it_is(source: dict[str, str]) -> None:
+    part = FilePart("image", "image/png", data="aGk=")
+    fields = {"id": "m", "role": "user", "content": [{"type": "image", "source": source}]}
+    said = ChatMessage(role="user", id="m", parts=(part,), as_sent=fields)
+
+    [message] = payload("agui", prompt(new=(said,)))["messages"]
+
+    [shown] = message["content"]
+    assert shown["source"] == {"type": "data", "value": "aGk=", "mimeType": "image/png"}
+
+
 def test_agui__is_answered_in_the_new_and_the_older_way() -> None:
     sent = payload("agui", answering(YES, forwarded={"command": {"x": 1}}))
 

@@ -74,6 +74,9 @@ async def test_a_form_that_is_not_as_it_should_be__says_what_is_wrong(
         raw_form(*[raw_part(b"x", name=b"purpose", filename=b"")] * 17),
         raw_form(raw_part(filename=b"\xff\xfe.png")),
         raw_form(raw_part(more=b"Content-Length: 5\r\n")),
+        raw_form(raw_part(more=b'content-disposition: form-data; name="purpose"\r\n')),
+        raw_form(raw_part(filename=b'a.png"; filename="b.exe')),
+        raw_form(raw_part(name=b'file"; NAME ="purpose')),
     ],
 )
 async def test_a_form_that_is_broken_or_cut__is_a_bad_request_and_leaves_nothing(

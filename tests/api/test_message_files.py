@@ -221,13 +221,16 @@ def by_id(client: str, file_id: str, url: str) -> tuple[str, JSON]:
         case "AI SDK":
             return ai_sdk({"type": "file", "mediaType": "image/png", "url": here})
         case "AI SDK, absolute":
+            return ai_sdk({"type": "file", "mediaType": "image/png", "url": there})
+        case "AI SDK, absolute and secure":
             secure = there.replace("http:", "https:")
             return ai_sdk({"type": "file", "mediaType": "image/png", "url": secure})
     raise AssertionError(client)
 
 
 BY_ID = [
-    *("native", "OpenAI file", "OpenAI image at its address", "AI SDK", "AI SDK, absolute"),
+    *("native", "OpenAI file", "OpenAI image at its address", "AI SDK"),
+    *("AI SDK, absolute", "AI SDK, absolute and secure"),
     *("Responses image", "Responses file", "AG-UI", "AG-UI, by address", "AG-UI of old"),
 ]
 
@@ -243,9 +246,14 @@ async def test_a_stored_file__is_given_to_its_owners_agent_alone(start: Start, c
     assert given(service) == FilePart("image", "image/png", data=encoded(PNG), filename="a.png")
     assert await kept(service) == [file["id"]]
     calls = len(service.agent.calls)
-    if client == "AI SDK, absolute":  # might be any service's address, so it is handed on as it is
+    if (
+        client == "AI SDK, absolute and secure"
+    ):  # might be any service's address, so it is handed on as it is
         await ask(service, path, body, user="bob")
         assert given(service).data is None
+    elif client == "AI SDK, absolute":  # is nobody's but the owner's, and no address for agents
+        problem = await ask(service, path, body, 422, user="bob")
+        assert len(service.agent.calls) == calls
     else:
         problem = await ask(service, path, body, 404, user="bob")
         assert problem["code"] == "not_found"

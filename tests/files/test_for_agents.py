@@ -146,6 +146,30 @@ async def test_what_was_said_before__refuses_nothing(folder_files: Files) -> Non
     ]
 
 
+async def test_what_was_said_before__is_told_by_its_bytes_and_of_https_addresses_alone(
+    folder_files: Files,
+) -> None:
+    mine = await put(folder_files, ALICE, PNG)
+    path = f"/v1/files/{mine.id}/content"
+    messages = [
+        user_message(FilePart("image", "application/pdf\n", data=encoded(PNG), filename="a")),
+        user_message(FilePart("image", "image/png", data="no base64")),
+        user_message(FilePart("image", url=f"http://here.example.com{path}")),
+        user_message(FilePart("image", url=f"http://here.example.com/v1/files/{new_id()}/content")),
+        user_message(FilePart("image", url="https://example.com/a.png")),
+    ]
+
+    given = await ForAgent(folder_files, ALICE, "inline").earlier(messages)
+
+    assert [message.parts for message in given] == [
+        (inline(PNG, name="a"),),
+        (FilePart("image", "image/png", data="no base64"),),
+        (inline(PNG, name=mine.filename),),
+        (TextPart("[image]"),),
+        (FilePart("image", url="https://example.com/a.png"),),
+    ]
+
+
 async def test_a_process__holds_no_more_than_it_can(folder_files: Files) -> None:
     file = await put(folder_files, ALICE, PNG)
     part = FilePart("image", file_id=file.id)

@@ -127,6 +127,27 @@ async def test_what_finds_no_room__takes_back_what_did(reopen_folder: Reopen) ->
         assert await stored(files) == []
 
 
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ("image/x-odd", ("image", "image/x-odd")),
+        ("IMAGE/X-Odd; q=1", ("image", "image/x-odd")),
+        ('image/png,evil;x"\n', ("document", "text/plain")),
+        ("image/*", ("document", "text/plain")),
+        ("image/", ("document", "text/plain")),
+        ("image/png evil", ("document", "text/plain")),
+    ],
+)
+async def test_what_is_told_of_bytes_that_are_no_picture__is_a_type(
+    folder_files: Files, declared: str, told: tuple[str, str]
+) -> None:
+    for files in (folder_files, None):
+        [part] = (await keep(files, inline(b"words", declared))).parts
+
+        assert isinstance(part, FilePart)
+        assert (part.kind, part.mime_type) == told
+
+
 async def test_a_session__owns_what_came_in_it(folder_files: Files) -> None:
     file = await put(folder_files, ALICE, PNG)
     by_id = FilePart("image", file_id=file.id)

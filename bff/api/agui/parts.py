@@ -8,8 +8,8 @@ from typing import Any
 from bff.api.agui.versions import ACTIVITIES, FIRST, MEDIA, Version
 from bff.api.foreign_messages import (
     Field,
-    base64_at,
     file_at,
+    file_in,
     kind_of,
     parts_at,
     string_of,
@@ -54,8 +54,9 @@ def _file(
     value = source.get("value")
     match source.get("type"):
         case "data":
-            data = base64_at(field.at("value"), value)
-            return FilePart(kind, mime_type, data=data, filename=filename) if data else None
+            return file_in(
+                field.at("value"), value, mime_type=mime_type, filename=filename, kind=kind
+            )
         case "url":
             return file_at(
                 field.at("value"), value, mime_type=mime_type, filename=filename, kind=kind
@@ -73,8 +74,7 @@ def _binary(field: Field, part: Mapping[str, Any]) -> FilePart | None:
     mime_type, filename = string_of(part, "mimeType"), string_of(part, "filename")
     kind = kind_of(mime_type)
     if "data" in part and (data := part["data"]):
-        found = base64_at(field.at("data"), data)
-        return FilePart(kind, mime_type, data=found, filename=filename) if found else None
+        return file_in(field.at("data"), data, mime_type=mime_type, filename=filename, kind=kind)
     if url := part.get("url"):
         return file_at(field.at("url"), url, mime_type=mime_type, filename=filename, kind=kind)
     if id := string_of(part, "id"):

@@ -13,10 +13,9 @@ from typing import Any
 
 from bff.api.foreign_messages import (
     Field,
-    base64_at,
     checked_message,
     file_at,
-    kind_of,
+    file_in,
     list_of_messages,
     parts_at,
     string_of,
@@ -119,9 +118,8 @@ def _part(field: Field, part: JSON) -> Part | None:
         case {"type": "input_image", "file_id": str(file_id)}:
             return FilePart("image", file_id=file_id)
         case {"type": "input_audio", "input_audio": {"data": data, "format": str(format)}}:
-            found = base64_at(field.at("input_audio.data"), data)
             mime_type = "audio/mpeg" if format == "mp3" else f"audio/{format}"
-            return found and FilePart("audio", mime_type, data=found)  # type: ignore[return-value]
+            return file_in(field.at("input_audio.data"), data, mime_type=mime_type, kind="audio")
         case {"type": "file", "file": dict(file)}:
             return _file(field.at("file"), file)
         case {"type": "input_file"}:
@@ -139,12 +137,12 @@ def _file(field: Field, file: dict[str, Any]) -> FilePart | None:
     filename = string_of(file, "filename")
     if file_id := string_of(file, "file_id"):
         return FilePart("document", file_id=file_id, filename=filename)
-    data = file.get("file_data") or file.get("file_url")
-    if isinstance(data, str) and not data.startswith(("data:", "https://")):
-        found = base64_at(field.at("file_data"), data)
-        mime_type = "application/octet-stream"
-        return found and FilePart(kind_of(None), mime_type, data=found, filename=filename)  # type: ignore[return-value]
-    return file_at(field.at("file_data"), data, filename=filename)
+    data, url = file.get("file_data"), file.get("file_url")
+    if data and not (isinstance(data, str) and data[:8].lower() == "https://"):
+        return file_in(field.at("file_data"), data, filename=filename)
+    if data or not url:
+        return file_at(field.at("file_data"), data, filename=filename)
+    return file_at(field.at("file_url"), url, filename=filename)
 
 
 def _tool_calls(calls: JSON) -> Iterator[ToolCall]:
