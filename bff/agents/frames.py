@@ -20,8 +20,8 @@ from bff.agents.json_values import (
     check_size,
     is_cut_off,
     is_whole,
-    object_in,
     parse,
+    value_in,
     values_in,
 )
 from bff.agents.lines import TEXT, Frame, Frames, Lines
@@ -87,6 +87,7 @@ class Recoded:
 
 
 _DATA_BYTES = len(b"data:")
+_VALUES = (b"data: {", b"data: [", b'data: "')
 
 
 class EventStream:
@@ -116,7 +117,7 @@ class EventStream:
                 self._dispatch(frames)
                 self._name = None
                 continue
-            if line.startswith(b"data: {") and not data and not self._first:
+            if line.startswith(_VALUES) and not data and not self._first:
                 self._size = len(line) - _DATA_BYTES
                 if self._size > MAX_FRAME_BYTES:
                     check_size(self._size)
@@ -203,7 +204,7 @@ class EventStream:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         self._data.clear()
         self._size = 0
-        if (found := object_in(data)) is not None:
+        if (found := value_in(data)) is not None:
             frames.append(Frame(self._name, found))
             return
         text = data.decode("utf-8", "replace")

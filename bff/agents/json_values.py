@@ -38,9 +38,10 @@ def parse(text: str) -> JSON:
     return value
 
 
-def object_in(data: bytes) -> JSON:
-    """What `parse` gives for these bytes, where it is an object and nothing is odd about it."""
-    if data[:1] != b"{":
+def value_in(data: bytes) -> JSON:
+    """What `parse` gives for these bytes, where that is an object, a list or a text, and nothing is
+    odd about it; else None."""
+    if data[:1] not in _STARTS:
         return None
     # each level has two bytes at least, so that a short text cannot be deep
     if len(data) > 2 * MAX_DEPTH and data.count(b"{") + data.count(b"[") > MAX_DEPTH:
@@ -49,6 +50,9 @@ def object_in(data: bytes) -> JSON:
         return loads(data)
     except ValueError:
         return None
+
+
+_STARTS = (b"{", b"[", b'"')
 
 
 def values_in(text: str) -> list[JSON] | None:

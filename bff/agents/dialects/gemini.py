@@ -184,7 +184,11 @@ def _is_content(value: JSON) -> bool:
 
 
 def _get(fields: JSON, *names: str) -> JSON:
-    return next((fields[n] for n in names if fields.get(n) is not None), None)
+    for name in names:
+        value = fields.get(name)
+        if value is not None:
+            return value
+    return None
 
 
 BY_KEY = {

@@ -27,6 +27,8 @@ _LAST = frozenset({"finish_reason", "stop_reason", "stopReason"})
 
 def unwrapped(frame: dict[str, JSON]) -> dict[str, JSON]:
     """The message itself, out of the two envelopes LangChain has for one."""
+    if "lc" not in frame and "data" not in frame:  # nearly all of them
+        return frame
     match frame:
         case {"lc": _, "type": "constructor", "id": [*_, str(name)], "kwargs": dict(fields)}:
             return {**fields, "type": fields.get("type", name)}

@@ -78,9 +78,14 @@ def read_converse(answer: Assembly, frame: dict[str, JSON]) -> None:
     """One event of ConverseStream."""
     ((name, value),) = frame.items()
     answer.dialects.add("converse")
+    if name == "contentBlockDelta" and type(delta := value.get("delta")) is dict:
+        text = delta.get("text")
+        if type(text) is str:  # nearly all of them, and a pattern takes as long as all else here
+            answer.text.delta(text, "converse")
+        else:
+            _read_delta(answer, delta, _place(value))
+        return
     match name, value:
-        case ("contentBlockDelta", {"delta": dict(delta), **rest}):
-            _read_delta(answer, delta, _place(rest))
         case ("contentBlockStart", {"start": {"toolUse": {"toolUseId": str(id), **tool}}, **rest}):
             tool_name = tool.get("name")
             known = tool_name if isinstance(tool_name, str) else None
@@ -115,8 +120,6 @@ def _place(event: Mapping[Any, JSON]) -> str:
 
 def _read_delta(answer: Assembly, delta: dict[str, JSON], place: str) -> None:
     match delta:
-        case {"text": str(text)}:
-            answer.text.delta(text, "converse")
         case {"toolUse": {"input": str(piece)}}:
             answer.tools.piece("converse", place, None, None, piece)
         case {"reasoningContent": {"text": str(text)}}:
