@@ -72,8 +72,9 @@ class Asked:
     questions whose time is over. `answered_in` is the field of a protocol whose answers are
     messages of the conversation: those to what is not open are history there, and so are `results`
     of tools beside answers that name their questions. `unique_ids` says that the client's ids of
-    messages tell them apart within a session. `ignored` names fields that nobody here has a use
-    for. `echo` and `referable` are the run's.
+    messages tell them apart within a session, `helps_itself` that clients of the protocol ask
+    things of their own at the address of the chat: titles, tags. `ignored` names fields that nobody
+    here has a use for. `echo` and `referable` are the run's.
     """
 
     conversation: Conversation
@@ -85,6 +86,7 @@ class Asked:
     answered_in: str | None = None
     results: Sequence[Answer] = ()
     unique_ids: bool = False
+    helps_itself: bool = False
     on_disconnect: OnDisconnect
     streaming: bool
     idempotency: Idempotency | None = None
@@ -142,6 +144,7 @@ async def _find_place(request: web.Request, asked: Asked, *, beside: bool = Fals
             unique_ids=asked.unique_ids,
             behind=asked.behind,
             beside=beside,
+            helps_itself=asked.helps_itself,
             now=time.time(),
         ),
     )

@@ -13,7 +13,10 @@ _TASK = "### Task:"
 
 
 def is_helper_call(conversation: Conversation) -> bool:
-    """Whether the request is the client's own and not a person's."""
+    """Whether the request is the client's own and not a person's.
+
+    Only of protocols whose clients do that: a person may well begin with the same words.
+    """
     return conversation.text.lstrip().startswith(_TASK)
 
 

@@ -46,6 +46,7 @@ class Sought:
     session and the run, both known to be the owner's, whose answer the client names as what it goes
     on from: what the conversation has of earlier messages comes after that. `beside` says that the
     session has an open run, which a client that did not name it cannot know of: branch off.
+    `helps_itself` says that the client asks things of its own at the address of the chat.
     """
 
     owner: str
@@ -57,6 +58,7 @@ class Sought:
     unique_ids: bool = False
     behind: tuple[str, str] | None = None
     beside: bool = False
+    helps_itself: bool = False
     now: float
 
 
@@ -119,7 +121,7 @@ async def _said(sought: Sought, agent: str, name: str | None) -> _Said:
 async def find_place(history: History, sought: Sought) -> Place:
     """Find the session, or begin it. Raises `Overloaded` only where an answer needs the history."""
     conversation = sought.conversation
-    if only_instructions(conversation) or is_helper_call(conversation):
+    if only_instructions(conversation) or (sought.helps_itself and is_helper_call(conversation)):
         return _helper(sought)
     if sought.name is not None:
         place = await _named(history, sought, sought.name)

@@ -332,7 +332,12 @@ async def test_a_clients_call_for_itself__joins_and_forks_nothing(
     chat = Chat(history, name="demo")
     await chat.say("Hi", "Hello")
     sought = Sought(
-        owner="alice", conversation=conversation, default_agent="agent", now=0, name=name
+        owner="alice",
+        conversation=conversation,
+        default_agent="agent",
+        now=0,
+        name=name,
+        helps_itself=True,
     )
     place = await find_place(history, sought)
 
@@ -340,6 +345,15 @@ async def test_a_clients_call_for_itself__joins_and_forks_nothing(
     assert place.session_id != "demo"
     assert place.conversation.text
     assert (await history.session("alice", "demo")).branch is None  # type: ignore[union-attr]
+
+
+async def test_a_person_who_speaks_of_a_task__stays_in_the_session(history: ListHistory) -> None:
+    chat = Chat(history, name="demo")
+    await chat.say("Hi", "Hello")
+
+    place = await chat.say("### Task:\nGive 3 tags")
+
+    assert (place.session_id, place.listed) == ("demo", True)
 
 
 async def test_a_session_that_was_begun_with_a_transcript__is_told_it_once(

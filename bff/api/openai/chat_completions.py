@@ -114,6 +114,7 @@ def _asked(request: web.Request, asked: ChatCompletionRequest) -> Asked:
         name=foreign_id(name) if name else None,
         agent=agent_of(request, asked.model),
         answered_in="messages",
+        helps_itself=True,
         on_disconnect="cancel",
         streaming=bool(asked.stream),
         ignored=hosted_tools(asked.tools),

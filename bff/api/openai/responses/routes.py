@@ -183,6 +183,7 @@ def _asked(
         name=foreign_id(name) if name else None,
         agent=agent_of(request, asked.model),
         answered_in="input",
+        helps_itself=True,
         on_disconnect="continue" if asked.background else "cancel",
         streaming=bool(asked.stream or asked.background),
         ignored=[*said.ignored, *hosted_tools(asked.tools)],
