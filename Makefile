@@ -17,7 +17,7 @@ ZOO_NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard test
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.envs/%/.ready,$(wildcard tests/clients/requirements-*.txt))
 NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/node/package-lock.json examples/*/package-lock.json))
 
-.PHONY: help run install test test-zoo questions engine pulumi check format bench lock image token clean
+.PHONY: help run install test test-zoo questions files engine pulumi check format bench lock image token clean
 
 help: ## show this
 	@echo "usage: make TARGET [PYTHON=python3.12] [ARGS=...]"
@@ -40,6 +40,9 @@ test-zoo: $(VENV)/.all $(ZOO) $(ZOO_NODE) ## agents of a dozen real frameworks, 
 
 questions: $(VENV)/.all $(EXAMPLE) .envs/zoo-strands/requirements.sha256 .envs/zoo-langgraph/requirements.sha256 ## agents that ask, in every protocol: how often each answer reaches the agent
 	@$(PY) -m pytest -n 0 -q tests/agents/test_questions.py $(ARGS)
+
+files: $(VENV)/.all $(EXAMPLE) $(CLIENTS) $(NODE) ## pictures, sound, documents by every client, and what a real agent sees of each
+	@$(PY) -m pytest -n 0 -q tests/clients/test_files.py $(ARGS)
 
 engine: $(VENV)/.all pulumi ## preview, apply, change and destroy the stack with Pulumi's real engine and a made-up AWS
 	@$(PY) -m pytest tests/stack/engine $(ARGS)

@@ -30,6 +30,18 @@ def chat(content: list[dict[str, Any]]) -> str:
     return str(reply.choices[0].message.content)
 
 
+def responses(kind: str, mime_type: str, filename: str, data: str) -> str:
+    url = f"data:{mime_type};base64,{data}"
+    file = (
+        {"type": "input_image", "image_url": url, "detail": "auto"}
+        if kind == "image"
+        else {"type": "input_file", "filename": filename, "file_data": url}
+    )
+    content = [{"type": "input_text", "text": "What is it?"}, file]
+    reply = client.responses.create(model="agent", input=[{"role": "user", "content": content}])
+    return str(reply.output_text)
+
+
 def uploaded(kind: str, mime_type: str, filename: str, data: str) -> str:
     sent = (filename, base64.b64decode(data), mime_type)
     file = client.files.create(file=sent, purpose="user_data")
@@ -41,6 +53,7 @@ print(
     json.dumps(
         {
             "chat": [chat([part(*file)]) for file in files],
+            "responses": [responses(*file) for file in files],
             "uploaded": [uploaded(*file) for file in files],
         }
     )

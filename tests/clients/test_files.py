@@ -1,7 +1,8 @@
 """Every client's files, at a real LangGraph agent: what it says it was given, byte for byte.
 
-docs/files.md has the same as a table. The agent (tests/agents/zoo/langgraph_seeing.py) is served as
-AgentCore serves it, and says of each block what LangChain reads in it.
+`make files` prints it as a table; docs/files.md says the same in words. The agent
+(tests/agents/zoo/langgraph_seeing.py) is served as AgentCore serves it, and says of each block what
+LangChain reads in it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import hashlib
 import json
 import subprocess
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.agents.environments import EXAMPLE, python_of, requirements_of
 from tests.agents.serving import serving
-from tests.clients.conftest import ROOT, Play, Stage, Start
+from tests.clients.conftest import KEY, ROOT, Play, Stage, Start
 
 AGENT = ROOT / "tests/agents/zoo/langgraph_seeing.py"
 PYTHON = Path(__file__).with_name("openai_files.py")
@@ -50,6 +53,30 @@ def seeing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+Tell = Callable[[str, Mapping[str, Sequence[str]]], None]
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Print a client's rows of the table: `yes` where the agent saw the very bytes."""
+
+    def rows(client: str, found: Mapping[str, Sequence[str]]) -> None:
+        with capsys.disabled():
+            for way, said in found.items():
+                pairs = zip(FILES, said, strict=True)
+                cells = ["yes" if text == seen(name) else text for name, text in pairs]
+                print(f"\n| {client:17} | {way:9} | {' | '.join(cells)} |", end="")
+
+    return rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def head(request: pytest.FixtureRequest) -> None:
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n| {'client':17} | {'way':9} | {' | '.join(FILES)} |", end="")
+
+
 def seen(name: str) -> str:
     kind, mime_type, _, data = FILES[name]
     digest = hashlib.sha256(data).hexdigest()[:16]
@@ -70,19 +97,20 @@ async def shown(
 @pytest.mark.npm
 @pytest.mark.parametrize("alias", CLIENTS)
 async def test_a_client_from_npm__shows_the_agent_every_file(
-    stage: Start, play: Play, node: Path, seeing: str, alias: str
+    stage: Start, play: Play, node: Path, seeing: str, alias: str, tell: Tell
 ) -> None:
     service = await stage(AGENT_URL=seeing, AGENT_PAYLOAD="langgraph")
 
     found = await shown(play, service, [node, "files.mjs", alias], list(FILES))
 
+    tell(alias, found)
     assert found == {way: [seen(name) for name in FILES] for way in found}
     assert set(found) == {"chat", *(("responses", "uploaded") if "openai" in alias else ())}
 
 
 @pytest.mark.parametrize("name", PYTHONS)
 async def test_openai_for_python__shows_the_agent_every_file(
-    stage: Start, play: Play, seeing: str, name: str
+    stage: Start, play: Play, seeing: str, name: str, tell: Tell
 ) -> None:
     environment = ROOT / f".envs/{name}"
     if not (environment / ".ready").exists():
@@ -91,4 +119,46 @@ async def test_openai_for_python__shows_the_agent_every_file(
 
     found = await shown(play, service, [environment / "bin/python", PYTHON], list(FILES))
 
-    assert found == {way: [seen(name) for name in FILES] for way in ("chat", "uploaded")}
+    tell(f"{name}, Python", found)
+    ways = ("chat", "responses", "uploaded")
+    assert found == {way: [seen(name) for name in FILES] for way in ways}
+
+
+async def test_our_own_protocol__shows_the_agent_every_file(
+    stage: Start, seeing: str, tell: Tell
+) -> None:
+    service = await stage(AGENT_URL=seeing, AGENT_PAYLOAD="langgraph")
+
+    found: dict[str, list[str]] = {"chat": [], "uploaded": [], "socket": []}
+    async with (
+        aiohttp.ClientSession(service.url, headers={"X-API-Key": KEY}) as client,
+        client.ws_connect("/v1/ws/chat") as socket,
+    ):
+
+        async def chat(part: dict[str, Any]) -> str:
+            async with client.post("/v1/chat", json={"message": [part]}) as reply:
+                return str((await reply.json()).get("message"))
+
+        async def said(part: dict[str, Any]) -> str:
+            await socket.send_json({"message": [part]})
+            text = ""
+            while (frame := await socket.receive_json(timeout=30))["event"] not in (
+                "done",
+                "error",
+            ):
+                text += frame["data"].get("content", "")
+            return text
+
+        for kind, mime_type, filename, data in FILES.values():
+            source = {"type": "data", "value": base64.b64encode(data).decode()}
+            part = {"type": kind, "source": {**source, "mimeType": mime_type}, "filename": filename}
+            form = aiohttp.FormData()
+            form.add_field("file", data, filename=filename, content_type=mime_type)
+            async with client.post("/v1/files", data=form) as reply:
+                stored = {"type": "file", "value": (await reply.json())["id"]}
+            found["chat"].append(await chat(part))
+            found["uploaded"].append(await chat({"type": kind, "source": stored}))
+            found["socket"].append(await said(part))
+
+    tell("plain HTTP", found)
+    assert found == {way: [seen(name) for name in FILES] for way in found}
