@@ -28,7 +28,10 @@ ADDRESS_SECONDS = 900
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """What is known of a file. `mime_type` is what was found in it; times are since 1970."""
+    """What is known of a file. `mime_type` is what was found in it; times are since 1970.
+
+    `etag` is that of the bytes it was found in, where who sent them may send others.
+    """
 
     id: str
     filename: str = field(repr=False)
@@ -37,6 +40,7 @@ class StoredFile:
     purpose: str
     created_at: float
     expires_at: float
+    etag: str | None = None
 
     @classmethod
     def of(
@@ -48,6 +52,7 @@ class StoredFile:
         mime_type: str,
         size_bytes: int,
         purpose: str,
+        etag: str | None = None,
     ) -> Self:
         """The file of that id, which tells its times."""
         made = created_at(file_id)
@@ -59,6 +64,7 @@ class StoredFile:
             purpose=purpose,
             created_at=made,
             expires_at=made + retention_seconds,
+            etag=etag,
         )
 
 
@@ -118,6 +124,7 @@ def record_of(file: StoredFile) -> dict[str, Any]:
         "mime_type": file.mime_type,
         "size_bytes": file.size_bytes,
         "purpose": file.purpose,
+        **({} if file.etag is None else {"etag": file.etag}),
     }
 
 
@@ -130,4 +137,5 @@ def file_of(file_id: str, record: Mapping[str, Any], retention_seconds: float) -
         mime_type=record["mime_type"],
         size_bytes=record["size_bytes"],
         purpose=record["purpose"],
+        etag=record.get("etag"),
     )

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bff.errors import Overloaded
+from bff.errors import NotFound, Overloaded
 from bff.files import open_files
 from bff.files.s3 import PARTS_HELD, BucketFiles
 from bff.files.s3.calls import open_client
@@ -317,6 +317,29 @@ async def test_what_a_client_sent_by_itself__is_a_file_once_it_is_there(
     assert await content(files, ALICE, file) == b"<html>no image</ht>"
     assert await files.delete(ALICE, file.id)
     assert await bucket.keys() == []
+
+
+async def test_what_is_sent_again_to_an_address__is_not_the_file(files: BucketFiles) -> None:
+    address = await files.presign_upload(
+        ALICE, filename="a.png", mime_type="image/png", size_bytes=len(PNG), purpose="vision"
+    )
+
+    async def send(data: bytes) -> None:
+        form = aiohttp.FormData(dict(address.fields))
+        form.add_field("file", data, filename="x", content_type="image/png")
+        async with aiohttp.request("POST", address.url, data=form) as reply:
+            assert reply.status == 204
+
+    await send(PNG)
+    file = await files.get(ALICE, address.file.id)
+    assert file is not None
+    await send(b"<html>" + PNG[6:])
+
+    assert await files.get(ALICE, file.id) == file
+    with pytest.raises(NotFound):
+        await content(files, ALICE, file)
+    await send(PNG)
+    assert await content(files, ALICE, file) == PNG
 
 
 async def test_an_address_to_read_at__is_the_files_for_fifteen_minutes(files: BucketFiles) -> None:

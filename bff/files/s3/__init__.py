@@ -122,7 +122,9 @@ class BucketFiles:
     ) -> AsyncGenerator[bytes, None]:
         last = file.size_bytes - 1 if last is None else last
         missing, key = True, self._keys(owner).content(file.id)
-        async with aclosing(self._calls.stream(key, first, last, BLOCK_BYTES)) as blocks:
+        async with aclosing(
+            self._calls.stream(key, first, last, BLOCK_BYTES, etag=file.etag)
+        ) as blocks:
             async for block in blocks:
                 missing = False
                 yield block
@@ -230,14 +232,19 @@ class BucketFiles:
     async def _arrived(
         self, keys: Keys, file_id: str, record: dict[str, Any], *, etag: str
     ) -> StoredFile | None:
-        """A file that its client sends by itself, once it is there; then its type is found."""
+        """A file that its client sends by itself, once it is there; then its type is found.
+
+        The form is good for more than once: what comes later is another file, and this one gone.
+        """
         content = keys.content(file_id)
         size_bytes = await self._calls.size(content)
         if not size_bytes:
             return None
         head = await self._calls.get(content, Range=f"bytes=0-{HEAD_BYTES - 1}")
-        mime_type = find_type(head[0], record["mime_type"]) if head else record["mime_type"]
-        record = {**record, "size_bytes": size_bytes, "mime_type": mime_type}
+        if head is None:
+            return None
+        mime_type = find_type(head[0], record["mime_type"])
+        record = {**record, "size_bytes": size_bytes, "mime_type": mime_type, "etag": head[1]}
         file = file_of(file_id, record, self._retention_seconds)
         await self._calls.replace(keys.record(file_id), json.dumps(record_of(file)).encode(), etag)
         return file

@@ -131,17 +131,18 @@ class Calls:
         return all(item["Key"] != key for item in found.get("Contents", ()))
 
     async def stream(
-        self, key: str, first: int, last: int, block_bytes: int
+        self, key: str, first: int, last: int, block_bytes: int, *, etag: str | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """A range of an object as it comes; nothing if there is no such object."""
+        """A range of an object as it comes; nothing if there is none, or none of that ETag."""
+        only = {} if etag is None else {"IfMatch": etag}
         with self._translating():
             try:
                 async with asyncio.timeout(CALL_SECONDS):
                     answer = await self.client.get_object(
-                        Bucket=self.bucket, Key=key, Range=f"bytes={first}-{last}"
+                        Bucket=self.bucket, Key=key, Range=f"bytes={first}-{last}", **only
                     )
             except ClientError as error:
-                if await self._missing(key, error):
+                if code_of(error) in CHANGED or await self._missing(key, error):
                     return
                 raise
         body = answer["Body"]
