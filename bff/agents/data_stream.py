@@ -15,6 +15,8 @@ from bff.events import JSON
 
 LINE = re.compile(rb"[0-9a-k]:[\"{\[]")
 """How the first line of such a stream begins."""
+BEGUN = re.compile(rb"[0-9a-k]:?")
+"""What may be the beginning of that."""
 
 
 class DataStream:

@@ -25,6 +25,7 @@ from bff.agents.json_values import (
     values_in,
 )
 from bff.agents.lines import TEXT, Frame, Frames, Lines
+from bff.agents.plain_text import PlainText, Recoded
 
 
 def open_frames(content_type: str) -> Frames:
@@ -68,24 +69,6 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 _NO_ANSWER = frozenset({"image", "audio", "video", "font", "multipart"})
 
 
-class Recoded:
-    """Bytes of another charset than UTF-8, for a reader that takes this one only."""
-
-    __slots__ = ("_decoder", "_reader")
-
-    def __init__(self, reader: Frames, charset: str) -> None:
-        self._reader = reader
-        "".encode(charset)  # raises LookupError also for a codec that is no charset
-        self._decoder = codecs.getincrementaldecoder(charset)("replace")
-
-    def feed(self, chunk: bytes) -> list[Frame]:
-        return self._reader.feed(self._decoder.decode(chunk).encode("utf-8", "replace"))
-
-    def end(self) -> list[Frame]:
-        last = self._decoder.decode(b"", True).encode("utf-8", "replace")
-        return self._reader.feed(last) + self._reader.end()
-
-
 _DATA_BYTES = len(b"data:")
 _VALUES = (b"data: {", b"data: [", b'data: "')
 
@@ -93,7 +76,7 @@ _VALUES = (b"data: {", b"data: [", b'data: "')
 class EventStream:
     """Server-sent events."""
 
-    __slots__ = ("_data", "_first", "_lines", "_name", "_other", "_raw", "_size")
+    __slots__ = ("_data", "_first", "_lines", "_name", "_other", "_raw", "_size", "_unread")
 
     def __init__(self) -> None:
         self._other: Frames | None = None
@@ -104,6 +87,8 @@ class EventStream:
         self._name: str | None = None
         self._first = True
         self._raw = False
+        self._unread: list[bytes] | None = []
+        """Lines that look like fields nobody knows, until one comes that is known."""
 
     def feed(self, chunk: bytes) -> list[Frame]:
         if self._other is not None:
@@ -126,6 +111,9 @@ class EventStream:
             self._line(line, frames)
             if other := self._judged():  # by the first line that has anything on it
                 return other.feed(b"\n".join([*lines[at:], b""]) + self._lines.end())
+        if self._first and (begun := self._lines.end()) and not _may_be_field(begun):
+            self._other = Unlabelled(strings=True)
+            return self._other.feed(begun)
         return frames
 
     def end(self) -> list[Frame]:
@@ -140,6 +128,9 @@ class EventStream:
             if self._data and is_cut_off(b"\n".join(self._data)):
                 raise FrameError("the stream ended inside an event")
         self._line(b"", frames)
+        if self._unread:
+            text = b"\n".join(self._unread).decode("utf-8", "replace")
+            frames.append(Frame(TEXT, text.rstrip("\n")))
         return frames
 
     def _judged(self) -> Frames | None:
@@ -150,16 +141,20 @@ class EventStream:
             line = line.removeprefix(codecs.BOM_UTF8)
             if line:
                 self._first = False
-                if line.lstrip()[:1] in _JSON_STARTS or data_stream.LINE.match(line):
+                if not _LABELLED.match(line) or data_stream.LINE.match(line):
                     self._other = Unlabelled(strings=True)
                     return
         if not line:
             if self._data:
                 self._dispatch(frames)
             self._name = None
+            if self._unread:
+                self._unread.append(b"")
             return
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
+        if not field or field in _KNOWN:
+            self._unread = None
         if field == b"data":
             if self._data and value[:1] in _VALUE_STARTS:
                 self._early(frames)
@@ -178,6 +173,10 @@ class EventStream:
 
         They indent fields, write line ends of a text or of JSON as they are, or mix in bare JSON.
         """
+        if self._unread is not None:
+            self._unread.append(line)
+            self._size += len(line) + 1
+            check_size(self._size)
         meant = field.strip().lower()
         if meant in (b"data", b"event") and b":" in line:
             self._line(meant + b":" + value, frames)
@@ -309,23 +308,6 @@ class Document:
         return [Frame(None, value) for value in values]
 
 
-class PlainText:
-    """Text as it comes."""
-
-    __slots__ = ("_decoder",)
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
-
-    def feed(self, chunk: bytes) -> list[Frame]:
-        text = self._decoder.decode(chunk)
-        return [Frame(TEXT, text)] if text else []
-
-    def end(self) -> list[Frame]:
-        text = self._decoder.decode(b"", True)
-        return [Frame(TEXT, text)] if text else []
-
-
 class Unlabelled:
     """Bytes of another or no type: their beginning tells an event stream, JSON or text."""
 
@@ -379,7 +361,10 @@ class Unlabelled:
                 return data_stream.DataStream()
             if start.startswith(_JSON_STARTS if self._strings else _JSON_STARTS[:-1]):
                 self._looks_json = True
-            elif start and not any(field.startswith(start) for field in _FIELDS):
+            elif start and not (
+                any(field.startswith(start) for field in _FIELDS)
+                or data_stream.BEGUN.fullmatch(start)
+            ):
                 return PlainText()
         if self._looks_json and (b"\n" in chunk or b"\r" in chunk):
             line = self._so_far().removeprefix(codecs.BOM_UTF8).lstrip(b"\x1e \t\r\n")
@@ -391,9 +376,23 @@ class Unlabelled:
 
 _LINE = re.compile(rb"[\r\n]")
 _SILENT = frozenset({b"id", b"retry"})
+_KNOWN = _SILENT | {b"data", b"event"}
+_LABELLED = re.compile(rb"\s*[A-Za-z_-]{0,20}:|data$")
+"""How a line of an event stream begins: with a field's name, or as a comment."""
 _FIELD_LIKE = re.compile(rb"\s*[A-Za-z_-]{1,20}:")
 _HEAD_BYTES = 1024
 _PYTHONS = re.compile(r"[\[({\s]*['{\[(](?:'|[A-Z]\w*\()")
+
+
+def _may_be_field(begun: bytes) -> bool:
+    """Whether a first line that has only begun may be one of an event stream, or JSON."""
+    if codecs.BOM_UTF8.startswith(begun):
+        return True
+    begun = begun.removeprefix(codecs.BOM_UTF8).lstrip()
+    return begun[:1] in _JSON_STARTS or _FIELD_BEGUN.match(begun) is not None
+
+
+_FIELD_BEGUN = re.compile(rb"[A-Za-z_-]{0,20}(?:$|:)")
 _VALUE_STARTS = (b"{", b"[", b'"')
 _JSON_STARTS = (b"{", b"[", b"\x1e", b'"')
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")

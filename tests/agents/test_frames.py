@@ -109,6 +109,42 @@ def test_content_type__names_the_reader_and_first_bytes_decide_the_rest(
     assert values(data, content_type) == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello\n\nthere",
+        "1. one\n2. two",
+        "Yes",
+        "Note: it is 345.\n\nTotal: 345",
+        "🌍: data",
+        "e: 2.718",
+        "\ufeffHi",
+    ],
+)
+def test_text_called_an_event_stream__is_text_wherever_it_is_cut(text: str) -> None:
+    data = text.encode()
+    for cuts in ((), tuple(range(len(data)))):
+        told = [str(frame.value) for frame in read(data, "text/event-stream", cuts)]
+        assert "".join(told) == text.removeprefix("\ufeff")
+
+
+def test_text_called_an_event_stream__is_passed_on_as_it_comes() -> None:
+    frames = open_frames("text/event-stream")
+    assert [frame.value for frame in frames.feed(b"It is ") + frames.feed(b"345")] == [
+        "It is ",
+        "345",
+    ]
+
+
+def test_an_unknown_field_first__is_no_text() -> None:
+    assert values(b"retry-after: 3\ndata: Hi\n\n", "text/event-stream") == ["Hi"]
+
+
+def test_a_data_stream__is_one_wherever_its_first_line_is_cut() -> None:
+    parts = [frame.value for frame in read(b'0:"Hi"\n', "text/plain", (1, 2, 3))]
+    assert parts == [{"type": "text-delta", "delta": "Hi"}]
+
+
 A, B = {"a": 1}, {"b": 2}
 SSE_BODY = b'data: {"a": 1}\n\ndata: {"b": 2}\n\n'
 ROW = b'{"a": 1}{"b": 2}'

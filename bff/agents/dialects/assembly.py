@@ -80,6 +80,8 @@ class Assembly:
         """Whose message the agent is streaming, in dialects that say it only at its start."""
         self.streaming: str | None = None
         """Its id: a chunk that has none goes on with the last."""
+        self.streams: dict[str, str] = {}
+        """The messages that stream side by side, where only their start says their id."""
         self.stopped: str | None = None
         """Why the model's last message ended, where it said so."""
         self.state: dict[str, JSON] = {}

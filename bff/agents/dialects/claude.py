@@ -77,7 +77,7 @@ def read_system(answer: Assembly, frame: dict[str, JSON]) -> bool:
 
 
 def read_subtype(answer: Assembly, frame: dict[str, JSON]) -> bool:
-    return read_result(answer, frame) or read_system(answer, frame)
+    return read_result(answer, frame) or ("data" in frame and read_system(answer, frame))
 
 
 def read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:

@@ -5,6 +5,8 @@ https://docs.crewai.com/. `raw` is the text of an output; each task's agent is o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.fields import items
 from bff.agents.dialects.tool_calls import as_text
@@ -37,12 +39,16 @@ _BESIDE = frozenset({"tasks_output", "json_dict", "pydantic", "token_usage", "ag
 
 
 def _say(answer: Assembly, text: str, agent: JSON, source: str = "task") -> None:
-    if not text.strip():
-        return
+    if text.strip():
+        _heard(answer, agent, text, lambda value: answer.text.whole(value, source))
+
+
+def _heard(answer: Assembly, agent: JSON, value: JSON, read: Callable[[JSON], None]) -> None:
+    """Read what an agent said; whose it is may not be told."""
     if isinstance(agent, str) and agent.strip():
-        answer.speak(agent.strip(), text, lambda value: answer.text.whole(value, source))
+        answer.speak(agent.strip(), value, read)
     else:
-        answer.text.whole(text, source)
+        read(value)
 
 
 def read_chunk(answer: Assembly, frame: dict[str, JSON]) -> bool:
@@ -50,12 +56,11 @@ def read_chunk(answer: Assembly, frame: dict[str, JSON]) -> bool:
     kind = frame.get("chunk_type")
     agent = frame.get("agent_role")
     answer.dialects.add("crewai")
-    name = agent.strip() if isinstance(agent, str) and agent.strip() else "crew"
     match frame:
         case {"chunk_type": "text", "content": str(text)}:
-            answer.speak(name, text, lambda value: answer.text.delta(value, "crew chunks"))
+            _heard(answer, agent, text, lambda value: answer.text.delta(value, "crew chunks"))
         case {"tool_call": dict(call)} if kind == "tool_call":
-            answer.speak(name, call, lambda value: _read_piece(answer, value))
+            _heard(answer, agent, call, lambda value: _read_piece(answer, value))
         case _:
             return False
     return True
@@ -75,17 +80,18 @@ def read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
     kind = frame["type"]
     name = fields.get("tool_name")
     agent = fields.get("agent_role")
-    who = agent.strip() if isinstance(agent, str) and agent.strip() else "crew"
     answer.dialects.add("crewai")
     match kind:
         case "llm_stream_chunk":
             chunk = fields.get("chunk")
             if isinstance(chunk, str) and not isinstance(fields.get("tool_call"), dict):
-                answer.speak(who, chunk, lambda value: answer.text.delta(value, "crew chunks"))
+                _heard(answer, agent, chunk, lambda value: answer.text.delta(value, "crew chunks"))
         case "llm_thinking_chunk":
             chunk = fields.get("chunk")
             if isinstance(chunk, str):
-                answer.speak(who, chunk, lambda value: answer.thinking.delta(value, "crew chunks"))
+                _heard(
+                    answer, agent, chunk, lambda value: answer.thinking.delta(value, "crew chunks")
+                )
         case "tool_usage_started" if isinstance(name, str):
             args = fields.get("tool_args")
             answer.tools.whole("crewai", None, name, parse(args) if isinstance(args, str) else args)

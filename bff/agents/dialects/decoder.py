@@ -21,6 +21,7 @@ from bff.agents.dialects import (
     crewai,
     gemini,
     langchain,
+    langchain_protocol,
     langgraph,
     llamaindex,
     multi_agent,
@@ -31,6 +32,7 @@ from bff.agents.dialects import (
     pydantic_ai,
     smolagents,
     strands,
+    strands_ts,
     strings,
     untyped,
 )
@@ -56,7 +58,9 @@ BY_TYPE = _merged(
     langchain.BY_TYPE,
     agui.BY_TYPE,
     langgraph.BY_TYPE,
+    langchain_protocol.BY_TYPE,
     strands.BY_TYPE,
+    strands_ts.BY_TYPE,
     multi_agent.BY_TYPE,
     ai_sdk.BY_TYPE,
     openai.BY_TYPE,
@@ -117,6 +121,8 @@ class Decoder:
                 for name, value in self._frames.feed(chunk):
                     self._answer.frames += 1
                     read_value(self._answer, value, name)
+                    if self._answer.speakers.many:
+                        self._answer.speakers.settle()  # as if each frame came by itself
             except (FrameError, InBandError) as error:
                 self.failure = str(error)
                 self._answer.end(whole=False)  # whoever waits for the word is heard
@@ -158,7 +164,7 @@ def read_value(answer: Assembly, value: JSON, name: str | None = None) -> None:
     elif kind is str:
         _read_string(answer, name, value)
     elif kind is list:
-        _read_list(answer, value)
+        _read_list(answer, name, value)
     elif kind is int or kind is float:
         answer.text.plain(str(value), "string")
     elif value is not None:
@@ -233,7 +239,10 @@ def _read_named_string(answer: Assembly, name: str, text: str) -> bool:
     return True
 
 
-def _read_list(answer: Assembly, items: list[JSON]) -> None:
+def _read_list(answer: Assembly, name: str | None, items: list[JSON]) -> None:
+    if name == "messages/partial" and langchain.are_messages(items):
+        langgraph.read_partial(answer, items)
+        return
     item = langgraph.stream_item(items)
     if item is not None:
         mode, value = item
@@ -284,7 +293,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
                 say(answer, key, frame[key])
                 return
     for key in frame:
-        if key in BY_KEY:
+        if key in BY_KEY and not _is_beside_text(frame, key):
             for reader in BY_KEY[key]:
                 if reader(answer, frame):
                     return
@@ -310,20 +319,29 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     wrong = is_error(frame)
     if wrong is not None:
         raise InBandError(wrong)
-    if not strands.MARKS.isdisjoint(frame.keys()) and "data" not in frame:
+    if strands.is_mark(frame):
         strands.read_strands(answer, frame)
         return
-    if "__interrupt__" in frame or "structured_response" in frame:
+    if any(key in frame and not _is_beside_text(frame, key) for key in langgraph.IN_STATES):
         langgraph.read_state(answer, frame)
         return
     if langgraph.is_update(frame):
         for node, update in frame.items():
             langgraph.read_update(answer, node, update)
         return
-    if langchain.are_messages(frame.get("messages")) or frame.get("messages") == []:
+    messages = frame.get("messages")
+    if langchain.are_messages(messages) or (messages == [] and untyped.text_key(frame) is None):
         langgraph.read_state(answer, frame)
         return
     read_loose(answer, name, frame)
+
+
+def _is_beside_text(frame: dict[str, JSON], key: str) -> bool:
+    """Whether a framework's key holds nothing and stands beside a text: it proves no framework."""
+    return frame[key] in _NOTHING and untyped.text_key(frame) is not None
+
+
+_NOTHING: tuple[JSON, ...] = (None, [], {})
 
 
 def _read_prefixed(answer: Assembly, kind: str, frame: dict[str, JSON]) -> bool:
@@ -341,7 +359,7 @@ def _read_prefixed(answer: Assembly, kind: str, frame: dict[str, JSON]) -> bool:
 def _read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """A frame that names or holds an event under `event`."""
     match frame:
-        case {"event": dict(event)}:
+        case {"event": dict(event)} if event:
             answer.read(event)
             return True
         case {"event": str(event)}:

@@ -11,6 +11,7 @@ from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_block, read_sources
 from bff.agents.dialects.fields import items
 from bff.agents.dialects.tool_calls import as_text
+from bff.agents.dialects.untyped import text_key
 from bff.events import JSON, ToolUse
 
 _CONFIRM = "adk_request_confirmation"
@@ -26,7 +27,7 @@ def read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
         return False
     if content is not None and not _is_content(content):
         return False
-    if content is None and frame.keys().isdisjoint(_ADK):
+    if content is None and (frame.keys().isdisjoint(_ADK) or text_key(frame) is not None):
         return False
     answer.dialects.add("adk" if is_event else "gemini")
     if _get(frame, "author") == "user":
@@ -46,9 +47,14 @@ def _read(answer: Assembly, frame: JSON) -> None:
     if wrong and not _get(frame, "content"):
         raise InBandError("an event with an error code")
     content = _get(frame, "content")
+    heard = _get(frame, "output_transcription", "outputTranscription")
+    if isinstance(heard, dict) and isinstance(heard.get("text"), str):
+        heard = {"parts": [{"text": heard["text"]}]}
+        read_content(answer, heard, whole=_get(frame, "partial") is not True)
     if isinstance(content, dict):
         partial = _get(frame, "partial")
-        read_content(answer, content, whole=partial is not True, event=partial is not None)
+        event = partial is not None or not _EVENT.isdisjoint(frame.keys())
+        read_content(answer, content, whole=partial is not True, event=event)
         if partial is not True:
             answer.pause()
     answer.usage.add(

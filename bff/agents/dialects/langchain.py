@@ -14,6 +14,7 @@ from bff.agents.dialects.assembly import Assembly
 from bff.agents.dialects.attachments import read_block, read_sources
 from bff.agents.dialects.fields import items, word
 from bff.agents.dialects.tool_calls import as_text
+from bff.agents.dialects.untyped import is_mine
 from bff.events import JSON
 
 CHUNK = frozenset({"AIMessageChunk", "AIMessageChunkV1"})
@@ -149,6 +150,11 @@ def _read_content(
             speech.whole(said, source, key, placed=key is not None and key != frame.get("id"))
 
 
+def read_block_list(answer: Assembly, blocks: list[JSON], key: str | None) -> None:
+    """The whole blocks of a message."""
+    _read_content(answer, {"content": blocks}, key, delta=False, tools=True)
+
+
 def _read_block(
     answer: Assembly,
     block: JSON,
@@ -254,12 +260,12 @@ def _is_question(answer: Assembly, messages: list[JSON], at: int) -> bool:
 def typed(message: JSON) -> JSON:
     """A message of OpenAI's or AG-UI's kind, which has a role, as one of LangChain's."""
     match message:
-        case {"role": "assistant" | "ai" | "model", **rest}:
-            calls = rest.get("tool_calls", rest.get("toolCalls"))
-            return {"content": None, **rest, "type": "ai", "tool_calls": calls}
         case {"role": "tool", **rest}:
             id = rest.get("tool_call_id", rest.get("toolCallId"))
             return {"content": None, **rest, "type": "tool", "tool_call_id": id}
+        case {"role": str(role), **rest} if is_mine(role):
+            calls = rest.get("tool_calls", rest.get("toolCalls"))
+            return {"content": None, **rest, "type": "ai", "tool_calls": calls}
         case dict():
             return unwrapped(message)
     return message

@@ -17,11 +17,15 @@ from bff.agents.dialects.langchain import (
     unwrapped,
 )
 from bff.agents.dialects.tool_calls import as_text
-from bff.events import JSON
+from bff.agents.dialects.untyped import text_key
+from bff.events import JSON, dumps
 
 MODES = frozenset(
     {"messages", "messages-tuple", "updates", "values", "custom", "debug", "tasks", "checkpoints"}
 )
+
+IN_STATES = ("__interrupt__", "structured_response")
+"""Keys that only a graph's state has, with messages or without."""
 
 
 def stream_item(items: list[JSON]) -> tuple[str | None, JSON] | None:
@@ -69,6 +73,19 @@ def read_mode(answer: Assembly, mode: str, value: JSON) -> None:
             read_debug(answer, event)
         case _:
             answer.custom(value)
+
+
+def read_partial(answer: Assembly, messages: list[JSON]) -> None:
+    """Messages of LangGraph's server, each as far as it has come."""
+    answer.dialects.add("langgraph")
+    for message in messages:
+        so_far = {**unwrapped(message), "type": "ai"}
+        calls, so_far["tool_calls"] = so_far.get("tool_calls"), None
+        read_message(answer, so_far, "update")
+        for call in calls if isinstance(calls, list) else []:
+            match call:
+                case {"id": str(id), "name": str(name), "args": args} if name:
+                    answer.tools.so_far("partial", id, name, dumps(args))
 
 
 def _note_node(answer: Assembly, metadata: dict[str, JSON]) -> None:
@@ -190,6 +207,9 @@ def read_state(answer: Assembly, state: dict[str, JSON]) -> None:
     if state.get("structured_response") is not None:
         answer.structured = state["structured_response"]
     rest = {name: value for name, value in state.items() if name not in told}
+    if "messages" not in state and text_key(rest) is not None:
+        answer.read(rest)
+        return
     if are_messages(messages) or "__interrupt__" in state or state.get("messages") == []:
         answer.state = rest
     elif "structured_response" not in state:

@@ -11,17 +11,21 @@ from bff.agents.dialects.assembly import Assembly
 from bff.agents.dialects.attachments import read_block
 from bff.agents.dialects.fields import items
 from bff.agents.dialects.tool_calls import as_text
+from bff.agents.dialects.untyped import text_key
 from bff.events import JSON
 
 
 def read_agent_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """An event of one of the workflow's agents."""
     name = frame.get("current_agent_name")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or _SAYS.isdisjoint(frame.keys()):
         return False
     answer.dialects.add("llamaindex")
     answer.speak(name or "agent", frame, lambda value: _read(answer, value, "output"))
     return True
+
+
+_SAYS = frozenset({"response", "input", "delta", "thinking_delta"})
 
 
 def read_result(answer: Assembly, frame: dict[str, JSON]) -> bool:
@@ -117,7 +121,7 @@ def read_question(answer: Assembly, frame: dict[str, JSON]) -> bool:
     data = frame.get("_data")
     if isinstance(data, dict) and "prefix" in data:
         return read_question(answer, data)
-    if not isinstance(frame.get("prefix"), str) or len(frame) > 3:
+    if not isinstance(frame.get("prefix"), str) or len(frame) > 3 or text_key(frame) is not None:
         return False
     answer.dialects.add("llamaindex")
     questions.ask(answer, None, frame, kind="input")
@@ -148,8 +152,18 @@ def read_block_message(answer: Assembly, frame: dict[str, JSON]) -> bool:
     return True
 
 
+def read_qualified(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """An event as the server of workflows wraps it, with the name of its class."""
+    match frame:
+        case {"qualified_name": str(name), "value": dict(value)}:
+            answer.read({**value, "type": name.rpartition(".")[2]})
+            return True
+    return False
+
+
 BY_TYPE = {"StopEvent": read_stop, "InputRequiredEvent": read_question}
 BY_KEY = {
+    "qualified_name": read_qualified,
     "result": read_result,
     "current_agent_name": read_agent_event,
     "tool_kwargs": read_tool,

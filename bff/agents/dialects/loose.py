@@ -39,6 +39,10 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
         if not _read_nested(answer, name, frame):
             _keep(answer, name, frame, thought)
         return
+    others = {} if answer.streamed else untyped.texts_beside(frame, key)
+    if others and untyped.is_part(key):
+        _keep(answer, name, frame, thought)  # a typed answer: no text of it is the text
+        return
     text = untyped.text_of(frame[key]) or ""
     speaker = untyped.speaker(frame)
     if speaker is None:
@@ -53,9 +57,10 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
         answer.text.piece(text, key, frame["id"])
     else:
         answer.speak(speaker, text, lambda said: say(answer, key, said), announced=False)
+    rest = {**others, **({} if flat else untyped.beside(frame, key))}
     if not flat:
         answer.usage.set_total(frame.get("usage") or frame.get("usage_metadata"))
-        _tell_beside(answer, untyped.beside(frame, key))
+    _tell_beside(answer, rest)
 
 
 def _read_deep(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> bool:
@@ -65,10 +70,17 @@ def _read_deep(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> bo
             answer.text.delta("" if special else text, "token")
             answer.text.whole(untyped.text_of(frame.get("generated_text")) or "", "generated")
             return True
+        case {"task": {"contextId": _} as task}:  # a response of A2A's
+            answer.read(task)
+            return True
+        case {"items": list(blocks), "role": _} if untyped.text_of(blocks) is not None:
+            rest = {key: value for key, value in frame.items() if key != "items"}
+            answer.read({**rest, "content": untyped.text_of(blocks)}, name)  # Semantic Kernel's
+            return True
         case {"content": list(), "role": _}:
             langchain.read_messages(answer, [frame], "update")
             return True
-        case {"output": list()} if openai.read_response(answer, frame):
+        case {"output": [_, *_]} if openai.read_response(answer, frame):
             return True
     return _read_parts(answer, frame) or _read_inner(answer, name, frame)
 
@@ -170,7 +182,7 @@ def _read_proxy(answer: Assembly, frame: dict[str, JSON]) -> bool:
 def _read_parts(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """Parts of a message: AI SDK's, A2A's, or Gemini's without their content."""
     parts = frame.get("parts")
-    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+    if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
         return False
     if not any("type" in part or "kind" in part for part in parts):
         read_content(answer, {"parts": parts, **frame}, whole=False)
@@ -221,6 +233,9 @@ def _read_inner(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> b
             answer.read(value, name)
         elif langchain.are_messages(value):
             langchain.read_messages(answer, value, "update")
+        elif isinstance(value, list) and bedrock_agents.are_events(value):
+            for item in value:
+                answer.read(item)
         elif isinstance(value, list) and _are_frames(answer, value):
             for item in value[_after_question(value) :]:
                 answer.read(item)
@@ -254,7 +269,7 @@ _INNER = (
     "answers",
     "completion",
 )
-_SURE = frozenset({"content", "text", "output", "answer", "output_text"})
+_SURE = frozenset({"content", "text", "output", "answer", "response", "output_text"})
 
 
 def _are_frames(answer: Assembly, items: list[JSON]) -> bool:

@@ -171,7 +171,9 @@ _ITEMS = words(
 def read_item(answer: Assembly, item: dict[str, JSON]) -> bool:
     """An item that stands for itself; false where another dialect uses the same word."""
     match item:
-        case {"type": "message"} if not isinstance(item.get("content"), list):
+        case {"type": "message", "content": list(parts)} if all(map(_is_part, parts)):
+            pass
+        case {"type": "message"}:
             return False
         case {"type": "reasoning"} if "summary" not in item:
             return False
@@ -182,6 +184,13 @@ def read_item(answer: Assembly, item: dict[str, JSON]) -> bool:
     answer.dialects.add("openai responses")
     _read_item(answer, item, "responses item", begun=False)
     return True
+
+
+def _is_part(part: JSON) -> bool:
+    return isinstance(part, dict) and part.get("type") in _PARTS
+
+
+_PARTS = frozenset({"output_text", "refusal"})
 
 
 def _id(value: JSON) -> str | None:
@@ -238,15 +247,18 @@ def _read_item(answer: Assembly, item: dict[str, JSON], source: str, *, begun: b
 
 
 def _read_message(answer: Assembly, item: dict[str, JSON], id: str | None, source: str) -> None:
+    texts: list[str] = []
     for part in items(item.get("content")):
         match part:
             case {"type": "output_text" | "text", "text": str(text)}:
-                answer.text.whole(text, source, id)
+                texts.append(text)
                 read_sources(answer, part.get("annotations"))
             case {"type": "refusal", "refusal": str(text)}:
-                answer.text.whole(text, source, id)
+                texts.append(text)
             case dict():
                 read_block(answer, part)
+    if any(texts):
+        answer.text.whole("".join(texts), source, id)
 
 
 # The Agents SDK

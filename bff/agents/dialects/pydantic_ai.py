@@ -42,7 +42,6 @@ _PARTS = {
 def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """One event, message or result."""
     kind = frame.get("event_kind") or _CLASSES.get(str(frame.get("type")))
-    answer.dialects.add("pydantic-ai")
     part = frame.get("part")
     part = part if isinstance(part, dict) else {}
     match kind:
@@ -71,7 +70,8 @@ def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
         case "final_result":
             pass
         case _:
-            answer.custom(frame, content=False)
+            return False
+    answer.dialects.add("pydantic-ai")
     return True
 
 

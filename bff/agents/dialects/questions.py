@@ -198,7 +198,7 @@ def is_strands(value: JSON) -> bool:
             isinstance(i, dict)
             and isinstance(i.get("id"), str)
             and isinstance(i.get("name"), str)
-            and i.keys() <= {"id", "name", "reason", "response", "type"}
+            and i.keys() <= {"id", "name", "reason", "response", "type", "source"}
             and not i.keys().isdisjoint({"reason", "response"})
             for i in value
         )

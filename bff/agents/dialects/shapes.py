@@ -80,6 +80,11 @@ SHAPES: tuple[tuple[str, str], ...] = (
         '"args": {"eur": 10}}], "review_configs": []}}]}',
     ),
     ("LangGraph", '{"messages": [{"type": "ai", "content": ""}], "structured_response": {"n": 1}}'),
+    (
+        "LangGraph",
+        '{"type": "event", "method": "tools", "params": {"namespace": [], "data": '
+        '{"event": "tool-started", "tool_call_id": "1", "tool_name": "calc", "input": {}}}}',
+    ),
     ("Strands", '{"data": "Hi", "delta": {"text": "Hi"}}'),
     ("Strands", '{"reasoningText": "Hm", "reasoning": true}'),
     ("Strands", '{"message": {"role": "assistant", "content": [{"text": "Hi"}]}}'),
@@ -92,6 +97,11 @@ SHAPES: tuple[tuple[str, str], ...] = (
         "Strands",
         '{"tool_interrupt_event": {"tool_use": {"toolUseId": "1", "name": "pay", "input": {}}, '
         '"interrupts": [{"id": "v1:1", "name": "approval", "reason": "Pay?"}]}}',
+    ),
+    (
+        "Strands",
+        '{"type": "modelStreamUpdateEvent", "event": {"type": "modelContentBlockDeltaEvent", '
+        '"delta": {"type": "textDelta", "text": "Hi"}}}',
     ),
     (
         "Strands graph",
@@ -167,6 +177,7 @@ SHAPES: tuple[tuple[str, str], ...] = (
         "Claude Agent SDK",
         '{"content": [{"text": "Hi"}], "model": "claude", "parent_tool_use_id": null}',
     ),
+    ("A2A", '{"message": {"messageId": "m", "role": "ROLE_AGENT", "parts": [{"text": "Hi"}]}}'),
     (
         "A2A",
         '{"kind": "artifact-update", "append": true, "artifact": {"parts": [{"kind": "text", '

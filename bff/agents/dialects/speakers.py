@@ -63,16 +63,14 @@ class Speakers:
         self._pieces = 0
         self._total = 0
         self._spoke: Voice | None = None
+        self.many = False
+        """Whether more than the main voice was heard."""
         self.main = self.current = self._new("", announced=False)
 
     @property
     def heard(self) -> bool:
         """Whether the answer has any text that is not blank."""
         return self._said.heard
-
-    @property
-    def many(self) -> bool:
-        return len(self._voices) > 1
 
     def voice(self, name: str, *, announced: bool = True) -> Voice:
         """The voice of that name."""
@@ -85,6 +83,7 @@ class Speakers:
         strict = "" if name.startswith(_MESSAGE) else name
         text = TextOnce(self._out, Message, self._said, strict, self._replaced)
         thinking = TextOnce(self._out, Thinking, self._thought, strict)
+        self.many = bool(self._voices)
         voice = self._voices[name] = Voice(name, text, thinking, announced=announced)
         return voice
 

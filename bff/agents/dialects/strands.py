@@ -66,6 +66,17 @@ MARKS = LIFECYCLE | {
 }
 
 
+def is_mark(frame: dict[str, JSON]) -> bool:
+    """Whether this is one of Strands' own events but a token, `message` and `result`.
+
+    Others have such words beside a text, and mean something else by them.
+    """
+    if "data" in frame or MARKS.isdisjoint(frame.keys()):
+        return False
+    rest = {name: value for name, value in frame.items() if name not in MARKS}
+    return "structured_output" in frame or text_key(rest) is None
+
+
 def is_converse(frame: dict[str, JSON]) -> bool:
     """A Converse event is one key, and its value an object."""
     if len(frame) != 1:
@@ -250,7 +261,9 @@ def read_message(answer: Assembly, message: dict[str, JSON], source: str) -> Non
         match block:
             case {"text": str(text)}:
                 texts.append(text)
-            case {"reasoningContent": {"reasoningText": {"text": str(text)}}}:
+            case {"reasoningContent": {"reasoningText": {"text": str(text)}}} | {
+                "reasoning": {"text": str(text)}
+            }:
                 thoughts.append(text)
             case {"reasoningContent": _} | {"cachePoint": _}:
                 pass

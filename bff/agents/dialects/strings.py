@@ -56,7 +56,7 @@ def frames_of_text(answer: Assembly, text: str, *, envelope: bool = False) -> li
         return frames if frames and _are_known([f.value for f in frames], answer.known) else None
     if printed.might_be(text) and not text.lstrip().startswith(("b", "B")):
         return _printed(answer, text)
-    return None
+    return _run_result(text)
 
 
 def frames_in(answer: Assembly, text: str) -> list[Frame] | None:
@@ -73,10 +73,14 @@ def frames_in(answer: Assembly, text: str) -> list[Frame] | None:
             return [Frame(None, value) for value in values]
     if printed.might_be(text):
         return _printed(answer, text)
-    result = _RUN_RESULT.match(text) if first == "R" else None
-    if result is not None:
-        return [Frame(None, {"final_output": textwrap.dedent(result[1]).strip("\n")})]
-    return None
+    return _run_result(text)
+
+
+def _run_result(text: str) -> list[Frame] | None:
+    result = _RUN_RESULT.match(text) if text[:1] == "R" else None
+    if result is None:
+        return None
+    return [Frame(None, {"final_output": textwrap.dedent(result[1]).strip("\n")})]
 
 
 _RUN_RESULT = re.compile(

@@ -59,6 +59,8 @@ _BESIDE = frozenset(
 """What stands beside a text and says nothing a client needs."""
 _ASSISTANTS = frozenset({"assistant", "ai", "model", "agent", "bot", "chatbot"})
 _USERS = frozenset({"user", "human"})
+_OTHERS = _USERS | {"system", "developer", "tool", "function", "reasoning", "activity"}
+"""Roles whose words are not the agent's; any other is the part that one of several plays."""
 _SPEAKERS = frozenset(
     {
         "author",
@@ -88,7 +90,7 @@ def whose(frame: dict[str, JSON]) -> bool:
     """Whether an object's text is the agent's own, not the user's or somebody else's."""
     role = frame.get("role")
     if role is not None:
-        return not isinstance(role, str) or is_assistant(role)
+        return not isinstance(role, str) or is_mine(role)
     for key in frame:
         if key in _SENDERS:
             who = frame[key]
@@ -98,6 +100,11 @@ def whose(frame: dict[str, JSON]) -> bool:
 
 
 _SENDERS = frozenset({"sender", "author", "from", "speaker"})
+
+
+def is_mine(role: str) -> bool:
+    """Whether whoever has that role is the agent, or one of several that have one each."""
+    return role.lower().removeprefix("role_") not in _OTHERS
 
 
 def is_flat(frame: dict[str, JSON]) -> bool:
@@ -184,7 +191,9 @@ _BLOCK_KEYS = frozenset(
     {
         "type",
         "kind",
+        "content_type",
         "index",
+        "choice_index",
         "id",
         "annotations",
         "citations",
@@ -325,6 +334,26 @@ def beside(frame: dict[str, JSON], key: str) -> dict[str, JSON]:
     }
 
 
+def texts_beside(frame: dict[str, JSON], key: str) -> dict[str, JSON]:
+    """What an object says in words beside its text, but for labels and what somebody else said."""
+    return {
+        name: value
+        for name, value in frame.items()
+        if name != key
+        and isinstance(value, str)
+        and " " in value.strip()
+        and value != frame[key]
+        and not is_label(name)
+        and not _OTHERS_TEXT.match(name)
+    }
+
+
+def is_part(key: str) -> bool:
+    """Whether that key names a part of a longer answer, where there is more beside it."""
+    return plain_name(key) in _PARTS
+
+
+_PARTS = frozenset({"summary", "report", "body"})
 _ENVELOPE = frozenset(
     {*(plain_name(key) for key in TEXT_KEYS), *_MORE_TEXT_KEYS, *_LABELS}
     | {"metadata", "usage", "sources", "citations", "toolcalls", "done", "index", "seq", "final"}

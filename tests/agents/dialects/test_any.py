@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.agents.dialects.decoder import BY_KEY, BY_TYPE
+from bff.agents.dialects.langgraph import IN_STATES
 from bff.agents.dialects.shapes import SHAPES
+from bff.agents.dialects.strands import MARKS
 from bff.events import Done, Event, Message, Thinking, ToolEnd, ToolStart
+from tests.agents.conftest import text
 from tests.agents.decoding import (
     ARGS,
     CALL,
@@ -44,6 +47,42 @@ JSON_VALUES = st.recursive(
     ),
     max_leaves=25,
 )
+
+
+@pytest.mark.parametrize("nothing", [None, [], {}], ids=str)
+def test_a_text__is_said_whosever_empty_keys_stand_beside_it(nothing: object) -> None:
+    for key in sorted({*BY_KEY, *MARKS, *IN_STATES, "messages", "parts", "event", "metadata"}):
+        for where in ("content", "response"):
+            if key != where:
+                assert joined({where: "Hi there", key: nothing}) == "Hi there", key
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"complete": False},
+        {"start": 0, "end": 8},
+        {"citation": "[1]"},
+        {"invocation_id": "i"},
+        {"subtype": "greeting"},
+        {"event_kind": "text"},
+        {"current_agent_name": "a"},
+        {"output": {"n": 1}},
+        {"structured_response": {"n": 1}},
+        {"prefix": "p"},
+        {"contextId": "c"},
+        {"role": "Researcher"},
+    ],
+    ids=str,
+)
+def test_a_text__is_said_beside_what_a_framework_means_something_else_by(
+    beside: dict[str, object],
+) -> None:
+    assert joined({"text": "Hi there", **beside}) == "Hi there"
+
+
+def joined(frame: object) -> str:
+    return text(decode(json.dumps(frame).encode(), "application/json")[0])
 
 
 @given(st.lists(JSON_VALUES, max_size=6))

@@ -227,6 +227,10 @@ class TestHiddenText:
     def test_text__is_found_wherever_it_is(self, answer: object) -> None:
         assert text(body(answer)) == "Hi"
 
+    def test_texts_beside_a_text__are_told_too(self) -> None:
+        events = body({"answer": "Hi", "first_name": "Jo", "tip": "Ask me more.", "query": "a b"})
+        assert events == [Message("Hi"), Custom({"tip": "Ask me more."}), Done()]
+
     def test_a_typed_answer__stays_the_json_it_is(self) -> None:
         typed = '{"city": "Rome", "celsius": 21}'
         assert text(body({"result": typed})) == typed

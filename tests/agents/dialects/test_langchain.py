@@ -14,6 +14,8 @@ from tests.agents.decoding import (
     START,
     ai,
     chunk,
+    decode,
+    failed,
     human,
     piece,
     result,
@@ -310,3 +312,59 @@ class TestLangChain:
             delta(arguments=ARGS[3:]),
         ]
         assert tools(said(*values, "Hi")) == [START]
+
+
+class TestProtocol:
+    """LangChain's streaming protocol, as `astream_events(version="v3")` tells it."""
+
+    @staticmethod
+    def event(method: str, data: object, *namespace: str, **params: object) -> dict[str, Any]:
+        fields = {"namespace": list(namespace), "timestamp": 1, "data": data, **params}
+        return {"type": "event", "method": method, "params": fields}
+
+    def message(self, **event: object) -> dict[str, Any]:
+        return self.event("messages", [event, {"run_id": "r1", "langgraph_node": "model"}])
+
+    def test_blocks_of_every_kind__are_said_once_and_counted(self) -> None:
+        call = {"type": "tool_call_chunk", "id": "t1", "name": "calculator", "args": ""}
+        events = said(
+            self.message(event="message-start", role="ai", id="m1"),
+            self.message(event="content-block-start", index=0, content=call),
+            self.message(
+                event="content-block-delta",
+                index=0,
+                delta={"type": "tool-call-delta", "args": ARGS},
+            ),
+            self.message(
+                event="content-block-finish",
+                index=1,
+                content={"type": "image", "base64": "aGk=", "mime_type": "image/png"},
+            ),
+            self.message(event="message-finish", usage={"input_tokens": 1, "output_tokens": 2}),
+            self.event("tools", {"event": "tool-error", "tool_call_id": "t1", "message": "no"}),
+            self.event("values", {"messages": [human("Q"), ai("Hi", "m2")]}),
+            self.event("messages", {"event": "message-start", "role": "human", "id": "h"}),
+            self.event(
+                "messages",
+                {"event": "content-block-delta", "delta": {"type": "text-delta", "text": "Q"}},
+            ),
+        )
+        assert tools(events) == [START, ToolEnd("t1", "calculator", None, "no")]
+        assert text(events) == "Hi"
+
+    def test_what_else_happens__is_kept_asked_or_fails(self) -> None:
+        assert said(self.event("progress", {"n": 1}), "Hi")[0] == Custom({"n": 1}, "progress")
+        asked = self.event("input.requested", {"interrupt_id": "i", "payload": "City?"})
+        assert [event.id for event in said(asked) if isinstance(event, Input)] == ["i"]
+        assert failed(self.event("lifecycle", {"event": "failed", "error": "x"}))
+        part = self.event("lifecycle", {"event": "failed", "error": "x"}, "sub:1")
+        assert text(said(part, "Hi")) == "Hi"
+
+    def test_partial_messages_of_the_server__grow_with_their_calls(self) -> None:
+        frames = [
+            [chunk("It", tool_calls=[{"id": "t1", "name": "calculator", "args": {}}])],
+            [chunk("It is", tool_calls=[CALL])],
+        ]
+        data = "".join(f"event: messages/partial\ndata: {json.dumps(f)}\n\n" for f in frames)
+        events, _ = decode(data.encode())
+        assert (text(events), tools(events)) == ("It is", [START])
