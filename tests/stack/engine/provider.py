@@ -105,7 +105,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             changed.pop(ignored, None)
         if not changed:
             return provider_pb2.DiffResponse(changes=DIFF_NONE)
-        replaces = replacement.forced(token, changed)
+        replaces = replacement.forced(token, changed, news)
         kind = provider_pb2.PropertyDiff.Kind
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME,

@@ -1,8 +1,13 @@
 """Which changed inputs make a new resource in place of the old one.
 
-Neither the SDK nor anything else that can be had here says so: the provider's schema is not
-published with the Python package. So it stands here by type, after the provider's own documentation
-and source (`ForceNew`, `RequiresReplace`). A type that has no row fails the test that plans it.
+The SDK does not say so, and the provider's schema that does (`willReplaceOnChanges`) is neither in
+the Python package nor among the Go modules that can be had here. So it stands here by type, after
+the source that schema is made from: `ForceNew` and `RequiresReplace` in terraform-provider-aws,
+under internal/service/. Rows of types that CloudFormation has too were held against its create-only
+properties, as pulumi-aws-native 1.84.0 has them (`replace_on_changes` in its classes): they agree
+but for what the provider alone replaces (a certificate's names, a table's keys, a cache's engine)
+and for rules of security groups, which it changes in place. A type that has no row fails the test
+that plans it.
 """
 
 from __future__ import annotations
@@ -17,7 +22,10 @@ _BUCKETS = frozenset({"bucket", "expectedBucketOwner"})
 
 FORCES: Mapping[str, frozenset[str]] = {
     "aws:acm/certificate:Certificate": frozenset(
-        {"domainName", "subjectAlternativeNames", "validationMethod", "keyAlgorithm"}
+        {
+            *("domainName", "subjectAlternativeNames", "validationMethod", "keyAlgorithm"),
+            *("certificateAuthorityArn", "validationOptions"),
+        }
     ),
     "aws:acm/certificateValidation:CertificateValidation": frozenset(
         {"certificateArn", "validationRecordFqdns"}
@@ -33,35 +41,62 @@ FORCES: Mapping[str, frozenset[str]] = {
     "aws:dynamodb/tableReplica:TableReplica": frozenset({"globalTableArn", "kmsKeyArn"}),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": frozenset({"vpcId"}),
     "aws:ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway": frozenset({"vpcId"}),
-    "aws:ec2/eip:Eip": frozenset({"domain", "publicIpv4Pool", "networkBorderGroup"}),
+    "aws:ec2/eip:Eip": frozenset(
+        {"domain", "address", "publicIpv4Pool", "ipamPoolId", "networkBorderGroup"}
+    ),
     "aws:ec2/flowLog:FlowLog": frozenset({ALL}),
     "aws:ec2/internetGateway:InternetGateway": frozenset(),
-    "aws:ec2/natGateway:NatGateway": frozenset({"subnetId", "allocationId", "connectivityType"}),
+    "aws:ec2/natGateway:NatGateway": frozenset(
+        {
+            *("subnetId", "vpcId", "availabilityMode", "allocationId", "connectivityType"),
+            *("privateIp", "secondaryPrivateIpAddressCount"),
+        }
+    ),
     "aws:ec2/route:Route": frozenset(
-        {"routeTableId", "destinationCidrBlock", "destinationIpv6CidrBlock"}
+        {
+            *("routeTableId", "destinationCidrBlock", "destinationIpv6CidrBlock"),
+            "destinationPrefixListId",
+        }
     ),
     "aws:ec2/routeTable:RouteTable": frozenset({"vpcId"}),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": frozenset({"subnetId", "gatewayId"}),
     "aws:ec2/securityGroup:SecurityGroup": NAMED | {"vpcId", "description"},
     "aws:ec2/subnet:Subnet": frozenset(
-        {"vpcId", "availabilityZone", "availabilityZoneId", "cidrBlock", "ipv6Native"}
+        {
+            *("vpcId", "availabilityZone", "availabilityZoneId", "cidrBlock", "ipv6Native"),
+            *("ipv4IpamPoolId", "ipv4NetmaskLength", "ipv6IpamPoolId", "ipv6NetmaskLength"),
+            "outpostArn",
+        }
     ),
     "aws:ec2/vpc:Vpc": frozenset({"cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength"}),
     "aws:ec2/vpcIpv6CidrBlockAssociation:VpcIpv6CidrBlockAssociation": frozenset(
-        {"vpcId", "assignGeneratedIpv6CidrBlock", "ipv6CidrBlock", "ipv6Pool"}
+        {
+            *("vpcId", "assignGeneratedIpv6CidrBlock", "ipv6CidrBlock", "ipv6Pool"),
+            *("ipv6IpamPoolId", "ipv6NetmaskLength"),
+        }
     ),
-    "aws:ec2/vpcEndpoint:VpcEndpoint": frozenset({"vpcId", "serviceName", "vpcEndpointType"}),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": frozenset(
+        {
+            *("vpcId", "serviceName", "vpcEndpointType", "serviceRegion"),
+            *("resourceConfigurationArn", "serviceNetworkArn"),
+        }
+    ),
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": frozenset({"repository", "policy"}),
     "aws:ecr/repository:Repository": frozenset({"name", "encryptionConfigurations"}),
     "aws:ecs/cluster:Cluster": frozenset({"name"}),
     "aws:ecs/clusterCapacityProviders:ClusterCapacityProviders": frozenset({"clusterName"}),
-    # A strategy is changed in place, but not given to a service without one or taken from it.
     "aws:ecs/service:Service": frozenset(
-        {"name", "cluster", "launchType", "schedulingStrategy", "deploymentController"}
+        {
+            *("name", "cluster", "launchType", "schedulingStrategy", "deploymentController"),
+            "iamRole",
+        }
     ),
     "aws:ecs/taskDefinition:TaskDefinition": frozenset({ALL}),
     "aws:elasticache/serverlessCache:ServerlessCache": frozenset(
-        {"name", "engine", "majorEngineVersion", "subnetIds", "kmsKeyId", "snapshotArnsToRestores"}
+        {
+            *("name", "engine", "majorEngineVersion", "subnetIds", "kmsKeyId", "networkType"),
+            "snapshotArnsToRestores",
+        }
     ),
     "aws:iam/role:Role": NAMED | {"path"},
     "aws:iam/rolePolicy:RolePolicy": NAMED | {"role"},
@@ -74,12 +109,14 @@ FORCES: Mapping[str, frozenset[str]] = {
     "aws:route53/healthCheck:HealthCheck": frozenset({"type", "requestInterval", "measureLatency"}),
     # A change of type or set identifier is one transaction: delete and create.
     "aws:route53/record:Record": frozenset({"name", "zoneId"}),
-    "aws:s3/bucket:Bucket": frozenset({"bucket", "bucketPrefix", "objectLockEnabled"}),
+    "aws:s3/bucket:Bucket": frozenset(
+        {"bucket", "bucketPrefix", "bucketNamespace", "objectLockEnabled"}
+    ),
     "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": _BUCKETS,
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _BUCKETS,
-    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _BUCKETS,
-    "aws:s3/bucketPolicy:BucketPolicy": _BUCKETS,
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _BUCKETS,
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": frozenset({"bucket"}),
+    "aws:s3/bucketPolicy:BucketPolicy": frozenset({"bucket"}),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": frozenset({"bucket"}),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": (
         _BUCKETS
     ),
@@ -103,7 +140,9 @@ IN_PLACE_EVEN_SO = frozenset({"tags", "tagsAll", "skipDestroy", "trackLatest"})
 """What every type changes in place."""
 
 
-def forced(token: str, changed: Mapping[str, tuple[object, object]]) -> list[str]:
+def forced(
+    token: str, changed: Mapping[str, tuple[object, object]], inputs: Mapping[str, object]
+) -> list[str]:
     """Of the changed inputs, with their old and new values, those that make a new resource."""
     forces = FORCES[token]
     found = [
@@ -111,8 +150,9 @@ def forced(token: str, changed: Mapping[str, tuple[object, object]]) -> list[str
         for name in changed
         if name in forces | {"region"} or (ALL in forces and name not in IN_PLACE_EVEN_SO)
     ]
-    if token == "aws:ecs/service:Service" and "capacityProviderStrategies" in changed:
-        old, new = changed["capacityProviderStrategies"]
-        if not old or not new:
-            found.append("capacityProviderStrategies")
+    # `capacityProviderStrategyCustomizeDiff` in internal/service/ecs/service.go: one strategy becomes
+    # another in place, with a new deployment; a service without one is another service
+    old, new = changed.get("capacityProviderStrategies", (True, True))
+    if not (old and new and (inputs.get("forceNewDeployment") or old == new)):
+        found.append("capacityProviderStrategies")
     return found
