@@ -37,6 +37,11 @@ from bff.workers import BACKLOG, Shared, cannot_listen, open_port, run_workers
 
 logger = logging.getLogger(__name__)
 
+REFUSED_BODY_SECONDS = 10.0
+"""What comes of a body that is refused is read for so long and thrown away. A client that is still
+sending would see a broken connection, and not the refusal, if it ended earlier."""
+LATE_BODY_SECONDS = 2.0
+"""The same for a body that was late: its client has had its time."""
 LAST_SECONDS = 0.5
 """Between the time limit of an orderly stop and that of any."""
 MAX_HEADER_BYTES = 32 * 1024
@@ -282,6 +287,8 @@ class Connection(RequestHandler):
         if isinstance(resp, web.HTTPException) and REQUEST_ID not in request:
             # an `Expect` that aiohttp does not know, which it refuses before any middleware of ours
             resp = _refusal(request, BadRequest())
+        if resp.status == RequestTimeout.status:
+            self._lingering_time = LATE_BODY_SECONDS
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
@@ -367,7 +374,7 @@ class Runner(web.AppRunner):
             access_log=None,
             keepalive_timeout=idle_seconds,
             shutdown_timeout=STOP_GRACE_SECONDS / 4,  # which aiohttp takes twice
-            lingering_time=2,
+            lingering_time=REFUSED_BODY_SECONDS,
             max_field_size=MAX_HEADER_BYTES,
             read_bufsize=READ_AHEAD_BYTES,
         )
