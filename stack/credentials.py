@@ -14,7 +14,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from stack.config import Stack
-from stack.live import Live
+from stack.live import SECRET, Live
 
 FIRST_KEY = "first"
 """The first API key's name, which is also its principal's."""
@@ -42,8 +42,7 @@ class Credentials(pulumi.ComponentResource):
             [{"region": second.removeprefix("prod-")}] if second else None
         )
         if args.stack.primary:
-            self._replicated(name, args)
-            self.register_outputs({})
+            self.register_outputs({"shared": self._replicated(name, args)})
             return
         signing = self._random(f"{name}-jwt", 64)
         # 256 bits of letters and digits, with what tells a key from other strings in a leak.
@@ -56,14 +55,20 @@ class Credentials(pulumi.ComponentResource):
         }
         self.register_outputs({})
 
-    def _replicated(self, name: str, args: CredentialsArgs) -> None:
-        """The primary's own, which Secrets Manager copies here: a token is good in both regions."""
-        self.arns = {}
+    def _replicated(self, name: str, args: CredentialsArgs) -> dict[str, str]:
+        """The primary's own, which Secrets Manager copies here: a token is good in both regions.
+
+        Returns the ARNs of the primary's by name, to be known without the primary's state.
+        """
+        self.arns, known = {}, {}
         for variable, part in (("JWT_SECRET", "jwt"), ("API_KEYS", "keys")):
-            arn = args.primary.get("aws:secretsmanager/secret:Secret", f"{name}-{part}").get("arn")
+            arn = args.primary.get(SECRET, f"{name}-{part}").get("arn")
             unknown = f"arn:aws:secretsmanager:-:000000000000:secret:of-{args.stack.primary}-{part}"
             pieces = str(arn or unknown).split(":")
             self.arns[variable] = ":".join([*pieces[:3], args.stack.region, *pieces[4:]])
+            if arn:
+                known[f"{name}-{part}"] = str(arn)
+        return known
 
     def _random(self, name: str, length: int) -> pulumi.Output[str]:
         return random.RandomPassword(

@@ -1,7 +1,8 @@
 """Subnets of the load balancer that have IPv6 addresses too.
 
 awsx makes subnets without IPv6 blocks, so these are plain ones beside its own, in the same zones,
-with their own way to the internet gateway. Tasks stay on IPv4: the load balancer speaks it to them.
+with their own way to the internet gateway. Tasks stay on IPv4: the load balancer speaks it to them,
+and all that they call has it. docs/stack.md says why.
 """
 
 from __future__ import annotations

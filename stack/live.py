@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from stack.config_reader import Reader
 
 MOVE = "docs/operations.md#move-a-live-stack has the way"
+TABLE, SECRET = "aws:dynamodb/table:Table", "aws:secretsmanager/secret:Secret"
+REPLICA, CREDENTIALS = "aws:dynamodb/tableReplica:TableReplica", "bff:stack:Credentials"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,20 @@ class Live:
     def has(self, type: str, name: str = "bff") -> bool:
         return (type, name) in self.resources
 
+    def or_as_known_to(self, second: Live) -> Live:
+        """This stack, the first region's, or what `second` shares of it if its state is gone.
+
+        A region that is lost may take the first stack's state with it; the second goes on.
+        """
+        table, secrets = second.get(REPLICA), second.get(CREDENTIALS).get("shared")
+        if self.has(TABLE) or not table or not secrets:
+            return self
+        known: dict[tuple[str, str], Mapping[str, Any]] = {
+            (SECRET, name): {"arn": arn} for name, arn in secrets.items()
+        }
+        known[TABLE, "bff"] = {"arn": table["globalTableArn"], "streamEnabled": True}
+        return Live(known)
+
     def judge(self, config: StackConfig, read: Reader) -> None:
         """Refuse what must not happen to what is there."""
         if not self.resources:
@@ -67,7 +83,7 @@ class Live:
 
         Only warned of in a preview, which needs no earlier stack.
         """
-        first, table = config.stack.primary, self.get("aws:dynamodb/table:Table")
+        first, table = config.stack.primary, self.get(TABLE)
         if not table.get("arn"):
             said = f"{first} has no table yet: `pulumi up -s {first}` comes first"
         elif not table.get("streamEnabled"):
@@ -135,11 +151,17 @@ class Live:
             )
 
     def _data(self, config: StackConfig, read: Reader) -> None:
-        table = self.get("aws:dynamodb/table:Table").get("name")
+        table = self.get(TABLE).get("name")
         if table and config.storage.memory_id:
             read.refuse(
                 "memoryId",
                 f"set, and the live table {table} with its conversations would go; {MOVE}",
+            )
+        if self.has(REPLICA) and not config.stack.primary:
+            read.refuse(
+                "primary",
+                "got none, and the live replica of the table with its conversations would go; "
+                f"{MOVE}",
             )
         bucket = self.get("aws:s3/bucket:Bucket", "bff-files").get("bucket")
         if bucket and not config.storage.files:

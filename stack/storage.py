@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from bff.setting_parsers import MemoryHistory, history
 from stack.config import Stack
 from stack.keys import StorageKeys
-from stack.live import Live
+from stack.live import TABLE, Live
 from stack.roles import Grant
 
 TABLE_ACTIONS = (
@@ -111,7 +111,7 @@ class Storage(pulumi.ComponentResource):
 
     def _replica(self, name: str, args: StorageArgs) -> None:
         """The primary's table in this region: sessions are in both."""
-        arn = args.primary.get("aws:dynamodb/table:Table").get("arn")
+        arn = args.primary.get(TABLE).get("arn")
         replica = aws.dynamodb.TableReplica(
             name,
             # Not there yet only in a preview, which said so.

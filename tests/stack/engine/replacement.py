@@ -150,8 +150,8 @@ def forced(
         for name in changed
         if name in forces | {"region"} or (ALL in forces and name not in IN_PLACE_EVEN_SO)
     ]
-    # `capacityProviderStrategyCustomizeDiff` in internal/service/ecs/service.go: one strategy becomes
-    # another in place, with a new deployment; a service without one is another service
+    # `capacityProviderStrategyCustomizeDiff` in internal/service/ecs/service.go: one strategy
+    # becomes another in place, with a new deployment; a service without one is another service.
     old, new = changed.get("capacityProviderStrategies", (True, True))
     if not (old and new and (inputs.get("forceNewDeployment") or old == new)):
         found.append("capacityProviderStrategies")

@@ -9,6 +9,8 @@ import pytest
 from tests.stack.engine.conftest import Deploy
 from tests.stack.engine.engine import Engine, LiveStack
 
+pytestmark = pytest.mark.timeout(900)
+
 RECORD = "aws:route53/record:Record::"
 NEW, OLD = "new.example.com", "old.example.com"
 
@@ -172,6 +174,18 @@ def test_second_region__after_the_first_is_ready(engine: Engine, deploy: Deploy)
     (replica,) = engine.cloud.all("dynamodb/tableReplica:TableReplica")
     assert replica["globalTableArn"] == table["arn"]
     assert second.preview().changes == {}
+
+    # The first region is lost, with the state of its stack.
+    engine.run("stack", "rm", "--force", "--yes", first.name)
+    alone = second.up({**both, "minTasks": 3})
+    assert alone.ok, alone.text
+    assert (alone.created, alone.replaced, alone.deleted) == ([], [], [])
+    assert second.preview().changes == {}
+    (kept,) = engine.cloud.all("dynamodb/tableReplica:TableReplica")
+    assert kept == replica
+    without = second.preview({"primary": None})
+    assert "primary: got none" in without.errors
+    assert without.changes == {}
 
 
 def test_another_name__takes_over_table_and_keys(engine: Engine, deploy: Deploy) -> None:
