@@ -31,11 +31,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import uvloop
-
 from benchmarks import calls, gate
 from benchmarks.measuring import SCENARIOS, Plan, measure, tell
-from benchmarks.processes import ROOT, allow_many_connections
+from benchmarks.processes import ROOT, allow_many_connections, run
 from benchmarks.report import write_section
 from benchmarks.scenarios import FULL, SHORT
 from benchmarks.targets import FRONTS, LITELLM
@@ -91,11 +89,11 @@ def main() -> None:
     allow_many_connections()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         if options.what == "gate":
-            sys.exit(uvloop.run(gate.check(Path(name), write=options.write)))
+            sys.exit(run(gate.check(Path(name), write=options.write)))
         if options.what == "calls":
-            sys.exit(uvloop.run(calls.check(Path(name), write=options.write)))
+            sys.exit(run(calls.check(Path(name), write=options.write)))
         plan = planned(options)
-        table = uvloop.run(measure(plan, Path(name)))
+        table = run(measure(plan, Path(name)))
     print(table.markdown(plan.fronts, spread=True))
     if options.json:
         options.json.write_text(json.dumps(table.values))

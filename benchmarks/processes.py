@@ -13,13 +13,17 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 import psutil
+import uvloop
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 90.0
@@ -37,6 +41,18 @@ def allow_many_connections() -> None:
     """Raise this process's limit of open files, and so its children's, as far as it goes."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536), most))
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    """Do it, and let it end its processes on SIGTERM as it does on Ctrl+C."""
+
+    async def stoppable() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    return uvloop.run(stoppable())
 
 
 @contextmanager

@@ -26,11 +26,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import uvloop
-
 from benchmarks.agentcore import Answer
 from benchmarks.connections import crowd
-from benchmarks.processes import allow_many_connections, on_cores
+from benchmarks.processes import allow_many_connections, on_cores, run
 from benchmarks.report import short, table_text
 from benchmarks.scenarios import BLOCKING, Front, Size, repeated, warm_up
 from benchmarks.targets import Targets
@@ -138,7 +136,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for case in cases(len(os.sched_getaffinity(0))):
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-                found[case].append(uvloop.run(measure(case, Path(folder))))
+                found[case].append(run(measure(case, Path(folder))))
     print(told(found))
 
 
