@@ -35,6 +35,7 @@ from benchmarks.targets import Targets
 
 CALLERS = 32
 STREAMS = (250, 500, 1000)
+ROUNDS = 3
 MOST_CORES = 4
 """The one process that makes the load can keep no more busy."""
 SIZE = Size(
@@ -127,13 +128,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+    parser.parse_args()
     if not hasattr(os, "sched_setaffinity"):
         parser.error("this system cannot keep a process on some of its cores; Linux can")
     allow_many_connections()
     found: dict[Case, list[Mapping[str, float]]] = defaultdict(list)
-    for _ in range(options.rounds):
+    for _ in range(ROUNDS):
         for case in cases(len(os.sched_getaffinity(0))):
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 found[case].append(run(measure(case, Path(folder))))
