@@ -4,7 +4,7 @@ The service with Valkey runs on the first cores of the machine alone, as in a co
 size; the load, the fake agent and Valkey have the others, and share its cores where none are left.
 Each case is started anew and they take turns.
 
-- *answers*: as many as 32 callers get, and the CPU of one, which tells what cores of its own would
+- *answers*: as many as 128 callers get, and the CPU of one, which tells what cores of its own would
   bring where these are shared;
 - *busy*: of the service's cores, how much the service used meanwhile. What is far from 100 % was
   held up by something else;
@@ -33,7 +33,8 @@ from benchmarks.report import short, table_text
 from benchmarks.scenarios import BLOCKING, Front, Size, repeated, warm_up
 from benchmarks.targets import Targets
 
-CALLERS = 32
+CALLERS = 128
+"""So many that none of the workers waits for the load."""
 STREAMS = (250, 500, 1000)
 ROUNDS = 3
 MOST_CORES = 4
