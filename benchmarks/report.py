@@ -39,6 +39,8 @@ FIGURES: Mapping[str, Figure] = {
     "burst_events": Figure("events, 50 in one write", "/s", more=True, aside=True),
     "single_cpu": Figure("CPU for 10,000 events, one by one", "s"),
     "burst_cpu": Figure("CPU for 10,000 events, 50 in one write", "s"),
+    "late_40": Figure("40 quick streams: lateness, p99", "ms", aside=True),
+    "late_cpu_40": Figure("40 quick streams: CPU for 10,000 events", "s"),
     "late_500": Figure("500 slow streams: lateness, p99", "ms"),
     "late_cpu_500": Figure("500 slow streams: CPU for 10,000 events", "s"),
     "late_2000": Figure("2,000 slow streams: lateness, p99", "ms"),

@@ -66,7 +66,8 @@ FULL = Size(
     calls=300,
     at_once=(1, 32, 128),
     crowds={
-        500: Answer(events=40, pause_ms=250, stamped=True),
+        40: Answer(events=100, pause_ms=20, stamped=True),
+        500: Answer(events=32, pause_ms=250, stamped=True),
         2000: Answer(events=10, pause_ms=1000, stamped=True),
     },
     spread_seconds=2,
