@@ -22,7 +22,7 @@ from benchmarks.agentcore import ARN, SESSION_HEADER, Answer
 KEY = "sk-bench-key"
 """LiteLLM wants the prefix."""
 INVOKE_PATH = f"/runtimes/{quote(ARN, safe='')}/invocations?qualifier=DEFAULT"
-CALL_SECONDS = 60.0
+CALL_SECONDS = 30.0
 
 Taken = Callable[[bytes], None]
 

@@ -61,14 +61,14 @@ SHORT = Size(
     idle=300,
 )
 FULL = Size(
-    seconds=2.5,
+    seconds=2,
     least=0,
     calls=300,
     at_once=(1, 32, 128),
     crowds={
         40: Answer(events=100, pause_ms=20, stamped=True),
-        500: Answer(events=32, pause_ms=250, stamped=True),
-        2000: Answer(events=10, pause_ms=1000, stamped=True),
+        500: Answer(events=24, pause_ms=250, stamped=True),
+        2000: Answer(events=8, pause_ms=1000, stamped=True),
     },
     spread_seconds=2,
     idle=1000,
