@@ -10,13 +10,16 @@ import pytest
 
 from bff.history import History, open_history
 from bff.history.agentcore import AgentCoreHistory, open_memory
+from bff.history.dynamodb import open_dynamodb
 from bff.history.dynamodb.table import create_table
-from bff.settings import DynamoHistory, Settings, SqliteHistory
+from bff.settings import Settings, SqliteHistory
 from tests.fakes.dynamodb import REGION, Proxy
 from tests.fakes.history import ListHistory
 from tests.fakes.memory import MEMORY_ID, FakeMemory
 from tests.history.turns import derive
 
+PATIENT_SECONDS = 30.0
+"""What a call to a made-up AWS may take on a machine that is busy."""
 Store = Callable[[], AbstractAsyncContextManager[History]]
 """Opens a history; each time the same store, as another task or the next process would."""
 
@@ -62,9 +65,8 @@ async def history(store: Store) -> AsyncIterator[History]:
 async def dynamodb_store(aws: str, aws_environ: None, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", aws)
     table = f"bff-{uuid.uuid4().hex[:8]}"
-    settings = Settings(history=DynamoHistory(table))
-    await create_table(table, region=settings.aws_region)
-    return lambda: open_history(settings, derive=derive)
+    await create_table(table, region=REGION)
+    return lambda: open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS)
 
 
 @pytest.fixture
@@ -110,6 +112,7 @@ async def memory_history(
         region="us-west-2",
         write=write,
         derive=derive,
+        call_timeout_seconds=PATIENT_SECONDS,
         clock=time.clock,
         sleep=time.sleep,
     ) as history:
