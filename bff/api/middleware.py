@@ -34,6 +34,7 @@ from bff.errors import (
     Internal,
     MethodNotAllowed,
     MisdirectedRequest,
+    NotAForm,
     NotFound,
     Problem,
     RateLimited,
@@ -198,7 +199,9 @@ def _refuse_other_hosts(request: web.Request) -> None:
 def _guard(request: web.Request) -> None:
     """Refuse what no route takes: encoded bodies, credentials in the query."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType(headers={"Connection": "close"})
+        form = request.content_type == "multipart/form-data"
+        refusal = NotAForm if form else UnsupportedMediaType
+        raise refusal(headers={"Connection": "close"})
     if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise BadRequest(headers={"Connection": "close"})
     for name in request.query if request.query_string else ():

@@ -120,6 +120,20 @@ async def test_an_encoded_part__is_refused_and_never_decoded(
     assert (status, problem["code"]) == (415, "unsupported_media_type")
 
 
+async def test_an_encoded_form__is_told_what_a_form_is(service: Service) -> None:
+    headers = {
+        "Content-Type": "multipart/form-data; boundary=b",
+        "Content-Encoding": "gzip",
+    }
+    body = gzip.compress(raw_form(raw_part()))
+
+    async with service.client.post("/v1/files", data=body, headers=headers) as reply:
+        problem = await reply.json()
+
+    assert reply.status == 415
+    assert problem["detail"].startswith("Send multipart/form-data")
+
+
 @pytest.mark.parametrize(
     ("body", "filename"),
     [
