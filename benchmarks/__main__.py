@@ -1,7 +1,7 @@
 """`make bench`: what the service costs, as ratios to the least a front can do.
 
     make bench                      the short form, two minutes
-    make bench ARGS=full            all fronts, all figures, twenty minutes
+    make bench ARGS=full            all fronts, all figures, twenty-five minutes
     make bench ARGS=--write         and the README's table from it; with full as well
     make bench ARGS=gate            has anything become slower than what is committed?
     make bench ARGS=calls           the same without a clock, on any machine: what CI runs

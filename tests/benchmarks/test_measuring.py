@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from benchmarks.calls import COMMITTED as COUNTS
 from benchmarks.calls import FIGURES as COUNTED
 from benchmarks.calls import counted, too_high
 from benchmarks.gate import COMMITTED, GATED, too_low
-from benchmarks.measuring import FRESH, SCENARIOS, Plan, measure
+from benchmarks.measuring import FRESH, SCENARIOS, Plan, measure, parts
 from benchmarks.report import FIGURES
 from benchmarks.scenarios import BLOCKING, Marks, Size
 from benchmarks.targets import Targets
@@ -45,6 +46,16 @@ async def test_every_scenario__can_be_done_to_ours_and_to_the_peers(
     assert {kind(name) for name in table.values} <= {kind(name) for name in FIGURES}
     for name in table.values:
         assert [front for front in fronts if not table.known(name, front)] == [], name
+
+
+def test_crowds__are_failed_one_by_one() -> None:
+    crowds = {4: Answer(events=2), 8: Answer(events=2)}
+    plan = Plan(replace(TINY, crowds=crowds), 1, ["raw"], ["streams", "crowd"])
+
+    done = list(parts(plan))
+
+    assert [name for name, _ in done] == ["streams", "crowd", "crowd"]
+    assert [size.crowds for _, size in done[1:]] == [{4: crowds[4]}, {8: crowds[8]}]
 
 
 async def test_editions__answer_with_a_server_of_their_own(tmp_path: Path) -> None:
