@@ -95,11 +95,12 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ClientTool:
-    """A tool that the client runs. `parameters` is JSON Schema."""
+    """A tool that the client runs. `parameters` is JSON Schema, which `strict` holds calls to."""
 
     name: str
     description: str | None = None
     parameters: JSON = None
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ def without_place(conversation: Conversation, setting: AgentSetting) -> list[str
     ignored: list[str] = []
     if "tools" not in found and conversation.tools:
         ignored.append("tools")
+    elif setting.payload != "openai" and any(tool.strict for tool in conversation.tools):
+        ignored.append("tools.strict")
     if "context" not in found and conversation.context:
         ignored.append("context")
     if "state" not in found and conversation.state not in (None, {}, []):

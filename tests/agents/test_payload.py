@@ -407,6 +407,12 @@ def test_openai__is_a_chat_completion_with_options_and_tools() -> None:
     }
 
 
+def test_openai__is_told_that_calls_are_held_to_their_schema() -> None:
+    sent = payload("openai", prompt(tools=(TOOL, replace(TOOL, strict=True))))
+
+    assert [tool["function"].get("strict") for tool in sent["tools"]] == [None, True]
+
+
 def test_openai__gets_tool_results_behind_their_call() -> None:
     sent = payload("openai", answering(PLACE))
 

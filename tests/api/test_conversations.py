@@ -58,6 +58,68 @@ async def test_what_the_payload_has_no_place_for__is_named(start: Start) -> None
         assert reply.headers["X-Ignored"] == "tools, seed, temperature"
 
 
+PICTURE = {"url": "https://example.com/a.png", "detail": "low"}
+LOCATE = {"name": "locate", "parameters": {"type": "object"}, "strict": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        (
+            "chat/completions",
+            {
+                "messages": [
+                    {"role": "user", "name": "told before", "content": "Hi"},
+                    {"role": "assistant", "content": "Hello"},
+                    {"role": "user", "name": "jo", "content": "Look"},
+                    {"role": "user", "content": [{"type": "image_url", "image_url": PICTURE}]},
+                ],
+                "tools": [{"type": "function", "function": LOCATE}],
+            },
+            "messages.detail, messages.name, tools.strict",
+        ),
+        (
+            "responses",
+            {
+                "input": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "input_image", "image_url": PICTURE["url"], "detail": "high"}
+                        ],
+                    }
+                ],
+                "tools": [{"type": "function", **LOCATE}],
+            },
+            "input.detail, tools.strict",
+        ),
+        (
+            "ui/chat",
+            {
+                "id": "c",
+                "messages": [
+                    {
+                        "id": "1",
+                        "role": "user",
+                        "parts": [
+                            {"type": "text", "text": "Hi"},
+                            {"type": "data-place", "data": 1},
+                        ],
+                    }
+                ],
+            },
+            "parts.data-place",
+        ),
+    ],
+)
+async def test_what_no_agent_is_told_of_a_new_message__is_named(
+    start: Start, path: str, body: dict[str, Any], named: str
+) -> None:
+    service = await start(AGENT_PAYLOAD="prompt")
+    async with service.client.post(f"/v1/{path}", json=body) as reply:
+        assert (reply.status, reply.headers.get("X-Ignored")) == (200, named)
+
+
 NAMES = {
     "a line end": ("a\r\nX-Evil: 1", "a\\r\\nX-Evil: 1"),
     "NUL": ("\0", "\\u0000"),

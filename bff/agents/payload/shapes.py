@@ -25,7 +25,7 @@ from bff.agents.payload.values import (
     with_earlier,
 )
 from bff.events import JSON, Input
-from bff.messages import Answer, TextPart, only_text, user_message
+from bff.messages import Answer, ClientTool, TextPart, only_text, user_message
 
 
 def strands(prompt: Prompt) -> dict[str, JSON]:
@@ -148,9 +148,13 @@ def openai(prompt: Prompt) -> dict[str, JSON]:
         filled["metadata"] = dict(conversation.metadata)
     if conversation.tools:
         filled["tools"] = [
-            {"type": "function", "function": tool_fields(tool)} for tool in conversation.tools
+            {"type": "function", "function": _function(tool)} for tool in conversation.tools
         ]
     return filled
+
+
+def _function(tool: ClientTool) -> dict[str, JSON]:
+    return {**tool_fields(tool), **({"strict": True} if tool.strict else {})}
 
 
 SHAPES: Mapping[str, Callable[[Prompt], dict[str, JSON]]] = {

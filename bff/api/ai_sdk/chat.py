@@ -86,6 +86,7 @@ def _asked(request: web.Request, asked: UIChatRequest) -> Asked:
         continues=said.continues,
         answered_in="messages",
         results=said.results,
+        ignored=said.ignored,
         on_disconnect="continue",
         streaming=True,
     )

@@ -38,12 +38,14 @@ class Said(NamedTuple):
     """What a page says.
 
     `continues` is the id of the message of ours that its answers go on with. `results` are what it
-    settled in our last message before the user's new one.
+    settled in our last message before the user's new one. `ignored` are the kinds of parts of that
+    one that no agent is told.
     """
 
     conversation: Conversation
     continues: str | None = None
     results: tuple[Answer, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 def conversation_of(messages: JSON, *, system: JSON = None, **fields: Any) -> Said:
@@ -68,9 +70,17 @@ def conversation_of(messages: JSON, *, system: JSON = None, **fields: Any) -> Sa
     settled = tuple(_answers(items[last])) if last >= 0 else ()
     if new:
         conversation = Conversation(before=tuple(before), new=tuple(new), **fields)
-        return Said(conversation, results=settled)
+        return Said(conversation, results=settled, ignored=_ignored(items[last + 1 :]))
     conversation = Conversation(before=tuple(before), answers=settled, **fields)
     return Said(conversation, continues=string_of(items[last], "id") if last >= 0 else None)
+
+
+def _ignored(messages: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    parts = [
+        part for item in messages for part in item.get("parts") or () if item.get("role") == "user"
+    ]
+    kinds = dict.fromkeys(str(part.get("type")) for part in parts if isinstance(part, dict))
+    return tuple(f"parts.{kind}" for kind in kinds if kind not in ("text", "file"))
 
 
 def _role(index: int, item: JSON) -> str:

@@ -22,6 +22,7 @@ from bff.api.openai.messages import (
     conversation_of,
     hosted_tools,
     metadata_of,
+    without_meaning,
 )
 from bff.api.openai.models import ModelName, agent_of
 from bff.api.start_run import Asked, named_by_header, raise_failure, start_run
@@ -117,7 +118,7 @@ def _asked(request: web.Request, asked: ChatCompletionRequest) -> Asked:
         helps_itself=True,
         on_disconnect="cancel",
         streaming=bool(asked.stream),
-        ignored=hosted_tools(asked.tools),
+        ignored=[*without_meaning(asked.messages), *hosted_tools(asked.tools)],
     )
 
 

@@ -203,7 +203,34 @@ def _client_tool(field: str, tool: JSON) -> ClientTool | None:
         name,
         description if isinstance(description, str) else None,
         rest.get("parameters"),
+        strict=rest.get("strict") is True,
     )
+
+
+def without_meaning(messages: JSON, name: str = "messages") -> list[str]:
+    """The fields of the last user messages that mean nothing here, which no agent is told.
+
+    Of chat completions or Responses; what is wrong with the messages is for others to say.
+    """
+    found: dict[str, None] = {}
+    for item in reversed(messages if isinstance(messages, list) else []):
+        if not isinstance(item, dict) or item.get("role") != "user":
+            break
+        found |= dict.fromkeys(_without_meaning(item))
+    return [f"{name}.{field}" for field in found]
+
+
+_READ = frozenset({"type", "id", "status", "role", "content"})
+
+
+def _without_meaning(message: dict[str, Any]) -> Iterator[str]:
+    yield from (name for name in message if name not in _READ and message[name] is not None)
+    content = message.get("content")
+    for part in content if isinstance(content, list) else ():
+        match part:
+            case {"image_url": {"detail": detail}} | {"detail": detail}:
+                if detail not in (None, "auto"):
+                    yield "detail"
 
 
 def hosted_tools(tools: JSON) -> Sequence[str]:

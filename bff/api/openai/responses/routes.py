@@ -19,7 +19,7 @@ from bff.api import ALLOWANCE, HISTORY, PRINCIPAL, RUNS
 from bff.api.body import FirstError, read_and_decode
 from bff.api.foreign_messages import Tolerant
 from bff.api.openai.chat_completions import FIRST_COMMENT_SECONDS, rate_headers
-from bff.api.openai.messages import client_tools, hosted_tools, metadata_of
+from bff.api.openai.messages import client_tools, hosted_tools, metadata_of, without_meaning
 from bff.api.openai.models import ModelName, agent_of
 from bff.api.openai.responses.events import ResponseEncoder
 from bff.api.openai.responses.input import (
@@ -186,7 +186,11 @@ def _asked(
         helps_itself=True,
         on_disconnect="continue" if asked.background else "cancel",
         streaming=bool(asked.stream or asked.background),
-        ignored=[*said.ignored, *hosted_tools(asked.tools)],
+        ignored=[
+            *said.ignored,
+            *without_meaning(asked.input, "input"),
+            *hosted_tools(asked.tools),
+        ],
         echo=echo_of(echo),
         referable=stored,
     )
