@@ -46,7 +46,7 @@ from bff.identity.principals import Principal, agent_session_id
 from bff.log_context import RunAtHand
 from bff.messages import Answer, ChatMessage, Conversation
 from bff.runs import Follower
-from bff.runs.answers import earlier_answer, start_answer, start_message
+from bff.runs.answers import asked_since, earlier_answer, start_answer, start_message
 from bff.runs.log import Run
 from bff.runs.request import Call, Idempotency, OnDisconnect, RunRequest
 from bff.runs.transcript import Transcript
@@ -65,16 +65,17 @@ MAX_PASSED_HEADER_BYTES = 4096
 class Asked:
     """What a client asks for, as its protocol says it.
 
-    `name` is the session's, in our pattern, and `agent` the agent's, known to exist; None where the
-    client says nothing of it. `rewrites` says that the message replaces what was said, `behind`
-    which run of which session, known to be the caller's, it goes on from, `continues` which message
-    of ours, named after its run, answers go on with. `late` takes answers to
-    questions whose time is over. `answered_in` is the field of a protocol whose answers are
-    messages of the conversation: those to what is not open are history there, and so are `results`
-    of tools beside answers that name their questions. `unique_ids` says that the client's ids of
-    messages tell them apart within a session, `helps_itself` that clients of the protocol ask
-    things of their own at the address of the chat: titles, tags. `ignored` names fields that nobody
-    here has a use for. `echo` and `referable` are the run's.
+    `name` is the session's, in our pattern, and `agent` the agent's, known to exist; None where
+    the client says nothing of it. `rewrites` says that the message replaces what was said,
+    `behind` which run of which session, known to be the caller's, it goes on from, `continues`
+    which message of ours, named after its run, answers go on with, `asked_by` the run whose
+    questions they are to. `late` takes answers to questions whose time is over. `answered_in` is
+    the field of a protocol whose answers are messages of the conversation: those to what is not
+    open are history there, and so are `results` of tools beside answers that name their questions.
+    `unique_ids` says that the client's ids of messages tell them apart within a session,
+    `helps_itself` that clients of the protocol ask things of their own at the address of the chat:
+    titles, tags. `ignored` names fields that nobody here has a use for. `echo` and `referable` are
+    the run's.
     """
 
     conversation: Conversation
@@ -83,6 +84,7 @@ class Asked:
     rewrites: bool = False
     behind: tuple[str, str] | None = None
     continues: str | None = None
+    asked_by: str | None = None
     answered_in: str | None = None
     results: Sequence[Answer] = ()
     unique_ids: bool = False
@@ -164,9 +166,12 @@ async def _start_at(request: web.Request, asked: Asked, place: Place) -> Followe
     if asked.results:
         answers = with_results(conversation.answers, asked.results, questions)
         conversation = replace(conversation, answers=answers)
-    if asked.answered_in is not None and (opened := to_open(conversation.answers, questions)):
+    opened = to_open(conversation.answers, questions)
+    if opened and await asked_since(runs, owner, place.session, asked.asked_by):
+        opened = ()
+    if asked.answered_in is not None and opened:
         conversation = replace(conversation, answers=opened)
-    elif conversation.answers and not to_open(conversation.answers, questions):
+    elif conversation.answers and not opened:
         if conversation.new and (asked.answered_in is not None or _all_cancelled(conversation)):
             # results of tools that nobody waits for are history
             conversation = replace(conversation, answers=())

@@ -79,6 +79,17 @@ async def earlier_answer(
     return run
 
 
+async def asked_since(runs: Runs, owner: str, session: Session | None, run_id: str | None) -> bool:
+    """Whether what is open in a session was asked after that run, perhaps under the same ids."""
+    if session is None or run_id is None or session.last_run_id in (None, run_id):
+        return False
+    try:
+        last = await runs.find(owner, session.last_run_id)
+    except NotFound:
+        return False
+    return last.status == "input_required"
+
+
 async def _taker(runs: Runs, owner: str, session: Session | None) -> Run | None:
     """The run that took a session's last questions, while it is known."""
     if session is None or session.claimed_by is None:

@@ -41,6 +41,30 @@ async def test_a_question_asked_again_under_its_id__is_answered_again(start: Sta
     assert len(service.agent.calls) == 3
 
 
+async def test_an_approval_sent_again__does_not_answer_what_was_asked_since(start: Start) -> None:
+    """Its id names the run that asked, though the agent's own id is the same again."""
+    service = await start(asking(APPROVAL, then=([APPROVAL], [Done()])))
+
+    async def respond(**body: Any) -> dict[str, Any]:
+        async with service.client.post("/v1/responses", json=body) as reply:
+            answer: dict[str, Any] = await reply.json()
+            assert reply.status == 200, answer
+            return answer
+
+    def approval_of(response: dict[str, Any]) -> dict[str, Any]:
+        [item] = [i for i in response["output"] if i["type"] == "mcp_approval_request"]
+        answer = {"type": "mcp_approval_response", "approval_request_id": item["id"]}
+        return {"input": [{**answer, "approve": True}], "previous_response_id": response["id"]}
+
+    asked = await respond(input="Pay")
+    first = await respond(**approval_of(asked))
+    again = await respond(**approval_of(asked))
+    second = await respond(**approval_of(first))
+
+    assert again["id"] == first["id"] != second["id"]
+    assert len(service.agent.calls) == 3
+
+
 async def test_an_answer_with_a_key__is_one_run_though_the_question_comes_again(
     start: Start,
 ) -> None:

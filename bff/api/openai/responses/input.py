@@ -23,7 +23,7 @@ from bff.messages import Answer, ChatMessage, TextPart, ToolCall, text_of
 
 _RESPONSE_ID = re.compile(r"resp_([0-9a-f]{1,64})")
 _ITEM_ID = re.compile(r"(?:msg|rs|fc|mcp|mcpr|ig)_([0-9a-f]{1,64})_[A-Za-z0-9_-]+")
-_APPROVAL_ID = re.compile(r"mcpr_[0-9a-f]{1,64}_([A-Za-z0-9_-]+)")
+_APPROVAL_ID = re.compile(r"mcpr_([0-9a-f]{1,64})_([A-Za-z0-9_-]+)")
 
 _CALLS = ("function_call", "custom_tool_call")
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")
@@ -47,14 +47,15 @@ _UNDERSTOOD = (
 class ResponseInput:
     """What an input says.
 
-    `answered` are its `answers` as the items they came in, `behind` is the run whose answer it
-    refers to and goes on from.
+    `answered` are its `answers` as the items they came in, `asked_by` is the run whose approvals
+    they are, `behind` the run whose answer it refers to and goes on from.
     """
 
     before: tuple[ChatMessage, ...]
     new: tuple[ChatMessage, ...]
     answers: tuple[Answer, ...]
     answered: Sequence[JSON]
+    asked_by: str | None
     behind: str | None
     ignored: Sequence[str]
 
@@ -78,12 +79,21 @@ def approval_id(run_id: str, input_id: str) -> str:
 def _input_id(approval: str) -> str:
     """The question that an approval's id names; any other id is taken as it is."""
     if found := _APPROVAL_ID.fullmatch(approval):
-        text = found[1]
+        text = found[2]
         try:
             return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
         except (binascii.Error, ValueError):
             pass
     return approval
+
+
+def _asked_by(answered: Sequence[JSON]) -> str | None:
+    """The run that the approvals' ids name."""
+    for item in answered:
+        approval = item.get("approval_request_id") if isinstance(item, dict) else None
+        if found := _APPROVAL_ID.fullmatch(str(approval)):
+            return f"run_{found[1]}"
+    return None
 
 
 def read_input(value: JSON, *, instructions: JSON = None) -> ResponseInput:
@@ -115,6 +125,7 @@ def read_input(value: JSON, *, instructions: JSON = None) -> ResponseInput:
         new=tuple(new),
         answers=tuple(answers),
         answered=answered,
+        asked_by=_asked_by(answered),
         behind=behind,
         ignored=[f"input.{kind}" for kind in dict.fromkeys(kinds) if kind not in _UNDERSTOOD],
     )

@@ -73,7 +73,8 @@ async def create_response(request: web.Request) -> web.StreamResponse:
         request, ResponseRequest, lambda asked: (asked, *_asked(request, asked))
     )
     if refers_to is not None and wanted.name is None:
-        wanted = replace(wanted, behind=await _behind(request, *refers_to))
+        behind = await _behind(request, *refers_to)
+        wanted = replace(wanted, behind=behind, asked_by=wanted.asked_by or behind[1])
     follower = await start_run(request, wanted)
     run, headers = follower.run, rate_headers(request[ALLOWANCE])
     response = Response.of(run)
@@ -182,6 +183,7 @@ def _asked(
         ),
         name=foreign_id(name) if name else None,
         agent=agent_of(request, asked.model),
+        asked_by=said.asked_by,
         answered_in="input",
         helps_itself=True,
         on_disconnect="continue" if asked.background else "cancel",
