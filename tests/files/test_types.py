@@ -209,7 +209,7 @@ def test_a_head_made_to_be_hard__takes_no_time(data: bytes) -> None:
     began = time.process_time()
     find_type(data)
 
-    assert time.process_time() - began < 0.25  # catastrophic matching takes minutes
+    assert time.process_time() - began < 5  # catastrophic matching takes minutes
 
 
 def test_any_bytes__have_a_type() -> None:
