@@ -177,10 +177,8 @@ def is_known(frame: dict[str, JSON]) -> bool:
     return (
         (isinstance(kind, str) and (kind in BY_TYPE or kind.startswith(("response.", "data-"))))
         or (isinstance(kind, str) and _is_named(frame))
-        or (isinstance(event, str) and (event.startswith("on_") or agno.is_ours(event)))
+        or (isinstance(event, str) and ("data" in frame or agno.is_ours(event)))
         or not BY_KEY.keys().isdisjoint(frame.keys())
-        or (isinstance(event, dict) and strands.is_converse(event))
-        or (isinstance(event, str) and "data" in frame)
         or strands.speaks(frame)
         or strands.is_message(frame)
         or strands.is_converse(frame)

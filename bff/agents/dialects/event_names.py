@@ -89,6 +89,12 @@ def role_of(name: str) -> Role | None:
     return _role_of(name) if len(name) <= _LONGEST else None
 
 
+def is_over(name: str) -> bool:
+    """Whether an event of that name says that something has ended."""
+    spelled = _WORD.findall(name[:_LONGEST])
+    return bool(spelled) and spelled[-1].lower() in _FINISHED
+
+
 @lru_cache(maxsize=1024)
 def _role_of(name: str) -> Role | None:
     spelled = [word.lower() for word in _WORD.findall(name)]

@@ -127,8 +127,6 @@ def _read_nested(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
             text = untyped.text_of(value) if plain.startswith("final") or plain in _PIECES else None
             if text is not None:
                 answer.text.plain(text, key)
-            elif plain.startswith("final") and isinstance(value, dict | list) and value:
-                answer.structured = value
             else:
                 continue
             _tell_beside(answer, untyped.beside(frame, key))
@@ -291,11 +289,7 @@ def _are_answers(frame: dict[str, JSON], key: str, items: list[JSON]) -> bool:
             isinstance(item, dict)
             and item.keys().isdisjoint(_FOUND)
             and (key != "messages" or untyped.is_envelope(item))
-            and (
-                untyped.text_of(item) is not None
-                or isinstance(item.get("parts"), list)
-                or isinstance(item.get("chunk"), dict)
-            )
+            and untyped.text_of(item) is not None
             for item in items
         )
     )

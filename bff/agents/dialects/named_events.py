@@ -12,7 +12,7 @@ import re
 from bff.agents.dialects import named_tools, questions
 from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_sources
-from bff.agents.dialects.event_names import Role, role_of
+from bff.agents.dialects.event_names import Role, is_over, role_of
 from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.fields import first_word
 from bff.agents.dialects.langchain import thought
@@ -95,12 +95,11 @@ def _keep(answer: Assembly, frame: dict[str, JSON], name: str | None) -> None:
             if isinstance(frame.get(key), list) and read_sources(answer, frame[key]):
                 return
     answer.custom(frame, name, content=False)
-    if any(_OVER.search(word) for word in names):  # what a part came to, if nothing else is said
+    if any(map(is_over, names)):  # what a part came to, if nothing else is said
         answer.latest = _text({**frame, "message": None}) or answer.latest
 
 
 _SOURCES = re.compile("source|citation|reference", re.IGNORECASE)
-_OVER = re.compile("(?:end(?:ed)?|done|completed?|finished)$", re.IGNORECASE)
 
 
 def _ask(answer: Assembly, frame: dict[str, JSON]) -> None:
