@@ -231,6 +231,47 @@ async def test_add__a_session_deleted_in_between_is_begun_anew(
     assert len(found[1].items) == 4
 
 
+async def test_add__uses_what_its_request_saw_of_the_session(
+    history: DynamoHistory, proxy: Proxy
+) -> None:
+    for number in range(2):
+        proxy.calls.clear()
+        await history.session(ALICE, "chat")
+        await history.add(ALICE, turn(number))
+
+        assert proxy.operations() == ["GetItem", "TransactWriteItems"]
+
+    proxy.calls.clear()
+    await history.add(ALICE, turn(2))  # of what was seen only one write can be sure
+    assert proxy.operations() == ["GetItem", "TransactWriteItems"]
+
+
+@pytest.mark.parametrize("meanwhile", ["begun", "written", "deleted", "written late"])
+async def test_add__looks_again_where_the_session_is_not_as_it_was_seen(
+    history: DynamoHistory, table: str, meanwhile: str
+) -> None:
+    if meanwhile != "begun":
+        await history.add(ALICE, turn(1))
+    assert (await history.session(ALICE, "chat") is None) == (meanwhile == "begun")
+    async with open_dynamodb(table, region=REGION) as other:
+        match meanwhile:
+            case "begun" | "written":
+                await other.add(ALICE, turn(2))
+            case "written late":
+                await other.add(ALICE, turn(4))
+            case _:
+                await other.delete(ALICE, "chat")
+
+        await history.add(ALICE, turn(3))
+
+        found = await other.messages(ALICE, "chat", limit=10)
+    assert found is not None
+    session, page = found
+    kept = {"begun": [2, 3], "written": [1, 2, 3], "deleted": [3], "written late": [1, 3, 4]}
+    assert [m.run_id for m in page.items[::2]] == [turn(n).run_id for n in kept[meanwhile]]
+    assert session.last_run_id == turn(kept[meanwhile][-1]).run_id
+
+
 async def test_adding_and_deleting_at_once__never_shows_half(history: DynamoHistory) -> None:
     await asyncio.gather(
         *(history.add(ALICE, turn(n)) for n in range(8)),

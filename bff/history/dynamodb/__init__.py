@@ -46,6 +46,7 @@ from bff.history.dynamodb.items import (
 from bff.history.dynamodb.points import best, index_points, places_of, point_key
 from bff.history.dynamodb.sessions import (
     ALIVE,
+    Seen,
     begun,
     claim,
     is_late,
@@ -91,6 +92,7 @@ class DynamoHistory:
         self._table = Table(table, client)
         self._work = work
         self._sweeper = Sweeper(self._table, work)
+        self._seen = Seen()
 
     def __repr__(self) -> str:
         return f"<DynamoHistory {self._table.name} {self._work}>"
@@ -159,8 +161,10 @@ class DynamoHistory:
 
     async def _add(self, owner: str, turn: Turn) -> None:
         body = await asyncio.to_thread(pack, turn)
+        looked, session = self._seen.take(owner, turn.session_id)
         for attempt in itertools.count():
-            session = await self._item(owner, turn.session_id)
+            if not looked:
+                session = await self._item(owner, turn.session_id)
             generation = session["generation"]["S"] if session else secrets.token_hex(8)
             place = partition(owner, turn.session_id, generation)
             item, parts = turn_items(place, turn, body)
@@ -184,7 +188,9 @@ class DynamoHistory:
                 await self._table.delete_all(keys)
             if reasons[1] == "ConditionalCheckFailed":
                 return  # written before
-            await pause(attempt)  # another task wrote to the session in between
+            if not looked:
+                await pause(attempt)  # another task wrote to the session in between
+            looked = False
 
     async def _find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
         for at in range(0, len(points), KEYS):
@@ -206,6 +212,7 @@ class DynamoHistory:
     async def _begin(
         self, owner: str, session: Session, turns: Sequence[Turn], branch_of: str | None
     ) -> None:
+        self._seen.take(owner, session.session_id)
         turns = [replace(turn, session_id=session.session_id, points=()) for turn in turns]
         bodies = await asyncio.to_thread(lambda: [pack(turn) for turn in turns])
         for attempt in itertools.count():
@@ -331,6 +338,7 @@ class DynamoHistory:
 
     async def _session(self, owner: str, session_id: str) -> Session | None:
         item = await self._item(owner, session_id)
+        self._seen.remember(owner, session_id, item)
         return None if item is None else await self._session_of(item)
 
     async def _item(self, owner: str, session_id: str) -> Item | None:

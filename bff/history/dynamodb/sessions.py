@@ -7,6 +7,7 @@ looks again.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,34 @@ from bff.history.questions import input_ids, input_key
 QUESTION_BYTES = 50_000
 """What open questions may take in a session's item, which lists read; larger ones are read in the
 turn that asked them."""
+MOST_SEEN = 5000
+"""Sessions whose look is kept; about as many as a process has runs, at 1 KB each."""
+_NAMED = ("generation", "updated", "updated_at", "asked_at", "untold")
+"""What `touch` and `is_late` read of a session."""
 ALIVE = "attribute_exists(pk) AND (attribute_not_exists(expires_at) OR expires_at > :now)"
+
+
+class Seen:
+    """What a request saw of its session, for the write at its end: that holds only if nobody wrote
+    to the session since, so a look that is out of date costs another one, and no look is repeated
+    for nothing."""
+
+    def __init__(self, most: int = MOST_SEEN) -> None:
+        self._most = most
+        self._items: OrderedDict[tuple[str, str], Item | None] = OrderedDict()
+
+    def remember(self, owner: str, session_id: str, session: Item | None) -> None:
+        """Keep what a write names of the session; None says that there was none."""
+        kept = session and {name: session[name] for name in _NAMED if name in session}
+        self._items[owner, session_id] = kept
+        self._items.move_to_end((owner, session_id))
+        if len(self._items) > self._most:
+            self._items.popitem(last=False)
+
+    def take(self, owner: str, session_id: str) -> tuple[bool, Item | None]:
+        """Whether the session was looked at, and what was seen; known once."""
+        known = (owner, session_id) in self._items
+        return known, self._items.pop((owner, session_id), None)
 
 
 def touch(owner: str, turn: Turn, session: Item | None, generation: str) -> dict[str, Any]:
