@@ -7,6 +7,7 @@ DynamoDB are measured beside it.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -21,13 +22,13 @@ from benchmarks.agentcore import ARN
 from benchmarks.client import KEY, NATIVE, OPENAI, OURS, RAW
 from benchmarks.processes import ROOT, Running, running
 from benchmarks.scenarios import Front
-from bff.history.dynamodb.table import create_table
 from tests.runs.valkey.valkey import running_valkey
 
 LITELLM = ROOT / ".envs/litellm/bin/litellm"
 PYTHON = (sys.executable, "-m")
 REGION = "us-west-2"
 TABLE = "bench"
+CREATE_SECONDS = 60.0
 
 FRONTS = (
     *("raw", "probe", "fastapi", "litellm", "before", "before+valkey"),
@@ -114,7 +115,16 @@ class Targets:
             url = f"{self._shared['dynamodb']}/moto-api/reset"
             async with aiohttp.ClientSession() as client, client.post(url) as reply:
                 reply.raise_for_status()
-            await create_table(TABLE, region=REGION)
+            await self._create_table()
+
+    async def _create_table(self) -> None:
+        """As an operator does; in a process of its own, so that none of this gets into ours."""
+        environ = {**self._environ, "AWS_ENDPOINT_URL_DYNAMODB": self._shared["dynamodb"]}
+        command = [*PYTHON, "bff", "create-table", TABLE]
+        async with asyncio.timeout(CREATE_SECONDS):
+            making = await asyncio.create_subprocess_exec(*command, cwd=self._folder, env=environ)
+            if await making.wait():
+                raise RuntimeError(f"{' '.join(command)} ended with {making.returncode}")
 
     def _ours(self) -> dict[str, str]:
         self._fresh += 1
@@ -153,7 +163,6 @@ class Targets:
         moto = await self._stack.enter_async_context(
             running("moto", command, os.environ, folder=self._folder, health="/moto-api/")
         )
-        os.environ.update(self._environ, AWS_ENDPOINT_URL_DYNAMODB=moto.url)
         return moto
 
     def _litellm(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_crowds__are_failed_one_by_one() -> None:
 
 
 async def test_editions__answer_with_a_server_of_their_own(tmp_path: Path) -> None:
+    before = dict(os.environ)
     async with AsyncExitStack() as stack:
         targets = Targets(stack, tmp_path)
         await targets.open()
@@ -67,6 +69,7 @@ async def test_editions__answer_with_a_server_of_their_own(tmp_path: Path) -> No
                 await targets.clean(name)
                 with front.client() as client:
                     await client.call(BLOCKING)
+    assert dict(os.environ) == before  # the next program that is started here is none of theirs
 
 
 async def test_memory__is_that_of_a_front_of_its_own(tmp_path: Path) -> None:

@@ -14,16 +14,16 @@ from tests.stack.planner import REQUIRED
 Deploy = Callable[..., LiveStack]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """Shared by all tests of a file: each has stacks of its own."""
+    """Shared by all tests of a file, whose stacks have names of their own."""
     if binary.find() is None:
         pytest.skip(binary.SKIPPED)
     with tempfile.TemporaryDirectory(prefix="e") as folder, open_engine(Path(folder)) as engine:
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deploy(engine: Engine) -> Deploy:
     """A live stack: made new, with what it must be given and `config` on top, and applied."""
 

@@ -121,7 +121,7 @@ BASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live(deploy: Deploy) -> Callable[[str], LiveStack]:
     """One live stack of each base."""
     return functools.cache(lambda base: deploy(base, BASES[base]))

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(900)
 BOTH = pytest.mark.parametrize("kind", ["dev", "prod"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live(deploy: Deploy) -> dict[str, LiveStack]:
     return {kind: deploy(kind) for kind in ("dev", "prod")}
 

@@ -15,7 +15,7 @@ RECORD = "aws:route53/record:Record::"
 NEW, OLD = "new.example.com", "old.example.com"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prod(deploy: Deploy) -> LiveStack:
     return deploy("prod-live", {"domainName": "live.example.com"})
 
