@@ -122,7 +122,9 @@ class Targets:
         environ = {**self._environ, "AWS_ENDPOINT_URL_DYNAMODB": self._shared["dynamodb"]}
         command = [*PYTHON, "bff", "create-table", TABLE]
         async with asyncio.timeout(CREATE_SECONDS):
-            making = await asyncio.create_subprocess_exec(*command, cwd=self._folder, env=environ)
+            making = await asyncio.create_subprocess_exec(
+                *command, cwd=self._folder, env=environ, stdout=asyncio.subprocess.DEVNULL
+            )
             if await making.wait():
                 raise RuntimeError(f"{' '.join(command)} ended with {making.returncode}")
 
