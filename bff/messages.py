@@ -41,7 +41,7 @@ class FilePart:
     @property
     def is_data_url(self) -> bool:
         """Whether its address is the file itself."""
-        return self.url is not None and self.url[:5].lower() == "data:"
+        return self.url is not None and is_data_url(self.url)
 
 
 Part = TextPart | FilePart
@@ -239,6 +239,11 @@ def part_of(fields: Mapping[str, JSON]) -> Part:
         filename=fields.get("filename"),
         **{place: source["value"]},
     )
+
+
+def is_data_url(address: str) -> bool:
+    """Whether an address is the file itself."""
+    return address[:5].lower() == "data:"
 
 
 def text_of(parts: Iterable[Part]) -> str:

@@ -17,9 +17,9 @@ from pydantic import Field as PydanticField
 
 from bff.errors import Invalid
 from bff.events import JSON, well_formed
-from bff.files.inline import DATA_URL, PERCENT, is_data_url, padded, percent_decoded
+from bff.files.inline import DATA_URL, PERCENT, padded, percent_decoded
 from bff.files.stored import file_id_in
-from bff.messages import FileKind, FilePart, Part, TextPart
+from bff.messages import FileKind, FilePart, Part, TextPart, is_data_url
 from bff.settings import MAX_MESSAGE_CHARACTERS
 
 MAX_FOREIGN_ID_CHARACTERS = 1000

@@ -14,7 +14,7 @@ import pybase64
 
 from bff.errors import Invalid
 from bff.files.upload import too_large
-from bff.messages import FilePart
+from bff.messages import FilePart, is_data_url
 
 MAX_URL_CHARACTERS = 8192
 
@@ -40,7 +40,7 @@ def read_part(part: FilePart, *, field: str, max_bytes: int) -> InlineFile | Non
     """
     if part.data is not None:
         return _read(part.data, part, field=field, max_bytes=max_bytes)
-    if part.url is not None and part.is_data_url:
+    if part.url is not None and is_data_url(part.url):
         return _read(part.url, part, field=field, max_bytes=max_bytes)
     if part.url is not None:
         check_address(part.url, field)
@@ -65,11 +65,6 @@ def read_base64(text: str, *, field: str, max_bytes: int) -> bytes:
 def padded(text: str) -> str:
     """Base64 with the padding that some clients leave out."""
     return text if text.endswith("=") or not len(text) % 4 else text + "=" * (-len(text) % 4)
-
-
-def is_data_url(text: str) -> bool:
-    """Whether an address is the file itself."""
-    return text[:5].lower() == "data:"
 
 
 def percent_decoded(content: str) -> bytes | None:

@@ -212,7 +212,7 @@ class DynamoHistory:
     async def _begin(
         self, owner: str, session: Session, turns: Sequence[Turn], branch_of: str | None
     ) -> None:
-        self._seen.take(owner, session.session_id)
+        self._seen.take(owner, session.session_id)  # it was not there, and is from here on
         turns = [replace(turn, session_id=session.session_id, points=()) for turn in turns]
         bodies = await asyncio.to_thread(lambda: [pack(turn) for turn in turns])
         for attempt in itertools.count():
