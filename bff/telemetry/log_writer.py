@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -21,8 +20,8 @@ except ImportError:  # on Windows, where there is never more than one worker
 
 QUEUE_LINES = 10_000
 """Lines that may wait for a reader that stalls; some 5 MB."""
-GATHER_SECONDS = 0.02
-"""How long a line may wait for others, to be written with them."""
+GATHER_SECONDS = 0.05
+"""How long lines after a written one wait for others, to be written together."""
 WRITE_LINES = 500
 """Most lines of one write."""
 CLOSE_SECONDS = 1.0
@@ -34,8 +33,9 @@ Line = str | Callable[[], str]
 class LineWriter:
     """Writes lines to a file descriptor from a thread; never blocks who calls `write`.
 
-    The thread is woken by the first line and waits a moment for others: a thread that is woken for
-    each line takes more from the event loop than making the line does.
+    A line after quiet is written at once. Those that come soon after it wake nobody and wait for
+    each other: a thread that is woken takes more from the event loop, since the two have to agree
+    on who has the interpreter, than making a line does.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LineWriter:
         self._lines: deque[Line] = deque()
         self._calls: SimpleQueue[None] = SimpleQueue()
         self._called = False
-        self._closing = False
+        self._closing = threading.Event()
         self._lost = 0
         self._lock = threading.Lock()
         # A daemon, and on the bare descriptor: a thread that is stuck in a buffered file's lock
@@ -74,17 +74,16 @@ class LineWriter:
 
     def close(self, timeout_seconds: float = CLOSE_SECONDS) -> None:
         """Write what is queued, as far as that goes in the time."""
-        self._closing = True
+        self._closing.set()
         self._calls.put(None)
         self._thread.join(timeout_seconds)
 
     def _run(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             self._calls.get()
-            if not self._closing:
-                time.sleep(GATHER_SECONDS)
             self._called = False  # before looking: what is added from here on calls again
             self._write_what_waits()
+            self._closing.wait(GATHER_SECONDS)
         self._write_what_waits()
 
     def _write_what_waits(self) -> None:
