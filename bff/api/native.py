@@ -9,7 +9,8 @@ from aiohttp import web
 
 from bff.api.body import read_model
 from bff.api.chat_request import ChatRequest, conversation_of
-from bff.api.start_run import Asked, known_agent, raise_failure, start_run
+from bff.api.named import known_agent
+from bff.api.start_run import Asked, raise_failure, start_run
 from bff.api.streaming import NativeEncoder, run_headers, stream_run
 from bff.errors import Invalid
 from bff.events import dumps, input_fields

@@ -7,20 +7,19 @@ and which agent that is for, what the agent is given, and whether it answers a q
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from bff.agents.answers import is_refusal
 from bff.agents.payload import takes_both
-from bff.api import BODY, HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUN, RUNS, SETTINGS, TELEMETRY
+from bff.api import HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUN, RUNS, SETTINGS
+from bff.api.agent_call import call_of
 from bff.api.message_files import take_files
 from bff.api.streaming import run_headers
 from bff.api.without_place import without_place
-from bff.conversations.earlier import everything_said
 from bff.conversations.placing import Place, Sought, find_place
 from bff.conversations.questions import (
     answering,
@@ -33,7 +32,6 @@ from bff.conversations.questions import (
 )
 from bff.errors import (
     AgentFailed,
-    Forbidden,
     Invalid,
     NotWaiting,
     Problem,
@@ -42,13 +40,13 @@ from bff.errors import (
     problem_of,
 )
 from bff.events import JSON, Done, Failed, Input, input_of
-from bff.identity.principals import Principal, agent_session_id
+from bff.identity.principals import agent_session_id
 from bff.log_context import RunAtHand
-from bff.messages import Answer, ChatMessage, Conversation
+from bff.messages import Answer, Conversation
 from bff.runs import Follower
 from bff.runs.answers import asked_since, earlier_answer, start_answer, start_message
 from bff.runs.log import Run
-from bff.runs.request import Call, Idempotency, OnDisconnect, RunRequest
+from bff.runs.request import Idempotency, OnDisconnect, RunRequest
 from bff.runs.transcript import Transcript
 from bff.settings import AgentSetting, Settings
 
@@ -57,8 +55,6 @@ logger = logging.getLogger(__name__)
 LAST_WORD = "the last message must be the user's, or answer an open input of the agent's"
 """What is said of a conversation that brings no question and no answer: it is not run."""
 ONE_AT_A_TIME = "this agent cannot be given a new message together with answers: answer first"
-MAX_PASSED_HEADER_BYTES = 4096
-"""AgentCore passes on no longer value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +187,7 @@ async def _start_at(request: web.Request, asked: Asked, place: Place) -> Followe
     if conversation.new and questions and not takes_both(setting.payload, questions):
         raise Invalid.of("messages", ONE_AT_A_TIME)
     request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
-    wanted = await _run_request(request, asked, place, conversation, questions, settings)
+    wanted = await _run_request(request, asked, place, conversation, questions)
     taken = await take_files(request, wanted, place, setting, field=asked.answered_in or "message")
     try:
         if questions:
@@ -224,7 +220,6 @@ async def _run_request(
     place: Place,
     conversation: Conversation,
     questions: Sequence[Input],
-    settings: Settings,
 ) -> RunRequest:
     owner = request[PRINCIPAL].id
     text = conversation.text or " ".join(f"[{file.kind}]" for file in conversation.files)
@@ -257,7 +252,7 @@ async def _run_request(
         idempotency=asked.idempotency,
         echo=asked.echo,
         referable=asked.referable,
-        call=await _call(request, asked, place, conversation, settings),
+        call=await call_of(request, place, conversation, streaming=asked.streaming),
     )
 
 
@@ -268,104 +263,6 @@ def _asked_by(asked: Asked, place: Place) -> str | None:
 
 def _all_cancelled(conversation: Conversation) -> bool:
     return all(answer.status == "cancelled" for answer in conversation.answers)
-
-
-async def _call(
-    request: web.Request,
-    asked: Asked,
-    place: Place,
-    conversation: Conversation,
-    settings: Settings,
-) -> Call:
-    seconds = (
-        settings.agent_streaming_timeout_seconds
-        if asked.streaming
-        else settings.agent_blocking_timeout_seconds
-    )
-    return Call(
-        conversation=conversation,
-        memory=request.get(BODY),
-        deadline_seconds=seconds,
-        history=await _told(request, place, settings),
-        first=place.first,
-        trace=request.app[TELEMETRY].trace_headers(request.headers),
-        headers=_passed_on(request, settings.agent_headers),
-        user_id=_user_id(request[PRINCIPAL], settings),
-        bearer=_bearer(request[PRINCIPAL], settings),
-        continued=place.continued,
-    )
-
-
-async def _told(request: web.Request, place: Place, settings: Settings) -> tuple[ChatMessage, ...]:
-    """What of the earlier messages the agent is given now: `AGENT_HISTORY`."""
-    match settings.agent_history:
-        case "off":
-            return ()
-        case "always":
-            if said := place.conversation.said:
-                return said
-            if place.session is None:
-                return place.added
-            owner = request[PRINCIPAL].id
-            told = await everything_said(request.app[HISTORY], owner, place.session_id)
-            return (*told, *place.added)
-        case "fork":
-            return (*place.untold, *place.added)
-
-
-# What goes beside the conversation
-
-
-def known_agent(request: web.Request, name: str | None) -> str | None:
-    """The agent's name; raises `Invalid` for one that is not in `AGENTS`."""
-    if name is not None:
-        names = [agent.name for agent in request.app[SETTINGS].agents]
-        if name not in names:
-            raise Invalid.of("agent", f"must be one of {', '.join(names)}")
-    return name
-
-
-def agent_of_address(request: web.Request) -> str | None:
-    """The agent that the header `X-Agent` or `?agent=` names, for protocols without a field."""
-    return known_agent(request, request.headers.get("X-Agent") or request.query.get("agent"))
-
-
-def named_by_header(request: web.Request) -> str | None:
-    """The conversation's name in a header of `SESSION_HEADERS`, the first that is there."""
-    for name in request.app[SETTINGS].session_headers:
-        if value := request.headers.get(name, "").strip():
-            return value
-    return None
-
-
-def _passed_on(request: web.Request, names: Iterable[str]) -> dict[str, str]:
-    """The client's headers that `AGENT_HEADERS` lets through, as far as AgentCore takes them."""
-    found = {}
-    for name in names:
-        value = request.headers.get(name, "")
-        if 0 < len(value) <= MAX_PASSED_HEADER_BYTES and value.isascii() and value.isprintable():
-            found[name] = value
-    return found
-
-
-def _user_id(principal: Principal, settings: Settings) -> str | None:
-    match settings.agent_user_id:
-        case "on":
-            return principal.id
-        case "sub":
-            sub = principal.sub
-            return sub if sub and re.fullmatch(r"[!-~]{1,1024}", sub) else principal.id
-        case _:
-            return None
-
-
-def _bearer(principal: Principal, settings: Settings) -> str | None:
-    """The caller's own token, for runtimes that want it. Raises `Forbidden` for an API key."""
-    if settings.agent_auth != "bearer":
-        return None
-    if principal.token is None:
-        raise Forbidden
-    return principal.token
 
 
 def _setting(settings: Settings, name: str) -> AgentSetting:

@@ -17,7 +17,8 @@ from bff.api.agui.run_input import RunAgentInput, Wanted, wanted
 from bff.api.agui.snapshot import Thread
 from bff.api.agui.versions import Version, version_of
 from bff.api.body import read_and_decode
-from bff.api.start_run import Asked, agent_of_address, start_run
+from bff.api.named import agent_of_address
+from bff.api.start_run import Asked, start_run
 from bff.api.streaming import stream_run
 from bff.api.thread import everything, newest_branch, open_run
 from bff.errors import Invalid

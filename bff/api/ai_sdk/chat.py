@@ -19,8 +19,9 @@ from bff.api.ai_sdk.messages import client_tools, conversation_of, ui_messages
 from bff.api.ai_sdk.parts import UIEncoder
 from bff.api.body import read_and_decode
 from bff.api.foreign_messages import MAX_FOREIGN_ID_CHARACTERS, Messages, Tolerant
+from bff.api.named import agent_of_address, known_agent
 from bff.api.runs import run_state
-from bff.api.start_run import Asked, agent_of_address, known_agent, start_run
+from bff.api.start_run import Asked, start_run
 from bff.api.streaming import stream_run
 from bff.api.thread import everything, newest_branch, open_run
 from bff.errors import Invalid, NotFound

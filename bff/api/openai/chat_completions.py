@@ -16,6 +16,7 @@ from aiohttp import web
 from bff.api import ALLOWANCE
 from bff.api.body import FirstError, read_and_decode
 from bff.api.foreign_messages import Messages, Tolerant
+from bff.api.named import named_by_header
 from bff.api.openai.chunks import ChunkEncoder, completion_id, message_of, tokens
 from bff.api.openai.messages import (
     client_tools,
@@ -25,7 +26,7 @@ from bff.api.openai.messages import (
     without_meaning,
 )
 from bff.api.openai.models import ModelName, agent_of
-from bff.api.start_run import Asked, named_by_header, raise_failure, start_run
+from bff.api.start_run import Asked, raise_failure, start_run
 from bff.api.streaming import run_headers, stream_run
 from bff.events import JSON, dumps
 from bff.identity.principals import foreign_id

@@ -20,7 +20,8 @@ from pydantic import Field, ValidationError
 from bff.api import BODIES, BODY, LIMITER, PRINCIPAL, REQUEST_ID, RUN, RUNS, SETTINGS, TELEMETRY
 from bff.api.body import Strict, field_errors
 from bff.api.chat_request import ChatRequest, conversation_of
-from bff.api.start_run import Asked, known_agent, start_run
+from bff.api.named import known_agent
+from bff.api.start_run import Asked, start_run
 from bff.api.strict_json import parse_json
 from bff.api.websocket.arriving import Arriving, Connection
 from bff.api.websocket.outbox import Outbox

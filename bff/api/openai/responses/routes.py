@@ -18,6 +18,7 @@ from pydantic import Field
 from bff.api import ALLOWANCE, HISTORY, PRINCIPAL, RUNS
 from bff.api.body import FirstError, read_and_decode
 from bff.api.foreign_messages import Tolerant
+from bff.api.named import named_by_header
 from bff.api.openai.chat_completions import FIRST_COMMENT_SECONDS, rate_headers
 from bff.api.openai.messages import client_tools, hosted_tools, metadata_of, without_meaning
 from bff.api.openai.models import ModelName, agent_of
@@ -30,7 +31,7 @@ from bff.api.openai.responses.input import (
 from bff.api.openai.responses.kept import Kept, find_kept, input_items
 from bff.api.openai.responses.response import Response, echo_of
 from bff.api.query import limit_of, oldest_first
-from bff.api.start_run import Asked, named_by_header, raise_failure, start_run
+from bff.api.start_run import Asked, raise_failure, start_run
 from bff.api.streaming import run_headers, stream_run
 from bff.errors import Invalid, NotFound, SessionBusy
 from bff.events import JSON, Record, dumps
