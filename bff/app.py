@@ -32,7 +32,7 @@ from bff.api.agui import chat as agui
 from bff.api.ai_sdk import chat
 from bff.api.bodies import Bodies, memory_bytes, total_bytes
 from bff.api.health import READINESS, health, metrics, open_readiness, ready
-from bff.api.middleware import admit, finish_headers, observe, problems
+from bff.api.middleware import answer, finish_headers
 from bff.api.openai import chat_completions, models
 from bff.api.openai.responses import routes as responses
 from bff.api.openapi import document
@@ -112,7 +112,7 @@ def create_app(
     """
     app = web.Application(
         # outermost first: a request has its id before anything can go wrong with it
-        middlewares=[observe, problems, admit],
+        middlewares=[answer],
         client_max_size=settings.max_request_bytes,
     )
     app.add_routes(ROUTES)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from bff.agents import Prompt
@@ -107,7 +108,8 @@ async def stream(
     del prepare  # and with it the request, which may be megabytes of conversation
     try:
         decoder = Decoder(response.headers.get("Content-Type", ""))
-        async for chunk in response.content.iter_any():
+        _forget_heads(response)
+        while chunk := await response.content.readany():
             yield decoder.feed(chunk)
             if decoder.failure:
                 break
@@ -167,6 +169,16 @@ async def _answered(
             if pause is None:
                 raise _refused(response, advice)
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+
+
+def _forget_heads(response: aiohttp.ClientResponse) -> None:
+    """Let go of what was asked with and answered with: an answer may go on for an hour, and these
+    are 3 KiB. aiohttp has no way to say so."""
+    response._request_info = response._request_info._replace(headers=_NONE)
+    response._headers, response._raw_headers = _NONE, ()
+
+
+_NONE: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 
 
 _UNCOMPRESSED = frozenset({"", "identity", "none", "utf-8"})

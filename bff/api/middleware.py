@@ -91,8 +91,13 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @web.middleware
-async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id, the client's own if it is a sane one, and note how it went."""
+async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id, the client's own if it is a sane one, answer it, and note how it
+    went.
+
+    One middleware for all of it: each has a frame of its own for as long as a stream is open, and
+    every event passes through all of them.
+    """
     given = request.headers.get("X-Request-Id", "")
     sane = given and _SANE_ID.fullmatch(given)
     request_id = request[REQUEST_ID] = given if sane else os.urandom(16).hex()
@@ -104,8 +109,12 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         client=written(client(request).counted),
         headers=request.headers,
     ) as exchange:
+        response: web.StreamResponse
         try:
-            response = await handler(request)
+            preflight = await _admit(request)
+            response = await handler(request) if preflight is None else preflight
+        except Exception as error:
+            response = _told(request, error)
         finally:
             if body := request.get(BODY):
                 body.close()
@@ -122,35 +131,30 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
 
 
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error before the headers with a problem document.
+def _told(request: web.Request, error: Exception) -> web.Response:
+    """The problem document for an error; raises it again where nothing can be answered any more.
 
-    After `prepare()` an error is an event of the stream, and nothing may be answered any more: a
-    second head would land in the middle of the body.
+    After `prepare()` an error is an event of the stream: a second head would land in the middle of
+    the body.
     """
-    try:
-        return await handler(request)
-    except Problem as problem:
-        return problem_response(request, problem)
-    except web.HTTPNotFound:
-        return problem_response(request, NotFound())
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return problem_response(request, MethodNotAllowed(headers={"Allow": allowed}))
-    except web.HTTPRequestEntityTooLarge:
-        return problem_response(request, TooLarge())
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return problem_response(request, BadRequest())  # a handshake or an Expect of aiohttp's own
-    except ConnectionError:
-        raise
-    except Exception:
-        logger.exception("%s %s failed", request.method, request.path)
-        if request.writer.output_size:
-            raise
-        return problem_response(request, Internal())
+    match error:
+        case Problem():
+            return problem_response(request, error)
+        case web.HTTPNotFound():
+            return problem_response(request, NotFound())
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return problem_response(request, MethodNotAllowed(headers={"Allow": allowed}))
+        case web.HTTPRequestEntityTooLarge():
+            return problem_response(request, TooLarge())
+        case web.HTTPException() if error.status >= 400:  # a handshake or an Expect of aiohttp's
+            return problem_response(request, BadRequest())
+        case web.HTTPException() | ConnectionError():
+            raise error
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    if request.writer.output_size:
+        raise error
+    return problem_response(request, Internal())
 
 
 def problem_response(request: web.Request, problem: Problem) -> web.Response:
@@ -174,20 +178,15 @@ def problem_response(request: web.Request, problem: Problem) -> web.Response:
     return response
 
 
-@web.middleware
-async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what no handler should see, in this order.
-
-    One middleware for all of it: each has a frame of its own for as long as a stream is open, and
-    every event passes through all of them.
-    """
+async def _admit(request: web.Request) -> web.Response | None:
+    """Refuse what no handler should see, in this order; a preflight is answered here."""
     _refuse_other_hosts(request)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return _preflight(request)
     if request.path.startswith("/v1/"):
         await _authenticate(request)
     _guard(request)
-    return await handler(request)
+    return None
 
 
 def _refuse_other_hosts(request: web.Request) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse
+from aiohttp.abc import AbstractStreamWriter
 
 from bff.api import REQUEST_ID, TELEMETRY
 from bff.errors import Internal
@@ -55,21 +56,21 @@ class NativeEncoder:
         ).encode()
 
 
-class EventStream(EventSourceResponse):
-    """aiohttp-sse's response, but for four things.
-
-    It answers POST as well, says `no-store`, takes bytes that are frames already, and leaves the
-    heartbeat to the run's follower: a ping task beside a generator cannot be closed safely.
-    """
+class EventStream(web.StreamResponse):
+    """A reply of events, open for an hour perhaps: it lets go of its head once that is sent."""
 
     def __init__(
         self, headers: Mapping[str, str], *, write_seconds: float = WRITE_TIMEOUT_SECONDS
     ) -> None:
-        super().__init__(headers=headers, allow_all_methods=True, send_timeout=write_seconds)
-        self.headers["Cache-Control"] = "no-store"
+        super().__init__(headers={**headers, **_EVENT_STREAM})
+        self._write_seconds = write_seconds
 
-    async def _ping(self) -> None:
-        return
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        if not self.prepared and request.transport is not None:
+            _cut_when_unheard(request.transport, self._write_seconds)
+        writer = await super().prepare(request)
+        self.headers.clear()
+        return writer
 
     async def send_frames(self, frames: bytes) -> None:
         """Write whole frames; raises `ConnectionError` if the client is gone or too slow."""
@@ -78,11 +79,29 @@ class EventStream(EventSourceResponse):
             await self.write(frames)
             return
         try:
-            async with asyncio.timeout(self._send_timeout):
+            async with asyncio.timeout(self._write_seconds):
                 await self.write(frames)
         except TimeoutError:
-            self._abort_transport()
+            if transport:
+                transport.abort()
             raise SlowClientError from None
+
+
+_EVENT_STREAM = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "Connection": "keep-alive",
+    "X-Accel-Buffering": "no",  # nginx would keep events back
+}
+
+
+def _cut_when_unheard(transport: asyncio.Transport, seconds: float) -> None:
+    """Have the kernel (Linux's) end a connection whose other side has gone without a word: what is
+    written to it may be too little, for too long, to fill a buffer that anybody here waits for."""
+    timeout = getattr(socket, "TCP_USER_TIMEOUT", None)
+    opened = transport.get_extra_info("socket")
+    if timeout and opened is not None and opened.family in (socket.AF_INET, socket.AF_INET6):
+        opened.setsockopt(socket.IPPROTO_TCP, timeout, int(seconds * 1000))
 
 
 class SlowClientError(ConnectionError):

@@ -19,8 +19,10 @@ from bff.messages import ClientTool
 class ClientTools:
     """What one run has to know of such calls."""
 
+    __slots__ = ("_held", "_names", "_told")
+
     def __init__(self, tools: Iterable[ClientTool], answered: Iterable[Input]) -> None:
-        self._names = frozenset(tool.name for tool in tools)
+        self._names = dict.fromkeys(tool.name for tool in tools)
         self._told = {question.tool.id: question.kind for question in answered if question.tool}
         self._held: dict[str, ToolStart] = {}
 

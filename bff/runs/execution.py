@@ -70,6 +70,24 @@ class RunDependencies:
 class RunExecution:
     """A run this process owns, while it is open."""
 
+    __slots__ = (
+        "_abandoned",
+        "_call",
+        "_called",
+        "_calling",
+        "_client_tools",
+        "_ending",
+        "_finishing",
+        "_history_seconds",
+        "_interrupts",
+        "_next_id",
+        "_parts",
+        "_transcript",
+        "_writing",
+        "forgotten",
+        "run",
+    )
+
     def __init__(self, parts: RunDependencies, run: Run, call: Call) -> None:
         self.run = run
         self._parts = parts

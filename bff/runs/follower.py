@@ -16,6 +16,8 @@ from bff.settings import HEARTBEAT_SECONDS
 class Follower:
     """One reader of a run; an async context manager, since leaving may end the run."""
 
+    __slots__ = ("_left", "_log", "run")
+
     def __init__(self, log: RunLog, run: Run, *, left: Callable[[Run], None]) -> None:
         self.run = run
         self._log = log

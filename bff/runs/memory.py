@@ -81,7 +81,7 @@ class _Kept:
         self.key: tuple[str, str] | None = None
         self.last_id = first.id
         self.dropped = False
-        self.listeners: set[_Listener] = set()
+        self.listeners: list[_Listener] = []  # there is one, mostly
 
     def state(self) -> Run:
         if self.run.last_event_id == self.last_id:
@@ -304,7 +304,7 @@ class MemoryRunLog:
         if kept is None:
             return
         listener = _Listener(silence_seconds)
-        kept.listeners.add(listener)
+        kept.listeners.append(listener)
         try:
             while True:
                 batch = kept.after(after)
@@ -321,7 +321,7 @@ class MemoryRunLog:
                     if kept.last_id == before and not kept.dropped:
                         yield ()
         finally:
-            kept.listeners.discard(listener)
+            kept.listeners.remove(listener)
             listener.close()
 
     async def request_cancel(self, run: Run) -> None:

@@ -29,6 +29,19 @@ class Transcript:
     `size` counts what is held, in characters; past `limit` the text is cut and `whole` is false.
     """
 
+    __slots__ = (
+        "_asked",
+        "_inputs",
+        "_limit",
+        "_parts",
+        "_reasoning",
+        "_text",
+        "_tools",
+        "end",
+        "size",
+        "whole",
+    )
+
     def __init__(self, answered: Iterable[Input] = (), limit: int = 8 * 1024 * 1024) -> None:
         self._asked = {question.tool.id: question.tool for question in answered if question.tool}
         self._text: list[str] = []

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from bff.agents.dialects.speakers import Speakers, Voice
 from bff.agents.dialects.tool_calls import ToolCalls
@@ -54,6 +55,54 @@ class InBandError(Exception):
 class Assembly:
     """Events waiting to be handed on in `out`, and what must be remembered to say nothing twice."""
 
+    __slots__ = (
+        "_asked_about",
+        "_attached",
+        "_customs",
+        "_depth",
+        "_ids",
+        "_ids_are_events",
+        "_inputs",
+        "_read",
+        "checkpoint",
+        "dialects",
+        "frames",
+        "junk",
+        "known",
+        "latest",
+        "nodes",
+        "noted",
+        "out",
+        "role",
+        "speakers",
+        "state",
+        "stopped",
+        "streamed",
+        "streaming",
+        "streams",
+        "strings",
+        "structured",
+        "text",
+        "thinking",
+        "tools",
+        "unfinished",
+        "unidentified",
+        "usage",
+        "voice",
+    )
+
+    tools: ToolCalls
+    streams: dict[str, str]
+    """The messages that stream side by side, where only their start says their id."""
+    nodes: set[str]
+    """Names of a graph's nodes: a user's message with one of them is the node's."""
+    noted: dict[str, list[str]]
+    """Texts that may be the answer if nothing else is, by where they stood."""
+    _asked_about: set[str]
+    _attached: set[str]
+    _ids: set[str] | None
+    """Ids beside texts, until one comes again: then they are messages', else events'."""
+
     def __init__(self, read: Read, known: Known, *, streamed: bool) -> None:
         self.frames = 0
         """How many have come of a stream."""
@@ -66,7 +115,6 @@ class Assembly:
         self.voice = self.speakers.main
         self.text = self.voice.text
         self.thinking = self.voice.thinking
-        self.tools = ToolCalls(self.out, self.pause)
         self.usage = Usage()
         self.dialects: set[str] = set()
         """Which were recognised."""
@@ -80,8 +128,6 @@ class Assembly:
         """Whose message the agent is streaming, in dialects that say it only at its start."""
         self.streaming: str | None = None
         """Its id: a chunk that has none goes on with the last."""
-        self.streams: dict[str, str] = {}
-        """The messages that stream side by side, where only their start says their id."""
         self.stopped: str | None = None
         """Why the model's last message ended, where it said so."""
         self.state: dict[str, JSON] = {}
@@ -92,21 +138,24 @@ class Assembly:
         """A graph's latest stored state."""
         self.unidentified: JSON = None
         """A question whose id may still be told."""
-        self.nodes: set[str] = set()
-        """Names of a graph's nodes: a user's message with one of them is the node's."""
-        self.noted: dict[str, list[str]] = {}
-        """Texts that may be the answer if nothing else is, by where they stood."""
         self.structured: JSON = None
         """An answer that is no text, in the framework's own place for one."""
         self._read = read
         self._depth = 0
         self._customs: list[JSON] = []
         self._inputs: dict[str, Input] = {}
-        self._asked_about: set[str] = set()
-        self._ids: set[str] | None = set()
-        """Ids beside texts, until one comes again: then they are messages', else events'."""
         self._ids_are_events = False
-        self._attached: set[str] = set()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What few answers need is made when it is first asked for: an empty set is 216 bytes,
+            and a stream of nothing but text would hold 1.7 KiB of such."""
+            if name not in _MADE_LATE:
+                raise AttributeError(name, name=name, obj=self)
+            made = _MADE_LATE[name](self)
+            setattr(self, name, made)
+            return made
 
     @property
     def has_content(self) -> bool:
@@ -291,3 +340,14 @@ class Assembly:
         events = self.out[:]
         self.out.clear()
         return events
+
+
+_MADE_LATE: Mapping[str, Callable[[Assembly], object]] = {
+    "tools": lambda answer: ToolCalls(answer.out, answer.pause),
+    "streams": lambda answer: {},
+    "nodes": lambda answer: set(),
+    "noted": lambda answer: {},
+    "_asked_about": lambda answer: set(),
+    "_attached": lambda answer: set(),
+    "_ids": lambda answer: set(),
+}

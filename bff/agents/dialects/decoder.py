@@ -99,6 +99,8 @@ class Decoder:
     that has been returned, and nothing follows.
     """
 
+    __slots__ = ("_answer", "_frames", "failure")
+
     def __init__(self, content_type: str) -> None:
         self.failure: str | None = None
         try:

@@ -51,6 +51,23 @@ class Speakers:
     is left in place or taken out to wait.
     """
 
+    __slots__ = (
+        "_holder",
+        "_mark",
+        "_messages",
+        "_out",
+        "_pieces",
+        "_replaced",
+        "_said",
+        "_spoke",
+        "_thought",
+        "_total",
+        "_voices",
+        "current",
+        "main",
+        "many",
+    )
+
     def __init__(self, out: list[Event], replaced: Replaced) -> None:
         self._out = out
         self._replaced = replaced

@@ -23,6 +23,7 @@ from bff.events import Event, well_formed
 
 _TWINS = {"converse", "strands"}
 """Sources that never say anything but the same."""
+_NONE: frozenset[str] = frozenset()  # which Python makes anew each time, of 216 bytes
 _LONGEST_PENDING = 4096
 """How far, in characters, one of several sources that say the same may run ahead."""
 _MOST_SEGMENTS = 256
@@ -42,10 +43,14 @@ class Segment:
         self.speaker = speaker
         self.owner = source
         """The source that began it."""
-        self.sources = {source}
-        """Who said it; each source may say a segment once."""
+        self.sources: tuple[str, ...] = (source,)
+        """Who said it; each source may say a segment once. Few do, and a set is four times this."""
         self.pending: dict[str, str] | None = None
         """What each source has yet to repeat, once a second one says the same beside the first."""
+
+    def said_by(self, source: str) -> None:
+        if source not in self.sources:
+            self.sources += (source,)
 
     def add(self, text: str) -> None:
         self.pieces.append(text)
@@ -62,6 +67,8 @@ class Segment:
 class Memory:
     """What all speakers said, of one kind: the answer, or the reasoning."""
 
+    __slots__ = ("by_key", "heard", "segments")
+
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.by_key: dict[str, Segment] = {}
@@ -75,6 +82,22 @@ Replaced = Callable[[str], None]
 
 class TextOnce:
     """One speaker's text of one kind."""
+
+    __slots__ = (
+        "_apart",
+        "_event",
+        "_grows",
+        "_half",
+        "_held",
+        "_last",
+        "_memory",
+        "_open",
+        "_out",
+        "_replaced",
+        "_speaker",
+        "ends_line",
+        "speaking",
+    )
 
     def __init__(
         self,
@@ -95,7 +118,7 @@ class TextOnce:
         """Text, its source, and whether it may be all of the text so far, grown."""
         self._grows: str | None = None
         """The source that repeats all of its text in each frame."""
-        self._apart: frozenset[str] = frozenset()
+        self._apart = _NONE
         """Sources that say something of their own beside the others."""
         self._half = ""
         self.ends_line = True
@@ -235,7 +258,7 @@ class TextOnce:
         pending = segment.pending
         if pending is None:
             pending = segment.pending = {segment.owner: ""}
-        segment.sources.add(source)
+        segment.said_by(source)
         left = pending.get(source)
         if left is None:
             left = segment.text
@@ -333,7 +356,7 @@ class TextOnce:
             self._begin(source, key).add(text)
             return text
         for segment in begun:
-            segment.sources.add(source)
+            segment.said_by(source)
         rest = missing("".join(segment.text for segment in reversed(begun)), text)
         begun[0].add(rest)
         if key:

@@ -58,6 +58,23 @@ class Call:
 class ToolCalls:
     """The tool calls of one run."""
 
+    __slots__ = (
+        "_by_place",
+        "_calls",
+        "_count",
+        "_in_message",
+        "_out",
+        "_pause",
+        "_pending",
+        "_results",
+        "_size",
+        "_told",
+        "_unnamed",
+        "last_result",
+        "speaker",
+        "told",
+    )
+
     def __init__(self, out: list[Event], pause: Callable[[], None]) -> None:
         self._out = out
         self._pause = pause

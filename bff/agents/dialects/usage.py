@@ -32,6 +32,8 @@ _NAMES = {
 class Usage:
     """What the run used, added up over its model calls."""
 
+    __slots__ = ("_calls", "_unnamed")
+
     def __init__(self) -> None:
         self._calls: dict[str, dict[str, int]] = {}
         self._unnamed = 0
