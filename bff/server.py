@@ -197,6 +197,7 @@ class Connection(RequestHandler):
     """
 
     __slots__ = (
+        "_arriving",
         "_head_seconds",
         "_head_timer",
         "_left_before",
@@ -204,7 +205,6 @@ class Connection(RequestHandler):
         "_replying",
         "_trailing",
         "_write_seconds",
-        "arriving",
     )
 
     def __init__(
@@ -217,7 +217,7 @@ class Connection(RequestHandler):
         self._reply_timer: asyncio.TimerHandle | None = None
         self._replying = False
         self._left_before: int | None = None
-        self.arriving: Callable[[int], bool] | None = None
+        self._arriving: Callable[[int], bool] | None = None
         """Told how much has come for a WebSocket; false if that is to be passed over."""
         self._trailing = False
         """What came last may have ended in the middle of a head."""
@@ -227,7 +227,7 @@ class Connection(RequestHandler):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        if self.arriving is not None and not self.arriving(len(data)):
+        if self._arriving is not None and not self._arriving(len(data)):
             return
         super().data_received(data)
         if data:
@@ -243,6 +243,14 @@ class Connection(RequestHandler):
             self._reply_timer.cancel()
         super().connection_lost(exc)
 
+    def upgraded(self, arriving: Callable[[int], bool]) -> None:
+        """From here on it is a WebSocket's, which says of all that comes whether it is to be kept.
+
+        The parser goes: it holds a head of which nothing is wanted any more.
+        """
+        self._arriving = arriving
+        self._parser = None
+
     def _await_head(self) -> None:
         self._head_timer = self._loop.call_later(self._head_seconds, self._head_is_late)
 
@@ -253,7 +261,7 @@ class Connection(RequestHandler):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        idle = not self._messages and not self._request_in_progress
+        idle = self._parser and not self._messages and not self._request_in_progress
         if self.transport is not None and idle and not self._is_between_requests():
             headers, body = _to_nobody(RequestTimeout())
             lines = [f"{name}: {value}" for name, value in headers.items()]

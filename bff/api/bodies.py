@@ -1,7 +1,8 @@
 """What all requests' bodies take of memory and time, and how much of either there is.
 
 A conversation may be megabytes, so what counts is how many there are at once: past a total the next
-one is refused before it is read. A body is open until nobody has what was read of it.
+one is refused before it is read. A body is open until nobody has what was read of it: a stream's
+until the agent begins to answer.
 """
 
 from __future__ import annotations

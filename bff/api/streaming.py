@@ -17,7 +17,7 @@ from typing import Protocol
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from bff.api import REQUEST_ID, TELEMETRY
+from bff.api import BODY, REQUEST_ID, TELEMETRY
 from bff.errors import Internal
 from bff.events import Failed, Record, encode
 from bff.runs import Follower
@@ -68,6 +68,7 @@ class EventStream(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         if not self.prepared and request.transport is not None:
             _cut_when_unheard(request.transport, self._write_seconds)
+        request.protocol.keep_alive(True)  # without its timer: one begins behind the reply
         writer = await super().prepare(request)
         self.headers.clear()
         return writer
@@ -123,8 +124,12 @@ async def stream_run(
 ) -> web.StreamResponse:
     """Answer with the run's events behind `after`, to its end or the client's.
 
-    It begins with a comment, or has its first after `first_comment_seconds` of silence.
+    It begins with a comment, or has its first after `first_comment_seconds` of silence. Whoever
+    calls this holds nothing any more of what was read of the request: of its memory, too, nothing
+    is taken here for as long as the stream is open.
     """
+    if body := request.pop(BODY, None):
+        body.close()
     response = EventStream({**run_headers(follower.run), **encoder.headers})
     silence_seconds, quiet = first_comment_seconds or HEARTBEAT_SECONDS, first_comment_seconds > 0
     follow = follower.batches(after, silence_seconds=silence_seconds)

@@ -165,8 +165,7 @@ class RunExecution:
             logger.warning("run %s was taken over by another instance; aborted here", run.run_id)
             status = "interrupted"
         finally:
-            if self._call.memory:
-                self._call.memory.close()
+            self._call.let_go()
         parts.observer.run_ended(run.request.agent, status, code, parts.clock() - run.created_at)
         return status
 
@@ -201,17 +200,16 @@ class RunExecution:
     async def _call_agent(self) -> Done:
         """Call the agent, once, and log what it says; raises what went wrong."""
         agent, log = self._parts.agents[self.run.request.agent], self._parts.log
-        prompt, deadline_seconds = self._prompt(), self._call.deadline_seconds
         answered = self.run.request.questions
         self._called = True
         now = asyncio.get_running_loop().time
         began = heard = now()
         idle = self._parts.idle_timeout_seconds
         slack = idle / 20  # a timer an event would cost more than all else that is done for it
-        deadline = began + deadline_seconds
+        deadline = began + self._call.deadline_seconds
         async with (
             asyncio.timeout_at(min(began + idle + slack, deadline)) as limit,
-            aclosing(agent.stream(prompt)) as batches,
+            aclosing(agent.stream(self._prompt())) as batches,
         ):
             async for batch in batches:
                 if now() - heard > slack:
@@ -226,6 +224,7 @@ class RunExecution:
                     events = [*events, *self._client_tools.questions()]
                 if events:
                     if self._next_id == 2:
+                        self._call.let_go()
                         self._parts.observer.run_spoke(self.run.request.agent, now() - began)
                     if File in map(type, events):
                         events = await self._keep_files(events)

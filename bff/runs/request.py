@@ -31,7 +31,7 @@ class Memory(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """What only the one call of the agent needs; nothing of it outlives the call.
 
@@ -50,6 +50,17 @@ class Call:
     bearer: str | None = field(default=None, repr=False)
     memory: Memory | None = field(default=None, repr=False, compare=False)
     continued: Spoken | None = field(default=None, repr=False)
+
+    def let_go(self) -> None:
+        """The agent has been told, or never will be: drop what it was to be told. That may be
+        megabytes, and the agent may answer for an hour."""
+        self.conversation, self.history = _NOTHING, ()
+        if self.memory:
+            self.memory.close()
+            self.memory = None
+
+
+_NOTHING = Conversation()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

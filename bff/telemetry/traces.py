@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import re
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -129,8 +129,8 @@ class Tracing:
         return carried
 
     @contextmanager
-    def agent_call(self, prompt: Prompt) -> Iterator[tuple[Span, Prompt]]:
-        """A span for one call of the agent, and the prompt that makes the agent continue it."""
+    def agent_call(self, prompt: Prompt) -> Iterator[tuple[Span, Mapping[str, str]]]:
+        """A span for one call of the agent, and the headers that make the agent continue it."""
         from opentelemetry.trace import SpanKind, set_span_in_context
 
         span = self._tracer.start_span(
@@ -145,7 +145,8 @@ class Tracing:
         )
         try:
             trace = dict(prompt.trace) | self.inject(set_span_in_context(span))
-            yield span, replace(prompt, trace=trace)
+            del prompt  # the answer may go on for an hour
+            yield span, trace
         finally:
             span.end()
 
@@ -159,9 +160,11 @@ class TracedAgent:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         events, status, code = 0, "cancelled", None
-        with self._tracing.agent_call(prompt) as (span, traced):
+        with self._tracing.agent_call(prompt) as (span, trace):
+            batches_of = self._agent.stream(replace(prompt, trace=trace))
+            del prompt
             try:
-                async with aclosing(self._agent.stream(traced)) as batches:
+                async with aclosing(batches_of) as batches:
                     async for batch in batches:
                         events += len(batch)
                         if batch and isinstance(batch[-1], Done):

@@ -24,6 +24,7 @@ from bff.api.chat_request import ChatRequest
 from bff.api.openai.chat_completions import ChatCompletionRequest
 from bff.api.session_actions import ForkRequest
 from bff.api.sessions import TitleRequest
+from bff.api.start_run import Asked
 from bff.api.websocket.arriving import Arriving
 from bff.api.websocket.connection import MessageFrame, PingFrame, ResumeFrame, RunFrame
 from bff.errors import Overloaded, Problem
@@ -193,7 +194,7 @@ def test_a_body__may_take_10_seconds_and_one_more_for_each_256_kib(
 
 async def test_a_body__counts_as_what_it_takes_once_it_is_read(start: Start) -> None:
     gate = asyncio.Event()
-    service = await start(ScriptedAgent([[Message("a")], gate, [Done()]]))
+    service = await start(ScriptedAgent([gate, [Message("a")], [Done()]]))
     said = "x" * 200_000 + "\U0001f600"  # takes four times its text
     body = {"messages": [{"role": role, "content": said} for role in ("user", "assistant")]}
     body["messages"].append({"role": "user", "content": "hi"})
@@ -262,21 +263,37 @@ async def test_a_body_past_the_total__is_refused_and_a_smaller_one_read(
     bodies.take(-bodies.open_bytes)
 
 
-async def test_a_body__is_open_for_as_long_as_its_run(start: Start) -> None:
-    gate = asyncio.Event()
-    service = await start(ScriptedAgent([[Message("a")], gate, [Done()]]))
+async def test_a_body__is_open_until_the_agent_begins_to_answer(start: Start) -> None:
+    begins, ends = asyncio.Event(), asyncio.Event()
+    service = await start(ScriptedAgent([begins, [Message("a")], ends, [Done()]]))
     bodies = service.app[BODIES]
     body = padded({"message": "hi", "session_id": "s"}, 10_000)
     headers = {"Content-Type": "application/json"}
     reply = await service.client.post("/v1/chat/stream", data=body, headers=headers)
     busy = await service.client.post("/v1/chat/stream", data=body, headers=headers)
-    await reply.content.readuntil(b"event: message")
     assert busy.status == 409
     assert bodies.open_bytes == 10_000
 
+    begins.set()
+    await reply.content.readuntil(b"event: message")
+    assert bodies.open_bytes == 0
+    ends.set()
+    await reply.read()
+
+
+async def test_a_body__is_open_until_the_agent_has_it_though_its_client_has_left(
+    start: Start,
+) -> None:
+    gate = asyncio.Event()
+    service = await start(ScriptedAgent([gate, [Message("a")], [Done()]]))
+    bodies = service.app[BODIES]
+    body = padded({"message": "hi"}, 10_000)
+    headers = {"Content-Type": "application/json"}
+    reply = await service.client.post("/v1/chat/stream", data=body, headers=headers)
     reply.close()
     await closed(service)
     assert bodies.open_bytes == 10_000
+
     gate.set()
     async with asyncio.timeout(30):
         while bodies.open_bytes:
@@ -352,6 +369,27 @@ async def test_a_connection_that_is_kept__keeps_no_conversation(start: Start, pa
     assert (reply.status, len(service.connections)) == (200, 1)
     assert SAID not in held
     assert service.app[BODIES].open_bytes == 0
+
+
+@pytest.mark.parametrize("path", [path for path in SAYING if path != "/v1/chat"])
+async def test_a_stream__holds_no_conversation_once_the_agent_answers(
+    start: Start, path: str
+) -> None:
+    gate = asyncio.Event()
+    service = await start(ScriptedAgent([[Message("begun")], gate, [Done()]]))
+    reply = await service.client.post(path, json={**SAYING[path], **STREAMED.get(path, {})})
+    await reply.content.readuntil(b"begun")
+    service.agent.calls.clear()
+    gc.collect()
+
+    held = [item for item in gc.get_objects() if isinstance(item, Conversation | Asked | BaseModel)]
+    assert SAID not in str(held)
+    assert service.app[BODIES].open_bytes == 0
+    gate.set()
+    await reply.read()
+
+
+STREAMED = {path: {"stream": True} for path in ("/v1/chat/completions", "/v1/responses")}
 
 
 # Frames

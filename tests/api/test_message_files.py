@@ -453,11 +453,10 @@ async def test_what_the_agent_does_not_take__is_said_by_the_files_name(start: St
 
 async def test_stored_files__count_as_memory_while_the_agent_has_them(start: Start) -> None:
     goes_on = asyncio.Event()
-    service = await start(ScriptedAgent([[Message("a")], goes_on, [Done()]]))
+    service = await start(ScriptedAgent([goes_on, [Message("a")], [Done()]]))
     file = await send(service, PNG * 100)
     body = {"message": [stored(file["id"])], "session_id": "s-1"}
     async with service.client.post("/v1/chat/stream", json=body) as reply:
-        await reply.content.readuntil(b"event: message")
         assert service.app[BODIES].open_bytes > len(PNG) * 100
         goes_on.set()
         await reply.read()

@@ -26,6 +26,7 @@ class ScriptedAgent:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
         self.calls.append(prompt)
+        del prompt  # which real agents are sent, and do not keep
         try:
             for step in self.steps:
                 if isinstance(step, asyncio.Event):

@@ -57,6 +57,7 @@ async def run_agent(request: web.Request) -> web.StreamResponse:
         version=version,
         calls=found.calls,
     )
+    del asked, found  # a stream may be open for an hour
     return await stream_run(request, follower, encoder)
 
 

@@ -57,6 +57,7 @@ async def send_ui_message(request: web.Request) -> web.StreamResponse:
     """The answer to the new message, or to what the page has answered."""
     wanted = await read_and_decode(request, UIChatRequest, lambda asked: _asked(request, asked))
     follower = await start_run(request, wanted)
+    del wanted  # a stream may be open for an hour
     return await stream_run(request, follower, UIEncoder(follower.run))
 
 

@@ -71,6 +71,7 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage is True
         encoder = ChunkEncoder(run, model=model, include_usage=usage, headers=headers)
+        del asked, wanted  # a stream may be open for an hour
         return await stream_run(
             request, follower, encoder, first_comment_seconds=FIRST_COMMENT_SECONDS
         )

@@ -66,4 +66,4 @@ class Arriving:
 class Connection(Protocol):
     """A connection that says what arrives before it is read as frames."""
 
-    arriving: Callable[[int], bool] | None
+    def upgraded(self, arriving: Callable[[int], bool]) -> None: ...

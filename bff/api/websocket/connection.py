@@ -116,7 +116,7 @@ class Socket:
         self._draining = False
         self._arriving = Arriving(request.app[BODIES], self._refuse_arriving)
         if isinstance(request.protocol, Connection):
-            request.protocol.arriving = self._arriving.received
+            request.protocol.upgraded(self._arriving.received)
         self._frames = _Budget(FRAMES, FRAMES_SECONDS)
         window_seconds = request.app[SETTINGS].rate_limit_window_seconds
         self._refusals = _Budget(REFUSALS, window_seconds)

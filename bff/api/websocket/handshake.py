@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
@@ -49,10 +49,15 @@ async def chat(request: web.Request) -> web.StreamResponse:
     if not response.can_prepare(request):
         raise BadRequest
     await response.prepare(request)
+    response.headers.clear()  # they are sent, and a socket may be open for a day
     if (transport := request.transport) is None:
         raise ConnectionResetError
-    with request.app[SOCKETS].opened(Socket(request, response, transport)) as socket:
+    sockets, socket = request.app[SOCKETS], Socket(request, response, transport)
+    sockets.add(socket)
+    try:
         await socket.serve()
+    finally:
+        sockets.discard(socket)
     return response
 
 
@@ -89,15 +94,13 @@ class Sockets:
     def __repr__(self) -> str:
         return f"<Sockets {len(self._open)} open>"
 
-    @contextmanager
-    def opened(self, socket: Socket) -> Iterator[Socket]:
+    def add(self, socket: Socket) -> None:
         self._open.add(socket)
         if self._runs.draining:
             socket.drain()
-        try:
-            yield socket
-        finally:
-            self._open.discard(socket)
+
+    def discard(self, socket: Socket) -> None:
+        self._open.discard(socket)
 
     async def drain(self) -> None:
         """Wait for the drain to begin, then close what is idle, and the rest once it is."""

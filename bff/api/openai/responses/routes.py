@@ -81,6 +81,7 @@ async def create_response(request: web.Request) -> web.StreamResponse:
     response = Response.of(run)
     if asked.stream:
         encoder = ResponseEncoder(run, response, headers=headers)
+        del asked, wanted  # a stream may be open for an hour
         return await stream_run(
             request, follower, encoder, first_comment_seconds=FIRST_COMMENT_SECONDS
         )
