@@ -194,6 +194,11 @@ class Replica:
         return bool(self._puts) or (not self._away and self._behind)
 
     @property
+    def awaited(self) -> bool:
+        """Somebody waits until what was put last is delivered."""
+        return bool(self._puts) and self._puts[-1].waiter is not None
+
+    @property
     def latest(self) -> int:
         """The last event that anybody can have seen: the server may be ahead of its reply."""
         return self._puts[-1].records[-1].id if self._puts else self.delivered

@@ -23,6 +23,9 @@ from bff.runs.valkey.replica import Deliver, Effect, Forget, Replica, Settle, St
 
 logger = logging.getLogger(__name__)
 
+GATHER_SECONDS = 0.003
+"""From one pipeline to the next, unless somebody waits for what is ready."""
+
 
 class Replicas:
     """All replicas of this instance; `ready` is set while some have something to send."""
@@ -36,6 +39,10 @@ class Replicas:
         """By member. Ended ones stay for as long as their copies: they can be restored too."""
         self._ended: OrderedDict[str, Replica] = OrderedDict()
         self._queue: dict[Replica, None] = {}
+        self._loop = asyncio.get_running_loop()
+        self._taken_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+        """Set while what is ready waits for more."""
 
     def __repr__(self) -> str:
         return f"<Replicas {len(self._all)} of which {len(self._ended)} ended>"
@@ -138,10 +145,21 @@ class Replicas:
     # Who has something to send
 
     def see_to(self, replica: Replica) -> None:
-        """Let it have its turn, if there is something to do for it."""
-        if replica.ready:
-            self._queue[replica] = None
+        """Let it have its turn, if there is something to do for it.
+
+        What nobody waits for is gathered for a while: a pipeline costs as much as all else that is
+        done for an event.
+        """
+        if not replica.ready:
+            return
+        self._queue[replica] = None
+        if self.ready.is_set():
+            return
+        at = self._taken_at + GATHER_SECONDS
+        if replica.awaited or at <= self._loop.time():
             self.ready.set()
+        elif self._timer is None:
+            self._timer = self._loop.call_at(at, self.ready.set)
 
     def take(self, most: int) -> list[Replica]:
         """Those whose turn it is."""
@@ -150,6 +168,10 @@ class Replicas:
             del self._queue[replica]
         if not self._queue:
             self.ready.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._taken_at = self._loop.time()
         return batch
 
     # Effects

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from bff.runs.valkey.connection import GONE, Server
+from bff.runs.valkey.client import GONE
+from bff.runs.valkey.connection import Server
 from bff.runs.valkey.keys import channel
 from bff.runs.valkey.remote_runs import RemoteRuns
 from bff.runs.valkey.replicas import Replicas
@@ -44,7 +45,7 @@ class Subscriber:
             await asyncio.sleep(self._timing.tick_seconds / 2)
 
     async def _listen(self) -> None:
-        async with self._server.client.pubsub() as messages:
+        async with self._server.pubsub() as messages:
             await messages.subscribe(self._channel)
             while True:
                 message = await messages.get_message(timeout=self._timing.alive_seconds)

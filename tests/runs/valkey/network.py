@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from bff.runs.valkey.client import Command
 from bff.runs.valkey.connection import Server
 from bff.runs.valkey.timing import TIMING
 from tests.runs.valkey.model import SCRIPTS, Model
@@ -207,9 +208,8 @@ class SimulatedServer(Server):
         self._network = network
         self._instance = instance
 
-    @property
-    def client(self) -> Any:
-        return self._network
+    def pubsub(self) -> Any:
+        return self._network.pubsub()
 
-    def execute(self, commands: Sequence[tuple[str | int, ...]]) -> asyncio.Task[list[Any]]:
-        return asyncio.create_task(self._network.send(self._instance, commands))
+    async def execute(self, commands: Sequence[Command]) -> list[Any]:
+        return await self._network.send(self._instance, commands)

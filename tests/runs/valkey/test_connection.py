@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from bff.errors import Overloaded
-from bff.runs.valkey.connection import within
+from bff.runs.valkey.patience import within
 from tests.runs.valkey.conftest import StartInstance
 from tests.runs.valkey.instances import until
 from tests.runs.valkey.relay import Relay
@@ -128,10 +128,13 @@ async def test_a_reply_that_a_busy_process_has_not_read_yet__is_waited_for() -> 
             await asyncio.sleep(0)
         return "reply"
 
+    async def silence() -> None:
+        await asyncio.get_running_loop().create_future()
+
     busy = asyncio.create_task(burst())
     try:
-        assert await within(0.05, asyncio.ensure_future(reply())) == "reply"
+        assert await within(0.05, reply()) == "reply"
         with pytest.raises(TimeoutError):
-            await within(0.05, asyncio.get_running_loop().create_future())
+            await within(0.05, silence())
     finally:
         busy.cancel()

@@ -15,11 +15,12 @@ from bff.runs.memory import MemoryRunLog
 from bff.runs.valkey.batching import running
 from bff.runs.valkey.connection import Call, Server
 from bff.runs.valkey.replica import Replica
-from bff.runs.valkey.replicas import Replicas
+from bff.runs.valkey.replicas import GATHER_SECONDS, Replicas
 from bff.runs.valkey.timing import TIMING
 from bff.runs.valkey.uploads import Uploads
 from tests.fakes.requests import run_request_of
 from tests.runs.valkey.instances import Told
+from tests.runs.valkey.network import VirtualLoop
 
 
 class OneReply(Server):
@@ -99,3 +100,42 @@ async def test_a_defect_of_an_event__ends_the_run_that_it_shows_in() -> None:
     assert alice.said.exception() is not None
     assert not bob.said.done()
     assert bob.run.run_id in repr(replicas.of(bob.run))
+
+
+def test_what_nobody_waits_for__goes_with_what_comes_soon() -> None:
+    loop = VirtualLoop()
+
+    async def kept() -> tuple[Replicas, Kept, Kept]:
+        replicas = Replicas(MemoryRunLog(retention_seconds=60))
+        return replicas, begun(replicas, "alice"), begun(replicas, "bob")
+
+    replicas, alice, bob = loop.run_until_complete(kept())
+    assert replicas.ready.is_set()
+    assert replicas.take(9) == [alice.replica, bob.replica]
+
+    def replied(each: Kept) -> None:
+        each.replica.sent()
+        replicas.perform(each.replica, each.replica.replied("ok", each.replica.latest))
+
+    for each in (alice, bob):
+        replied(each)
+        replicas.put(each.replica, [record(3, Message("nobody waits"))])
+        assert not replicas.ready.is_set()
+    loop.advance(GATHER_SECONDS)
+    assert replicas.ready.is_set()
+    assert replicas.take(9) == [alice.replica, bob.replica]
+
+    for each in (alice, bob):
+        replied(each)
+    replicas.put(alice.replica, [record(4, Message("nobody waits"))])
+    assert not replicas.ready.is_set()
+    replicas.put(bob.replica, [record(4, Message("it is waited for"))], waiter=loop.create_future())
+    assert replicas.ready.is_set()
+    assert replicas.take(9) == [alice.replica, bob.replica]
+    loop.advance(GATHER_SECONDS)
+    assert not replicas.ready.is_set()
+
+    replied(alice)
+    replicas.put(alice.replica, [record(5, Message("the first for some time"))])
+    assert replicas.ready.is_set()
+    loop.close()
