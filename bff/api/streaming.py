@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from bff.api import BODY, REQUEST_ID, TELEMETRY
@@ -64,27 +64,55 @@ class EventStream(web.StreamResponse):
     ) -> None:
         super().__init__(headers={**headers, **_EVENT_STREAM})
         self._write_seconds = write_seconds
+        self._writer: AbstractStreamWriter | None = None
+        self._transport: asyncio.Transport | None = None
+        self._in_chunks = False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         if not self.prepared and request.transport is not None:
             _cut_when_unheard(request.transport, self._write_seconds)
         request.protocol.keep_alive(True)  # without its timer: one begins behind the reply
         writer = await super().prepare(request)
+        self._writer, self._transport = writer, request.transport
+        self._in_chunks = self._in_chunks or hdrs.TRANSFER_ENCODING in self.headers
         self.headers.clear()
         return writer
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the client reads as fast as it is written to."""
+        transport = self._transport
+        return (
+            transport is not None
+            and not transport.is_closing()
+            and transport.get_write_buffer_size() < NEVER_WAITS_BYTES
+        )
+
+    def send_now(self, frames: bytes) -> None:
+        """Write whole frames, where there is room.
+
+        To the connection itself: aiohttp's way there is coroutines that wait for nothing, and takes
+        as long as all else that is done for an event.
+        """
+        assert self._transport is not None
+        assert self._writer is not None
+        written = b"%x\r\n%b\r\n" % (len(frames), frames) if self._in_chunks else frames
+        self._writer.output_size += len(written)
+        self._transport.write(written)
+
     async def send_frames(self, frames: bytes) -> None:
         """Write whole frames; raises `ConnectionError` if the client is gone or too slow."""
-        transport = self._req.transport if self._req else None
-        if transport and transport.get_write_buffer_size() + len(frames) < NEVER_WAITS_BYTES:
-            await self.write(frames)
+        if self.has_room:
+            self.send_now(frames)
             return
         try:
             async with asyncio.timeout(self._write_seconds):
                 await self.write(frames)
+                if self._writer:
+                    await self._writer.drain()
         except TimeoutError:
-            if transport:
-                transport.abort()
+            if self._transport:
+                self._transport.abort()
             raise SlowClientError from None
 
 
@@ -132,7 +160,27 @@ async def stream_run(
         body.close()
     response = EventStream({**run_headers(follower.run), **encoder.headers})
     silence_seconds, quiet = first_comment_seconds or HEARTBEAT_SECONDS, first_comment_seconds > 0
-    follow = follower.batches(after, silence_seconds=silence_seconds)
+    commented = now()
+
+    def frames_of(batch: Sequence[Record]) -> bytes:
+        nonlocal commented, quiet
+        frames = encoder(batch) if batch else b""
+        # behind an event too: the next silence may be as long as one may be
+        first = quiet and not batch
+        if first or now() - commented >= HEARTBEAT_SECONDS - 0.5:
+            frames += COMMENT
+            commented, quiet = now(), False
+        return frames
+
+    def take(batch: Sequence[Record]) -> bool:
+        """What the run has just said, written before anything else is done."""
+        if not response.has_room:
+            return False
+        if frames := frames_of(batch):
+            response.send_now(frames)
+        return True
+
+    follow = follower.batches(after, silence_seconds=silence_seconds, take=take)
     async with follower, aclosing(follow) as batches:
         await response.prepare(request)
         telemetry = request.app[TELEMETRY]
@@ -145,13 +193,7 @@ async def stream_run(
                 await response.send_frames(begin)
             commented = now()
             async for batch in batches:
-                frames = encoder(batch) if batch else b""
-                # behind an event too: the next silence may be as long as one may be
-                first = quiet and not batch
-                if first or now() - commented >= HEARTBEAT_SECONDS - 0.5:
-                    frames += COMMENT
-                    commented, quiet = now(), False
-                if frames:
+                if frames := frames_of(batch):
                     await response.send_frames(frames)
         except ConnectionError as error:  # the client has gone; the run goes on without it
             if isinstance(error, SlowClientError):

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from bff.events import Record
-from bff.runs.log import Run, RunLog
+from bff.runs.log import Run, RunLog, Take
 from bff.runs.transcript import Transcript
 from bff.settings import HEARTBEAT_SECONDS
 
@@ -35,10 +35,17 @@ class Follower:
         self._left(self.run)
 
     def batches(
-        self, after: int = 0, *, silence_seconds: float = HEARTBEAT_SECONDS
+        self,
+        after: int = 0,
+        *,
+        silence_seconds: float = HEARTBEAT_SECONDS,
+        take: Take | None = None,
     ) -> AsyncGenerator[tuple[Record, ...], None]:
-        """The run's records behind event `after`, to its end; an empty batch is a heartbeat."""
-        return self._log.follow(self.run, after, silence_seconds=silence_seconds)
+        """The run's records behind event `after`, to its end; an empty batch is a heartbeat.
+
+        What `take` has taken is in none of them.
+        """
+        return self._log.follow(self.run, after, silence_seconds=silence_seconds, take=take)
 
     async def records(self) -> Sequence[Record]:
         """All of the run's records, once it has ended."""
@@ -51,8 +58,13 @@ class Follower:
     async def fold(self) -> Transcript:
         """The whole answer, once the run has ended."""
         transcript = Transcript(self.run.request.questions)
-        async with aclosing(self.batches()) as batches:
+
+        def take(records: Sequence[Record]) -> bool:
+            for item in records:
+                transcript.add(item.event)
+            return True
+
+        async with aclosing(self.batches(take=take)) as batches:
             async for batch in batches:
-                for item in batch:
-                    transcript.add(item.event)
+                take(batch)
         return transcript

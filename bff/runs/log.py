@@ -8,7 +8,7 @@ several instances share (`bff/runs/valkey/`). Whatever must be decided in one st
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -62,6 +62,10 @@ class Run:
 
 class Superseded(Exception):
     """Another process has ended this run; its owner must not write any more."""
+
+
+Take = Callable[[Sequence[Record]], bool]
+"""Takes records in the moment they are added, without a wait; false if it cannot take them now."""
 
 
 class Owner(Protocol):
@@ -131,12 +135,14 @@ class RunLog(Protocol):
         ...
 
     def follow(
-        self, run: Run, after: int, *, silence_seconds: float
+        self, run: Run, after: int, *, silence_seconds: float, take: Take | None = None
     ) -> AsyncGenerator[tuple[Record, ...], None]:
         """Yield what comes behind event `after`, in batches, to the terminal record.
 
         An empty batch says that nothing happened for `silence_seconds`. Records that are no longer
-        kept are named by one `gap` record.
+        kept are named by one `gap` record. What is added while the caller waits for more may be
+        given to `take` instead of being yielded, but never the terminal record; what that raises
+        is raised here.
         """
         ...
 

@@ -6,7 +6,6 @@ that is what `begin`, `adopt`, `add`, `finish`, `drop` and `behind` are for.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -15,7 +14,8 @@ from typing import ClassVar
 
 from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
 from bff.events import Record, gap
-from bff.runs.log import Owner, Run, Status, Superseded
+from bff.runs.listener import Listener
+from bff.runs.log import Owner, Run, Status, Superseded, Take
 from bff.runs.request import Idempotency
 
 MAX_EVENTS_PER_RUN = 20_000
@@ -24,48 +24,6 @@ MAX_BYTES = 128 * 1024 * 1024
 """For all runs of the process together."""
 BATCH = 256
 """Most records a follower is handed at once."""
-
-
-class _Listener:
-    """One follower's waits for more. One timer serves many waits: a timer an event would cost more
-    than all else that is done for it."""
-
-    __slots__ = ("_deadline", "_loop", "_seconds", "_timer", "_waiter")
-
-    def __init__(self, silence_seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._seconds = silence_seconds
-        self._deadline = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def wait(self) -> None:
-        """Return when something was added, or after the silence."""
-        self._deadline = self._loop.time() + self._seconds
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._ring)
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _ring(self) -> None:
-        self._timer = None
-        if self._waiter is None:
-            return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._ring)
-        else:
-            self.wake()
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 class _Kept:
@@ -81,7 +39,7 @@ class _Kept:
         self.key: tuple[str, str] | None = None
         self.last_id = first.id
         self.dropped = False
-        self.listeners: list[_Listener] = []  # there is one, mostly
+        self.listeners: list[Listener] = []  # there is one, mostly
 
     def state(self) -> Run:
         if self.run.last_event_id == self.last_id:
@@ -95,7 +53,11 @@ class _Kept:
         self.records.extend(records)
         self.bytes += size
         self.last_id = records[-1].id
-        self.wake()
+        if self.run.status == "running":
+            for listener in self.listeners:
+                listener.offer(records)
+        else:
+            self.wake()  # to the end, which followers have to see
         return size
 
     def wake(self) -> None:
@@ -298,12 +260,12 @@ class MemoryRunLog:
         return [kept.state() for kept in self._open.get(owner, {}).values()]
 
     async def follow(
-        self, run: Run, after: int, *, silence_seconds: float
+        self, run: Run, after: int, *, silence_seconds: float, take: Take | None = None
     ) -> AsyncGenerator[tuple[Record, ...], None]:
         kept = self._runs.get((run.request.owner, run.run_id))
         if kept is None:
             return
-        listener = _Listener(silence_seconds)
+        listener = Listener(silence_seconds, take)
         kept.listeners.append(listener)
         try:
             while True:
@@ -316,9 +278,9 @@ class MemoryRunLog:
                 elif kept.dropped or kept.run.status != "running":
                     return
                 else:
-                    before = kept.last_id
-                    await listener.wait()
-                    if kept.last_id == before and not kept.dropped:
+                    await listener.wait(after)
+                    after = listener.at
+                    if kept.last_id == after and not kept.dropped:
                         yield ()
         finally:
             kept.listeners.remove(listener)

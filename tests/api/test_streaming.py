@@ -13,6 +13,7 @@ from bff.api import TELEMETRY
 from bff.api.streaming import COMMENT, EventStream, NativeEncoder, SlowClientError, stream_run
 from bff.events import Message, Record, record
 from bff.runs import Follower
+from bff.runs.log import Take
 from bff.server import Runner
 from bff.settings import HEARTBEAT_SECONDS
 from bff.telemetry import Telemetry
@@ -74,7 +75,11 @@ class Scripted(Follower):
         pass
 
     async def batches(
-        self, after: int = 0, *, silence_seconds: float = HEARTBEAT_SECONDS
+        self,
+        after: int = 0,
+        *,
+        silence_seconds: float = HEARTBEAT_SECONDS,
+        take: Take | None = None,
     ) -> AsyncGenerator[tuple[Record, ...], None]:
         written = self._request.writer.output_size
         for number, pause in enumerate(self._pauses):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from bff.errors import Invalid, Overloaded, SessionBusy
 from bff.events import Record, gap
-from bff.runs.log import Owner, Run, Status, Superseded
+from bff.runs.log import Owner, Run, Status, Superseded, Take
 from bff.runs.request import Idempotency
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
@@ -195,39 +195,42 @@ class ValkeyRunLog:
         return dict(zip(reply[::2], reply[1::2], strict=True))
 
     async def follow(
-        self, run: Run, after: int, *, silence_seconds: float
+        self, run: Run, after: int, *, silence_seconds: float, take: Take | None = None
     ) -> AsyncGenerator[tuple[Record, ...], None]:
         replica = self.replicas.of(run)
         if replica is not None and self.replicas.copies.get(run.owner, run.run_id):
-            async with aclosing(self._follow_copy(run, after, silence_seconds)) as batches:
+            place = _Place(after, take)
+            async with aclosing(self._follow_copy(run, place, silence_seconds)) as batches:
                 async for batch in batches:
                     yield batch
-                    after = batch[-1].id if batch else after
                     if batch and batch[-1].terminal:
                         return
             if self.replicas.of(run) is replica:
                 return  # there was nothing left to say
-            # it is not ours any more: how it ended, the server says
+            after = place.after  # it is not ours any more: how it ended, the server says
         following = self.remote_runs.follow(run, after, silence_seconds=silence_seconds)
         async with aclosing(following) as batches:
             async for batch in batches:
                 yield batch
 
     async def _follow_copy(
-        self, run: Run, after: int, silence_seconds: float
+        self, run: Run, place: _Place, silence_seconds: float
     ) -> AsyncGenerator[tuple[Record, ...], None]:
         """Our own copy; what it no longer has, the server may have kept."""
-        following = self.replicas.copies.follow(run, after, silence_seconds=silence_seconds)
+        following = self.replicas.copies.follow(
+            run, place.after, silence_seconds=silence_seconds, take=place.take
+        )
         async with aclosing(following) as batches:
             async for batch in batches:
                 if batch and batch[0].name == "gap":
                     missing = batch[0].id
-                    async for older in self.remote_runs.pages(run, after, until=missing):
+                    async for older in self.remote_runs.pages(run, place.after, until=missing):
                         yield older
-                        after = older[-1].id
+                        place.after = older[-1].id
+                    after = place.after
                     batch = (gap(after + 1, missing), *batch[1:]) if after < missing else batch[1:]
                 yield batch
-                after = batch[-1].id if batch else after
+                place.after = batch[-1].id if batch else place.after
 
     # Ending
 
@@ -291,3 +294,19 @@ def _found(reply: Sequence[Any]) -> Run:
 def _lapsed(reply: Sequence[Any]) -> bool:
     """The lease of the run that `FIND` found has lapsed while it was running."""
     return bool(reply[0] == "running" and reply[4] <= 0)
+
+
+class _Place:
+    """How far a follower of a copy has come, whether records were yielded to it or taken."""
+
+    __slots__ = ("_take", "after")
+
+    def __init__(self, after: int, take: Take | None) -> None:
+        self.after = after
+        self._take = take
+
+    def take(self, records: Sequence[Record]) -> bool:
+        taken = self._take is not None and self._take(records)
+        if taken:
+            self.after = records[-1].id
+        return taken

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
 from bff.errors import Invalid, SessionBusy, TooManyStreams
-from bff.events import Failed, Message, record
+from bff.events import Failed, Message, Record, record
 from bff.runs.log import Superseded
 from bff.runs.request import Idempotency
 from bff.runs.valkey.keys import epoch_key, partition
@@ -245,6 +246,28 @@ async def test_an_owner_that_was_taken_for_dead__cannot_write_and_hears_of_it(
     assert ids(there) == [1, 2, 3, 4]
     assert await b.read(run, 3) == there[3:]
     assert (await a.find(run)).status == "interrupted"
+
+
+async def test_what_a_follower_took__does_not_come_again_when_its_run_is_anothers(
+    valkey: Valkey, start_instance: StartInstance
+) -> None:
+    frozen = Timing(lease_seconds=0.6, renew_seconds=1000, tick_seconds=1000, grace_seconds=0.4)
+    a, b = await start_instance(valkey.url, timing=frozen), await start_instance(valkey.url)
+    run = await a.begin("run")
+    taken: list[Record] = []
+
+    def take(records: Sequence[Record]) -> bool:
+        taken.extend(records)
+        return True
+
+    async with aclosing(a.log.follow(run, 1, silence_seconds=60, take=take)) as batches:
+        rest = asyncio.ensure_future(anext(batches))
+        await asyncio.sleep(0)
+        await a.say(run, 2, 3)
+        await b.read(run)
+
+        assert [item.id for item in await rest] == [4]
+    assert ids(taken) == [2, 3]
 
 
 async def test_an_ended_run__is_unknown_once_its_retention_is_over(
