@@ -20,13 +20,14 @@ ROOT = Path(__file__).parents[1]
 
 BOTTOM = {
     *("agent_settings", "errors", "events", "json_text", "log_context", "messages", "off_loop"),
-    "settings",
+    *("settings", "signing"),
 }
 ROOMS: Mapping[str, set[str]] = {
     "errors": set(),
     "json_text": set(),
     "log_context": set(),
     "off_loop": set(),
+    "signing": set(),
     "events": {"json_text"},
     "messages": {"events"},
     "setting_parsers": set(),

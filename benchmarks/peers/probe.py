@@ -20,7 +20,7 @@ from aiohttp import web
 from benchmarks.agentcore import SESSION_HEADER
 from benchmarks.client import KEY
 from benchmarks.peers.raw import SESSION, UPSTREAM, serve
-from bff.agents.signing import Signer
+from bff.signing import Signer
 
 CREDENTIALS = SimpleNamespace(
     access_key=os.environ["AWS_ACCESS_KEY_ID"],

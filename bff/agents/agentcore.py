@@ -25,11 +25,11 @@ from yarl import URL
 from bff.agents import Prompt
 from bff.agents import http as agent_http
 from bff.agents.payload import body_maker
-from bff.agents.signing import Signer
 from bff.errors import AgentUnavailable
 from bff.events import Event
 from bff.off_loop import off_loop
 from bff.settings import AgentSetting
+from bff.signing import Signer
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import aioboto3
 import aiohttp
+import botocore.session
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from botocore.validate import ParamValidator
 
 REGION = "us-west-2"
 
@@ -20,6 +22,9 @@ class Proxy:
     def __init__(self, target: str) -> None:
         self.target = target
         self.calls: list[tuple[str, Any]] = []
+        self.wrong: list[str] = []
+        """What of the calls AWS's own model of them does not know."""
+        self._model = botocore.session.get_session().get_service_model("dynamodb")
         self.answers: dict[str, list[tuple[int, dict[str, Any]] | None]] = {}
         """By operation: what to answer to the next calls; None passes one on."""
         self.hold: Callable[[Any], Literal["call", "reply"] | None] = lambda call: None
@@ -40,6 +45,10 @@ class Proxy:
             async def handle(request: web.Request) -> web.Response:
                 name = request.headers["X-Amz-Target"].rpartition(".")[2]
                 self.calls.append((name, await request.json()))
+                shape = self._model.operation_model(name).input_shape
+                report = ParamValidator().validate(self.calls[-1][1], shape)
+                if report.has_errors():
+                    self.wrong.append(f"{name}: {report.generate_report()}")
                 waiting = self.answers.get(name)
                 if waiting and (answer := waiting.pop(0)) is not None:
                     return web.json_response(answer[1], status=answer[0])

@@ -77,6 +77,7 @@ async def proxy(
     async with proxy.serve() as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", address)
         yield proxy
+    assert proxy.wrong == []
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 from bff.events import well_formed
 from bff.history import (
@@ -25,8 +24,9 @@ from bff.history import (
     StoredMessage,
     Turn,
 )
-from bff.history.aws import CHECK_SECONDS, Work, open_client
+from bff.history.aws import CHECK_SECONDS, Work, open_client, open_session
 from bff.history.dynamodb.calls import KEYS, REQUEST_BYTES, Table, pause, size_of
+from bff.history.dynamodb.client import Client, open_items
 from bff.history.dynamodb.deletion import Sweeper, beginning, begun_whole, removal
 from bff.history.dynamodb.forgetting import forget_turn
 from bff.history.dynamodb.items import (
@@ -76,11 +76,14 @@ async def open_dynamodb(
     table: str, *, region: str, call_timeout_seconds: float = CALL_TIMEOUT_SECONDS
 ) -> AsyncIterator[DynamoHistory]:
     """Raises `SettingsError` if there is no such table, or one of another shape."""
-    async with open_client("dynamodb", region=region) as client:
+    session = open_session(region)
+    async with open_client("dynamodb", region=region, session=session) as client:
         await check_table(client, table, min(CHECK_SECONDS, call_timeout_seconds))
+        endpoint = client.meta.endpoint_url
+    async with open_items(endpoint, session, region=region) as items:
         work = Work(f"dynamodb://{table}", call_timeout_seconds)
         try:
-            yield DynamoHistory(table, client, work)
+            yield DynamoHistory(table, items, work)
         finally:
             await work.close()
 
@@ -88,7 +91,7 @@ async def open_dynamodb(
 class DynamoHistory:
     """A `History` in a table."""
 
-    def __init__(self, table: str, client: Any, work: Work) -> None:
+    def __init__(self, table: str, client: Client, work: Work) -> None:
         self._table = Table(table, client)
         self._work = work
         self._sweeper = Sweeper(self._table, work)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
 
+from botocore.exceptions import ClientError
+
+from bff.history.aws import code_of
+from bff.history.dynamodb.client import Client
 from bff.history.dynamodb.items import Item, expired, item_key
-
-T = TypeVar("T")
 
 BATCH = 25
 """Items that BatchWriteItem takes at once, …"""
-REQUEST_BYTES = 700_000
-"""… and their bodies: as Base64 they stay under 1 MiB, from where on aiohttp warns of a blocked
-loop."""
+REQUEST_BYTES = 950_000
+"""… and what they take as JSON: from 1 MiB on aiohttp warns of a blocked loop."""
 KEYS = 100
 """Items that BatchGetItem takes at once."""
 
@@ -25,14 +26,14 @@ KEYS = 100
 class Table:
     """One table. Whoever uses it translates its errors and bounds its time."""
 
-    def __init__(self, name: str, client: Any) -> None:
+    def __init__(self, name: str, client: Client) -> None:
         self.name = name
-        self._client = client
+        self._call = client.call
 
     async def get(self, pk: str, sk: str) -> Item | None:
         """An item that has not expired."""
-        answer = await self._client.get_item(
-            TableName=self.name, Key=item_key(pk, sk), ConsistentRead=True
+        answer = await self._call(
+            "GetItem", {"TableName": self.name, "Key": item_key(pk, sk), "ConsistentRead": True}
         )
         item: Item | None = answer.get("Item")
         return None if item is None or expired(item) else item
@@ -44,8 +45,9 @@ class Table:
         for attempt in itertools.count():
             if not wanted:
                 break
-            answer = await self._client.batch_get_item(
-                RequestItems={self.name: {"Keys": wanted, "ConsistentRead": True}}
+            answer = await self._call(
+                "BatchGetItem",
+                {"RequestItems": {self.name: {"Keys": wanted, "ConsistentRead": True}}},
             )
             found += answer["Responses"].get(self.name, ())
             wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
@@ -57,43 +59,47 @@ class Table:
         self, condition: str, values: Mapping[str, str], *, names: Mapping[str, str], **options: Any
     ) -> AsyncIterator[Item]:
         """What lies in one partition, page by page, without what has expired."""
+        fields = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": {name: {"S": value} for name, value in values.items()},
+            "ConsistentRead": True,
+            **options,
+        }
         while True:
-            answer = await self._client.query(
-                TableName=self.name,
-                KeyConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
-                ConsistentRead=True,
-                **options,
-            )
+            answer = await self._call("Query", fields)
             for item in answer["Items"]:
                 if not expired(item):
                     yield item
             if "LastEvaluatedKey" not in answer:
                 return
-            options["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            fields["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     async def update(self, **options: Any) -> Item | None:
         """Update an item; what it is then, or None if its condition does not hold."""
-        call = functools.partial(self._client.update_item, ReturnValues="ALL_NEW", **options)
-        answer = await self._conditionally(call)
+        answer = await self._conditionally("UpdateItem", {"ReturnValues": "ALL_NEW", **options})
         item: Item | None = answer and answer["Attributes"]
         return item
 
     async def delete(self, **options: Any) -> bool:
         """Delete an item; False if its condition does not hold."""
-        call = functools.partial(self._client.delete_item, **options)
-        return await self._conditionally(call) is not None
+        return await self._conditionally("DeleteItem", options) is not None
 
-    async def _conditionally(self, call: Callable[..., Awaitable[T]]) -> T | None:
-        """Write one item, after whatever transaction is about to write it as well."""
+    async def _conditionally(self, operation: str, options: Mapping[str, Any]) -> Any:
+        """Write one item, after whatever transaction is about to write it as well; None if its
+        condition does not hold."""
         for attempt in itertools.count():
             try:
-                return await call(TableName=self.name)
-            except self._client.exceptions.ConditionalCheckFailedException:
-                return None
-            except self._client.exceptions.TransactionConflictException:
-                await pause(attempt)
+                return await self._call(operation, {"TableName": self.name, **options})
+            except ClientError as error:
+                match code_of(error):
+                    case "ConditionalCheckFailedException":
+                        return None
+                    case "TransactionConflictException":
+                        await pause(attempt)
+                    case _:
+                        raise
         raise AssertionError("unreachable")
 
     async def transact(self, *writes: dict[str, dict[str, Any]]) -> Sequence[str]:
@@ -101,10 +107,15 @@ class Table:
         for write in writes:
             for operation in write.values():
                 operation["TableName"] = self.name
+        # by the token an attempt that is repeated is known to be the same
+        fields = {"TransactItems": writes, "ClientRequestToken": str(uuid.uuid4())}
         try:
-            await self._client.transact_write_items(TransactItems=list(writes))
-        except self._client.exceptions.TransactionCanceledException as error:
-            return [reason.get("Code", "") for reason in error.response["CancellationReasons"]]
+            await self._call("TransactWriteItems", fields)
+        except ClientError as error:
+            reasons = error.response.get("CancellationReasons")
+            if code_of(error) != "TransactionCanceledException" or not reasons:
+                raise
+            return [reason.get("Code", "") for reason in reasons]
         return ()
 
     async def put_all(self, items: Iterable[Item]) -> None:
@@ -120,7 +131,7 @@ class Table:
         for attempt in itertools.count():
             if not requests:
                 return
-            answer = await self._client.batch_write_item(RequestItems={self.name: requests})
+            answer = await self._call("BatchWriteItem", {"RequestItems": {self.name: requests}})
             requests = answer.get("UnprocessedItems", {}).get(self.name, [])
             if requests:
                 await pause(attempt)

@@ -24,6 +24,7 @@ import json
 import secrets
 import time
 import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -94,10 +95,10 @@ def turn_items(place: str, turn: Turn, body: bytes) -> tuple[dict[str, Any], lis
     if turn.points:
         item["points"] = {"L": [{"S": point} for point in dict.fromkeys(turn.points)]}
     if len(body) <= PART_BYTES:
-        return item | {"body": {"B": body}}, []
+        return item | {"body": binary(body)}, []
     prefix = f"{parts_of(turn.run_id)}{secrets.token_hex(4)}#"
     parts = [
-        item_key(place, f"{prefix}{n:05}") | {"body": {"B": body[at : at + PART_BYTES]}}
+        item_key(place, f"{prefix}{n:05}") | {"body": binary(body[at : at + PART_BYTES])}
         for n, at in enumerate(range(0, len(body), PART_BYTES))
     ]
     return item | {"parts": {"S": prefix}}, parts
@@ -138,6 +139,14 @@ def number(value: float) -> dict[str, str]:
     return {"N": repr(float(value))}
 
 
+def binary(value: bytes) -> dict[str, str]:
+    return {"B": b64encode(value).decode()}
+
+
+def bytes_of(value: Mapping[str, str]) -> bytes:
+    return b64decode(value["B"])
+
+
 def text(item: Item, name: str) -> str | None:
     value: str | None = item.get(name, {}).get("S")
     return value
@@ -146,7 +155,7 @@ def text(item: Item, name: str) -> str | None:
 def session_of(item: Item, inputs: Sequence[JSON] | None = None) -> Session:
     """A session from its item; `inputs` are those that the item only says the place of."""
     if inputs is None:
-        inputs = json.loads(zlib.decompress(item["inputs"]["B"])) if "inputs" in item else ()
+        inputs = json.loads(zlib.decompress(bytes_of(item["inputs"]))) if "inputs" in item else ()
     forked = text(item, "forked_session")
     return Session(
         session_id=item["session_id"]["S"],

@@ -15,6 +15,7 @@ from bff.events import well_formed
 from bff.history import Session, Turn
 from bff.history.dynamodb.items import (
     Item,
+    binary,
     compress,
     digits,
     item_key,
@@ -180,7 +181,7 @@ def _state(turn: Turn) -> dict[str, Any]:
         fields["asks"] = {"S": _digest(key)}
         packed = compress(list(turn.inputs))
         if len(packed) <= QUESTION_BYTES:
-            fields["inputs"] = {"B": packed}
+            fields["inputs"] = binary(packed)
         else:
             fields["inputs_at"] = {"S": turn_key(turn)}
     return fields

@@ -6,7 +6,7 @@ import asyncio
 
 from bff.history import Turn
 from bff.history.dynamodb.calls import Table
-from bff.history.dynamodb.items import Item, text, unpack
+from bff.history.dynamodb.items import Item, bytes_of, text, unpack
 
 
 async def turn_key(table: Table, place: str, run_id: str) -> str | None:
@@ -33,7 +33,7 @@ def run_of(item: Item) -> str:
 
 async def read_turn(table: Table, item: Item) -> Turn:
     if "body" in item:
-        body = item["body"]["B"]
+        body = bytes_of(item["body"])
     else:
         prefix = item["parts"]["S"]
         parts = table.query(
@@ -41,5 +41,5 @@ async def read_turn(table: Table, item: Item) -> Turn:
             {":pk": item["pk"]["S"], ":key": prefix},
             names={"#key": "sk"},
         )
-        body = b"".join([part["body"]["B"] async for part in parts])
+        body = b"".join([bytes_of(part["body"]) async for part in parts])
     return await asyncio.to_thread(unpack, body)

@@ -14,7 +14,7 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.agents.signing import Signer
+from bff.signing import Signer
 
 SERVICE, REGION = "bedrock-agentcore", "eu-central-1"
 NOON = calendar.timegm((2026, 11, 27, 12, 0, 0))
