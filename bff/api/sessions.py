@@ -18,8 +18,9 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
-from bff.api import AGENTS, FILES, HISTORY, PRINCIPAL, RUNS
+from bff.api import HISTORY, PRINCIPAL, RUNS
 from bff.api.body import Strict, read_small
+from bff.api.deletion import delete_conversation
 from bff.api.query import limit_of, one
 from bff.api.runs import rfc3339
 from bff.api.thread import open_run
@@ -28,7 +29,7 @@ from bff.errors import Invalid, NotFound, SessionBusy
 from bff.events import dumps
 from bff.history import History, Page, Session, StoredMessage
 from bff.history.paging import first_title
-from bff.identity.principals import SESSION_ID, agent_session_id
+from bff.identity.principals import SESSION_ID
 from bff.runs.log import Run
 
 SESSIONS_PER_PAGE = 20
@@ -100,20 +101,10 @@ async def rename_session(request: web.Request) -> web.StreamResponse:
 
 
 async def delete_session(request: web.Request) -> web.StreamResponse:
-    """Cancel what is open in a session and forget it, and the files that only it used."""
-    owner, session_id, runs = request[PRINCIPAL].id, session_id_of(request), request.app[RUNS]
-    # to its end: a turn that is written later would come after the deletion
-    was_open = await runs.cancel_session(owner, session_id)
-    session = await request.app[HISTORY].session(owner, session_id)
-    was_kept = await request.app[HISTORY].delete(owner, session_id)
-    # of a session that is gone too: where this failed before, a repeated request does it now
-    if (files := request.app[FILES]) and await files.forget_session(owner, session_id):
-        was_kept = True
-    if not (was_open or was_kept):
+    """Cancel what is open in a session and its branches, and forget them: their messages, their
+    runs and the files that only they used."""
+    if not await delete_conversation(request, session_id_of(request)):
         raise NotFound
-    agents = request.app[AGENTS]
-    agent = session.agent if session and session.agent in agents else next(iter(agents))
-    runs.stop_agent(agent, agent_session_id(owner, session_id))
     return web.Response(status=204)
 
 

@@ -155,7 +155,14 @@ class History(Protocol):
         """Make a session that begins with a transcript; if there is one already, nothing changes.
 
         It is not `told`, nothing is open in it, and `find` finds none of its turns. It becomes the
-        `branch` of the session `branch_of`, if there is such a one.
+        `branch` of the session `branch_of`; if there is none, or none any longer, nothing is begun.
+        """
+        ...
+
+    async def branches(self, owner: str, name: str) -> Sequence[str]:
+        """The sessions that were begun as branches of that name, and are there, oldest first.
+
+        Those too of a session of that name that is deleted itself.
         """
         ...
 
@@ -204,7 +211,8 @@ class History(Protocol):
 
         It is gone for every reader when this returns, with its points, who took its questions and
         its name for a branch, though sweeping up may take longer. The name used again is a new
-        session.
+        session. If it was the `branch` of another, the newest of that one's branches left is; its
+        own branches stay.
         """
         ...
 

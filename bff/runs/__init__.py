@@ -195,9 +195,20 @@ class Runs:
         """The run that an idempotency key began; raises what `RunLog.find_known` raises."""
         return await self._log.find_known(owner, idempotency)
 
-    async def forget(self, run: Run) -> bool:
-        """Make a run that has ended unknown, everywhere; false if it is still open."""
-        return await self._log.forget(run)
+    async def forget(self, run: Run) -> None:
+        """Make a run that has ended unknown, everywhere."""
+        await self._log.forget(run.owner, [run.run_id])
+
+    async def forget_session(self, owner: str, session_id: str) -> bool:
+        """Cancel what is open in a session and make all its runs unknown, everywhere.
+
+        False if there were none. Raises `SessionBusy` for one that does not end in time.
+        """
+        # a shared log is asked for both at once: who is open now is among them
+        was_open, run_ids = await asyncio.gather(
+            self._cancel_session(owner, session_id), self._log.runs_of(owner, session_id)
+        )
+        return await self._log.forget(owner, run_ids) or was_open
 
     async def so_far(self, run: Run) -> Sequence[Record]:
         """A run's records as they are now, without waiting for more and without following it."""
@@ -259,11 +270,8 @@ class Runs:
             run, status=_status_of(end), last_event_id=end.id, ended_at=self._parts.clock()
         )
 
-    async def cancel_session(self, owner: str, session_id: str) -> bool:
-        """Cancel what is open in a session; true if a run was, and has ended.
-
-        Raises `SessionBusy` for one that does not end in time.
-        """
+    async def _cancel_session(self, owner: str, session_id: str) -> bool:
+        """Cancel what is open in a session, to its end; true if a run was."""
         run = await self.find_open(owner, session_id)
         if run is None:
             return False

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
-from bff.errors import Overloaded, Problem
+from bff.errors import NotFound, Overloaded, Problem
 from bff.events import Failed, Record
 from bff.runs.request import Idempotency, RunRequest
 
@@ -68,6 +68,12 @@ Take = Callable[[Sequence[Record]], bool]
 """Takes records in the moment they are added, without a wait; false if it cannot take them now."""
 
 
+def key_of_forgotten() -> NotFound:
+    """What is said to a request whose idempotency key began a run that was forgotten: nothing of
+    that run, and the agent is not called again for it."""
+    return NotFound.of("Idempotency-Key", "began a run that has been deleted; send another key")
+
+
 class Owner(Protocol):
     """The process that owns runs, as the log sees it. None of these may block."""
 
@@ -100,7 +106,8 @@ class RunLog(Protocol):
         """Begin a run with its first event; returns `run`, or the earlier run of the same key.
 
         Raises `SessionBusy`, `TooManyStreams` (the owner has `max_open` open runs), `Invalid` (the
-        key was used with another body), `Overloaded` (no room, or a key cannot be looked up).
+        key was used with another body), `NotFound` (its run was forgotten), `Overloaded` (no room,
+        or a key cannot be looked up).
         """
         ...
 
@@ -122,7 +129,8 @@ class RunLog(Protocol):
     async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
         """The run that an idempotency key began; None if there is none, or no longer.
 
-        Raises `Invalid` if it came with another body, `Overloaded` if that cannot be looked up.
+        Raises `Invalid` if it came with another body, `NotFound` if its run was forgotten,
+        `Overloaded` if that cannot be looked up.
         """
         ...
 
@@ -158,10 +166,18 @@ class RunLog(Protocol):
         """Count one follower less; true if that was the last."""
         ...
 
-    async def forget(self, run: Run) -> bool:
-        """Make a run that has ended as unknown as one that never was: its events and its key too.
+    async def runs_of(self, owner: str, session_id: str) -> Sequence[str]:
+        """The ids of a session's runs that may be known, open or ended, on whatever instance.
 
-        False if it is still open, which it stays. Raises `Overloaded` if that cannot be seen to.
+        Raises `Overloaded` if that cannot be said.
+        """
+        ...
+
+    async def forget(self, owner: str, run_ids: Sequence[str]) -> bool:
+        """Make runs that have ended as unknown as if they had never been, on every instance.
+
+        Their idempotency keys begin no others for as long as they would have named these. True if
+        any was known; one that is open stays. Raises `Overloaded` if that cannot be seen to.
         """
         ...
 

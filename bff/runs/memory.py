@@ -15,7 +15,7 @@ from typing import ClassVar
 from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
 from bff.events import Record, gap
 from bff.runs.listener import Listener
-from bff.runs.log import Owner, Run, Status, Superseded, Take
+from bff.runs.log import Owner, Run, Status, Superseded, Take, key_of_forgotten
 from bff.runs.request import Idempotency
 
 MAX_EVENTS_PER_RUN = 20_000
@@ -108,6 +108,7 @@ class MemoryRunLog:
         self._whole: OrderedDict[tuple[str, str], _Kept] = OrderedDict()  # ended, never cut here
         self._open: dict[str, dict[str, _Kept]] = {}  # owner -> session -> run
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}  # key -> fingerprint, run id
+        self._spent: OrderedDict[tuple[str, str], float] = OrderedDict()  # keys of forgotten runs
         self.bytes = 0
         self._owner: Owner | None = None
 
@@ -229,6 +230,8 @@ class MemoryRunLog:
             return None
         if fingerprint != idempotency.fingerprint:
             raise Invalid.of("Idempotency-Key", "was used before with another body")
+        if (owner, idempotency.key) in self._spent:
+            raise key_of_forgotten()
         return self._runs[owner, run_id].run
 
     def open_in(self, owner: str, session_id: str) -> Run | None:
@@ -301,14 +304,19 @@ class MemoryRunLog:
         kept.followers -= 1
         return kept.followers <= 0
 
-    async def forget(self, run: Run) -> bool:
-        place = (run.request.owner, run.run_id)
-        kept = self._runs.get(place)
-        if kept and kept.run.status == "running":
-            return False
-        if kept:
-            self._forget(place, kept)
-        return True
+    async def runs_of(self, owner: str, session_id: str) -> Sequence[str]:
+        # a look at all that is kept: nothing but a deletion asks
+        return [
+            run_id
+            for (whose, run_id), kept in self._runs.items()
+            if whose == owner and kept.run.session_id == session_id
+        ]
+
+    async def forget(self, owner: str, run_ids: Sequence[str]) -> bool:
+        ended = [place for run_id in run_ids if (place := (owner, run_id)) in self._ended]
+        for place in ended:
+            self._forget_early(place, self._ended[place])
+        return bool(ended)
 
     async def ping(self) -> None:
         """Memory is always there."""
@@ -324,6 +332,16 @@ class MemoryRunLog:
             if not self._over(kept):
                 return
             self._forget(place, kept)
+        while self._spent and next(iter(self._spent.values())) <= self._clock():
+            key, _ = self._spent.popitem(last=False)
+            del self._keys[key]
+
+    def _forget_early(self, place: tuple[str, str], kept: _Kept) -> None:
+        """Forget a run, but not that its key is used."""
+        if kept.key:
+            self._spent[kept.key] = self._clock() + self._retention_seconds
+            kept.key = None
+        self._forget(place, kept)
 
     def _forget(self, place: tuple[str, str], kept: _Kept) -> None:
         self._ended.pop(place, None)

@@ -101,6 +101,8 @@ class ListHistory:
     ) -> None:
         if (owner, session.session_id) in self._kept:
             return
+        if branch_of is not None and (owner, branch_of) not in self._kept:
+            return
         self._kept[owner, session.session_id] = _Conversation(
             replace(session, told=False, inputs=(), claimed_by=None, last_run_id=None, branch=None),
             sorted(
@@ -109,7 +111,16 @@ class ListHistory:
             ),
             branch_of=branch_of,
         )
-        self._name_branch(owner, branch_of, session.session_id)
+        if branch_of is not None:
+            self._name_branch(owner, branch_of, session.session_id)
+
+    async def branches(self, owner: str, name: str) -> Sequence[str]:
+        found = [
+            (kept.session.created_at, session_id)
+            for (whose, session_id), kept in self._kept.items()
+            if whose == owner and kept.branch_of == name
+        ]
+        return [session_id for _, session_id in sorted(found)]
 
     async def fork_turns(
         self, owner: str, session_id: str, run_id: str | None
@@ -171,8 +182,9 @@ class ListHistory:
         if (kept := self._kept.pop((owner, session_id), None)) is None:
             return False
         named = self._kept.get((owner, kept.branch_of or ""))
-        if named and named.session.branch == session_id:
-            named.session = replace(named.session, branch=None)
+        if kept.branch_of and named and named.session.branch == session_id:
+            left = await self.branches(owner, kept.branch_of)
+            self._name_branch(owner, kept.branch_of, left[-1] if left else None)
         return True
 
     async def forget(self, owner: str, session_id: str, run_id: str) -> bool:
@@ -193,6 +205,6 @@ class ListHistory:
     async def ping(self) -> None:
         pass
 
-    def _name_branch(self, owner: str, name: str | None, session_id: str) -> None:
-        if kept := self._kept.get((owner, name or "")):
-            kept.session = replace(kept.session, branch=session_id)
+    def _name_branch(self, owner: str, name: str, branch: str | None) -> None:
+        kept = self._kept[owner, name]
+        kept.session = replace(kept.session, branch=branch)

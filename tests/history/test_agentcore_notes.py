@@ -162,6 +162,8 @@ def test_a_branch__is_forgotten_only_if_it_is_still_that_one() -> None:
     assert branch(first, second) == "two"
     assert branch(first, second, gone) == "two"
     assert branch(first, gone) is None
+    assert branch(first, second, replace(gone, of="two", branch="one")) == "one"
+    assert branch(first, second, replace(gone, of="one", branch="none")) == "two"
 
 
 def test_what_no_longer_matters__can_go_without_a_change() -> None:
@@ -199,7 +201,8 @@ def random_note(rng: random.Random, *, at: int) -> Note:
             return begin_note(fork, at, batch=str(at), branch_of=rng.choice([None, "x"]))
         case "branch":
             branch = rng.choice(["one", "two", ""])
-            return Note(kind="branch", session_id="chat", at=at, branch=branch, of="one")
+            of = rng.choice(["one", "two", ""])
+            return Note(kind="branch", session_id="chat", at=at, branch=branch, of=of)
         case _:
             if rng.random() < 0.7:
                 return noted(n, at=at)

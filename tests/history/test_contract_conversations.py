@@ -381,36 +381,50 @@ async def test_a_branch__is_the_newest_begun_under_the_name(history: History) ->
 
     await history.begin(ALICE, begun("two"), branch_of="chat")
     await history.begin(ALICE, begun("one"), branch_of="chat")  # again: nothing changes
-    await history.begin(ALICE, begun("three"), branch_of="missing")
+    await history.begin(ALICE, begun("three"), branch_of="missing")  # nothing is begun
     await history.add(ALICE, turn(9))
 
     assert (await state(history)).branch == "two"
     assert (await state(history, "one")).branch is None
     assert (await state(history, "two")).branch is None
     assert await history.session(ALICE, "missing") is None
-    assert (await state(history, "three")).branch is None
+    assert await history.session(ALICE, "three") is None
+    assert await history.branches(ALICE, "chat") == ["one", "two"]
+    assert await history.branches(ALICE, "one") == []
+    assert await history.branches(ALICE, "missing") == []
+    assert await history.branches(BOB, "chat") == []
 
 
-async def test_a_branch__that_is_deleted_is_forgotten(history: History) -> None:
+async def test_a_branch__that_is_deleted_leaves_its_place_to_the_newest_left(
+    history: History,
+) -> None:
     await history.add(ALICE, turn(1))
-    await history.begin(ALICE, begun("one"), branch_of="chat")
-    await history.begin(ALICE, begun("two"), branch_of="chat")
+    for at, name in enumerate(("c", "a", "b", "d")):
+        await history.begin(ALICE, begun(name, at=50.0 + at), [turn(0)], branch_of="chat")
 
-    await history.delete(ALICE, "one")
-    assert (await state(history)).branch == "two"
-    await history.delete(ALICE, "two")
+    await history.delete(ALICE, "a")
+    assert (await state(history)).branch == "d"
+    await history.delete(ALICE, "d")
+    assert (await state(history)).branch == "b"
+    await history.forget(ALICE, "b", turn(0).run_id)  # its only turn
+    assert (await state(history)).branch == "c"
+    assert await history.branches(ALICE, "chat") == ["c"]
+    await history.delete(ALICE, "c")
     assert (await state(history)).branch is None
-    await history.begin(ALICE, begun("two"))
+    await history.begin(ALICE, begun("d"))
     assert (await state(history)).branch is None
+    assert await history.branches(ALICE, "chat") == []
 
 
 async def test_a_branch__is_forgotten_with_the_session_that_it_goes_by(history: History) -> None:
     await history.add(ALICE, turn(1))
     await history.begin(ALICE, begun("one"), branch_of="chat")
     await history.delete(ALICE, "chat")
+    assert await history.branches(ALICE, "chat") == ["one"]
     await history.add(ALICE, turn(2))
 
     assert (await state(history)).branch is None
+    assert await history.branches(ALICE, "chat") == ["one"]
     assert await history.delete(ALICE, "one")
     assert (await state(history)).last_run_id == turn(2).run_id
 

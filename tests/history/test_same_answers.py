@@ -103,6 +103,11 @@ class Rename:
 
 
 @dataclass(frozen=True)
+class Branches:
+    name: str
+
+
+@dataclass(frozen=True)
 class Delete:
     name: str
 
@@ -136,6 +141,7 @@ steps = st.lists(
         ),
         st.builds(Claim, names, st.sampled_from(["run-x", "run-y"]), st.none() | ids),
         st.builds(Forget, names, which),
+        st.builds(Branches, names),
         st.builds(Rename, names, texts),
         st.builds(Delete, names),
         st.just(Restart()),
@@ -193,6 +199,8 @@ class Both:
             case Forget(name, run):
                 await self._same("forget", name, self.run(run))
                 await self._drop_deleted(name)
+            case Branches(name):
+                await self._same("branches", name)
             case Rename(name, title):
                 await self._same("rename", name, title)
             case Delete(name):

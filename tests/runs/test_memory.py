@@ -6,7 +6,7 @@ from types import FrameType
 
 import pytest
 
-from bff.errors import Overloaded
+from bff.errors import Invalid, NotFound, Overloaded
 from bff.events import Done, Message, Record, Start, record
 from bff.runs.log import Run, Superseded
 from bff.runs.memory import MemoryRunLog
@@ -22,16 +22,22 @@ class Clock:
         return self.now
 
 
-async def open_run(log: MemoryRunLog, run_id: str = "run", key: str | None = None) -> Run:
+async def open_run(
+    log: MemoryRunLog, run_id: str = "run", key: str | None = None, session_id: str | None = None
+) -> Run:
     run = Run(
         run_id=run_id,
-        request=run_request_of(session_id=f"session-{run_id}"),
+        request=run_request_of(session_id=session_id or f"session-{run_id}"),
         created_at=0,
         last_event_id=1,
     )
     idempotency = Idempotency(key, "body") if key else None
     first = record(1, Start(run.run_id, run.session_id))
     return await log.open(run, first, idempotency=idempotency, max_open=1000)
+
+
+async def forget_session(log: MemoryRunLog, owner: str, session_id: str) -> bool:
+    return await log.forget(owner, await log.runs_of(owner, session_id))
 
 
 async def read(log: MemoryRunLog, run: Run, after: int = 0) -> list[Record]:
@@ -65,18 +71,47 @@ async def test_an_ended_run__is_kept_for_its_retention_and_then_unknown() -> Non
     assert again.run_id == "next"
 
 
-async def test_a_forgotten_run__is_unknown_together_with_its_key() -> None:
-    log = MemoryRunLog(retention_seconds=60)
+async def test_a_forgotten_run__is_unknown_and_its_key_begins_no_other() -> None:
+    clock = Clock()
+    log = MemoryRunLog(retention_seconds=60, clock=clock)
     run = await open_run(log, key="key")
-    assert not await log.forget(run)
+    assert not await log.forget(run.owner, [run.run_id])
     await log.close(run, record(2, Done()), "complete")
 
-    assert await log.forget(run)
+    assert await log.forget(run.owner, [run.run_id])
 
     assert await log.find(run.owner, run.run_id) is None
-    assert await log.find_known(run.owner, Idempotency("key", "body")) is None
+    for again in (
+        log.find_known(run.owner, Idempotency("key", "body")),
+        open_run(log, run_id="again", key="key"),
+    ):
+        with pytest.raises(NotFound) as caught:
+            await again
+        assert caught.value.errors[0]["field"] == "Idempotency-Key"
+    with pytest.raises(Invalid):
+        await log.find_known(run.owner, Idempotency("key", "another body"))
     assert log.bytes == 0
-    assert await log.forget(run)
+    assert not await log.forget(run.owner, [run.run_id])
+
+    clock.now += 60
+    assert (await open_run(log, run_id="again", key="key")).run_id == "again"
+
+
+async def test_a_forgotten_session__has_none_of_its_runs_but_the_open_one() -> None:
+    log = MemoryRunLog(retention_seconds=60)
+    owner = "owner"
+    for run_id, session_id in (("a", "chat"), ("b", "chat"), ("c", "other")):
+        run = await open_run(log, run_id=run_id, session_id=session_id)
+        await log.close(run, record(2, Done()), "complete")
+    assert not await forget_session(log, owner, "unknown")
+    assert not await forget_session(log, "somebody", "chat")
+    await open_run(log, run_id="d", session_id="chat")
+
+    assert await forget_session(log, owner, "chat")
+
+    found = [await log.find(owner, run_id) for run_id in "abcd"]
+    assert [one and one.run_id for one in found] == [None, None, "c", "d"]
+    assert not await forget_session(log, owner, "chat")
 
 
 async def test_too_many_events__show_as_one_gap_with_both_ends_inclusive() -> None:

@@ -65,7 +65,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         },
         parameters=("IdempotencyKey",),
         replies={200: Reply(description="The answer.", json=replies.ChatAnswer, run=True)},
-        problems=(*STARTS_RUN, *ENDS_RUN),
+        problems=(errors.NotFound, *STARTS_RUN, *ENDS_RUN),
     ),
     ("POST", "/v1/chat/stream"): Operation(
         tag="Chat",
@@ -77,7 +77,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         },
         parameters=("IdempotencyKey",),
         replies={200: _NATIVE},
-        problems=STARTS_RUN,
+        problems=(errors.NotFound, *STARTS_RUN),
     ),
     ("GET", "/v1/ws/chat"): Operation(
         tag="Chat",

@@ -133,6 +133,9 @@ class AgentCoreHistory:
     ) -> None:
         await self._work.call(self._begin(owner, session, turns, branch_of))
 
+    async def branches(self, owner: str, name: str) -> Sequence[str]:
+        return await self._work.call(self._notes.branches(owner, name))
+
     async def fork_turns(
         self, owner: str, session_id: str, run_id: str | None
     ) -> Sequence[Turn] | None:
@@ -219,6 +222,9 @@ class AgentCoreHistory:
         )
         if entry.session or (entries.session and not entries.begun):
             return
+        named = None if branch_of is None else await self._notes.entry(owner, branch_of)
+        if named is not None and named.session is None:
+            return  # it was deleted meanwhile
         cleared_at = max(entry.cleared_at or 0, entries.cleared_at or 0)
         batch = secrets.token_hex(8)
         turns = [replace(turn, session_id=session.session_id) for turn in turns]
@@ -232,14 +238,8 @@ class AgentCoreHistory:
         session = replace(session, title=well_formed(session.title))
         note = begin_note(session, at, batch=batch, branch_of=branch_of)
         await self._notes.write_listed(owner, note)
-        if branch_of is not None and (await self._notes.entry(owner, branch_of)).session:
-            named = Note(
-                kind="branch",
-                session_id=branch_of,
-                at=self._memory.stamp(),
-                branch=session.session_id,
-            )
-            await self._notes.write(owner, named)
+        if branch_of is not None:
+            await self._notes.name_branch(owner, branch_of, session.session_id)
         await self._notes.write_own(owner, note)
 
     async def _sessions(self, owner: str, limit: int, before: tuple[float, str]) -> Page[Session]:
@@ -325,8 +325,8 @@ class AgentCoreHistory:
         horizon = self._memory.stamp() + CLOCK_SKEW_MILLISECONDS
         stamps = (*map(stamp, left), entry.at, listed.at)
         latest = max((at for at in stamps if at <= horizon), default=0)
-        if entry.branch_of is not None:
-            await self._forget_branch(owner, entry.branch_of, session_id)
+        if (name := entry.branch_of) is not None:
+            await self._notes.forget_branch(owner, name, session_id)
         note = Note(kind="clear", session_id=session_id, at=self._memory.stamp(latest + 1))
         await self._notes.write(owner, note)
         self._clearing.go_on(owner, session_id, note.at)
@@ -364,12 +364,6 @@ class AgentCoreHistory:
             if (title := title_without(session, gone, left)) is not None:
                 await self._rename(owner, session_id, title)
         return True
-
-    async def _forget_branch(self, owner: str, name: str, branch: str) -> None:
-        named = (await self._notes.entry(owner, name)).session
-        if named is not None and named.branch == branch:
-            at = self._memory.stamp()
-            await self._notes.write(owner, Note(kind="branch", session_id=name, at=at, of=branch))
 
 
 def _is_of(stand: Stand, entry: Entry) -> bool:

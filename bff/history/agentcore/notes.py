@@ -63,7 +63,7 @@ class Note:
     branch: str = ""
     of: str = ""
     """Of a claim, the run whose questions it takes; of a beginning, the session whose branch it is;
-    of a branch that is forgotten, that one."""
+    of a branch that takes a forgotten one's place, the forgotten one."""
     retitles: bool = False
     """Of a turn that is forgotten: the title was the turn's, and is `title` from then on."""
 
@@ -264,7 +264,9 @@ class Entry:
                 self.titled = kept
             case "claim":
                 self.claims.setdefault(note.of, kept)
-            case "branch" if note.branch or (self.branch and self.branch.note.branch == note.of):
+            case "branch" if note.of and self.branch and self.branch.note.branch != note.of:
+                pass  # the session goes by another one meanwhile
+            case "branch":
                 self.branch = kept
             case "forget":
                 self.forgotten.setdefault(note.run_id, kept)

@@ -75,6 +75,34 @@ class SessionNotes:
     async def in_list(self, owner: str, session_id: str) -> Entry:
         return (await self.entries(owner)).get(session_id, Entry())
 
+    async def branches(self, owner: str, name: str) -> Sequence[str]:
+        """The sessions that were begun as branches of that name, oldest first."""
+        found = [
+            (entry.session.created_at, session_id)
+            for session_id, entry in (await self.entries(owner)).items()
+            if entry.session and entry.branch_of == name
+        ]
+        return [session_id for _, session_id in sorted(found)]
+
+    async def name_branch(self, owner: str, name: str, branch: str) -> None:
+        at = self._memory.stamp()
+        await self.write(owner, Note(kind="branch", session_id=name, at=at, branch=branch))
+
+    async def forget_branch(self, owner: str, name: str, branch: str) -> None:
+        """A session that went by this branch goes by the newest one left."""
+        named, branches = await together(self.entry(owner, name), self.branches(owner, name))
+        if named.session is None or named.session.branch != branch:
+            return
+        left = [other for other in branches if other != branch]
+        note = Note(
+            kind="branch",
+            session_id=name,
+            at=self._memory.stamp(),
+            branch=left[-1] if left else "",
+            of=branch,
+        )
+        await self.write(owner, note)
+
     async def claim(
         self, owner: str, session_id: str, run_id: str, input_ids: Sequence[str]
     ) -> bool:

@@ -27,7 +27,7 @@ from bff.history import (
 from bff.history.aws import CHECK_SECONDS, Work, open_client, open_session
 from bff.history.dynamodb.calls import KEYS, REQUEST_BYTES, Table, pause, size_of
 from bff.history.dynamodb.client import Client, open_items
-from bff.history.dynamodb.deletion import Sweeper, beginning, begun_whole, removal
+from bff.history.dynamodb.deletion import Sweeper, beginning, begun_whole, branches, removal
 from bff.history.dynamodb.forgetting import forget_turn
 from bff.history.dynamodb.items import (
     INDEX,
@@ -48,6 +48,7 @@ from bff.history.dynamodb.sessions import (
     ALIVE,
     Seen,
     begun,
+    branch_key,
     claim,
     is_late,
     name_branch,
@@ -118,6 +119,9 @@ class DynamoHistory:
         branch_of: str | None = None,
     ) -> None:
         await self._work.call(self._begin(owner, session, turns, branch_of))
+
+    async def branches(self, owner: str, name: str) -> Sequence[str]:
+        return await self._work.call(branches(self._table, owner, name))
 
     async def fork_turns(
         self, owner: str, session_id: str, run_id: str | None
@@ -222,9 +226,11 @@ class DynamoHistory:
             if await self._item(owner, session.session_id):
                 return
             generation = secrets.token_hex(8)
-            writes = [put_session(begun(owner, session, generation, branch_of))]
+            made = begun(owner, session, generation, branch_of)
+            writes = [put_session(made)]
             if branch_of is not None:
                 writes.append(name_branch(owner, branch_of, session.session_id))
+                writes.append({"Put": {"Item": branch_key(owner, branch_of, made)}})
             place = partition(owner, session.session_id, generation)
             items: list[Item] = []
             for turn, body in zip(turns, bodies, strict=True):
@@ -243,7 +249,7 @@ class DynamoHistory:
             if not small:
                 self._sweeper.start(owner, session.session_id, generation)
             if branch_of is not None and reasons[1] == "ConditionalCheckFailed":
-                branch_of = None  # there is no such session
+                return  # there is no such session, or no longer
             await pause(attempt)
 
     async def _fork_turns(

@@ -15,7 +15,7 @@ from bff.history.aws import Work, together
 from bff.history.dynamodb.calls import BATCH, Table
 from bff.history.dynamodb.items import Item, item_key, number, partition, points_of, put, text
 from bff.history.dynamodb.points import forgetting
-from bff.history.dynamodb.sessions import forget_branch
+from bff.history.dynamodb.sessions import branch_key, forget_branch
 
 BEGINNING_SECONDS = 60.0
 """A beginning that has not ended after so long never will: a call takes `CALL_TIMEOUT_SECONDS`."""
@@ -104,10 +104,22 @@ async def removal(
     key = item_key(owner, f"S#{session_id}")
     writes = [{"Delete": {"Key": key, **checks}}, ticket(owner, session_id, generation)]
     if name := text(session, "branch_of"):
+        writes.append({"Delete": {"Key": branch_key(owner, name, session)}})
         named = await table.get(owner, f"S#{name}")
         if named is not None and text(named, "branch") == session_id:
-            writes.append({"Update": forget_branch(owner, name, session_id)})
+            left = [other for other in await branches(table, owner, name) if other != session_id]
+            writes += forget_branch(owner, name, session_id, left[-1] if left else None)
     return writes
+
+
+async def branches(table: Table, owner: str, name: str) -> list[str]:
+    """The sessions that are branches of that name, oldest first."""
+    found = table.query(
+        "pk = :pk AND begins_with(#key, :key)",
+        {":pk": owner, ":key": f"B#{name}#"},
+        names={"#key": "sk"},
+    )
+    return [item["sk"]["S"].rsplit("#", 1)[1] async for item in found]
 
 
 def ticket(owner: str, session_id: str, generation: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 | turn | owner`#`session`#`generation | `T#`asked at`#`run | `body`, or where `parts` are |
 | part of a large turn | the same | `C#`run`#`write`#`number | `body` |
 | run was written | the same | `R#`run | `turn`, the turn's sk; or that it is `forgotten` |
+| branch of a name | owner | `B#`name`#`begun at`#`session | |
 | generation to sweep | owner | `D#`generation | `session_id`; `begun_at` while it is being begun |
 | parts to sweep | owner | `D#`generation`#`parts | `session_id`, `generation`, `parts` |
 | point of transcripts | owner`#P#`point | `P` | see `points` |

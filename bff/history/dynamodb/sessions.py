@@ -246,14 +246,28 @@ def name_branch(owner: str, name: str, branch: str) -> dict[str, Any]:
     }
 
 
-def forget_branch(owner: str, name: str, branch: str) -> dict[str, Any]:
-    """The update of a session that has gone by this branch."""
-    return {
+def branch_key(owner: str, name: str, session: Item) -> dict[str, Any]:
+    """Where it lies that this session is a branch of that name."""
+    begun_at = digits(float(session["created_at"]["N"]) * 1e6)
+    return item_key(owner, f"B#{name}#{begun_at}#{session['session_id']['S']}")
+
+
+def forget_branch(owner: str, name: str, branch: str, left: str | None) -> list[dict[str, Any]]:
+    """The writes by which a session that went by this branch goes by the newest one left."""
+    ours: dict[str, Any] = {
         "Key": item_key(owner, f"S#{name}"),
-        "UpdateExpression": "REMOVE branch",
         "ConditionExpression": "branch = :branch",
         "ExpressionAttributeValues": {":branch": {"S": branch}},
     }
+    if left is None:
+        return [{"Update": ours | {"UpdateExpression": "REMOVE branch"}}]
+    ours["ExpressionAttributeValues"][":left"] = {"S": left}
+    check = {
+        "Key": item_key(owner, f"S#{left}"),
+        "ConditionExpression": "attribute_exists(pk)",
+    }
+    update = ours | {"UpdateExpression": "SET branch = :left"}
+    return [{"Update": update}, {"ConditionCheck": check}]
 
 
 def _digest(text: str) -> str:

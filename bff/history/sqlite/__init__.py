@@ -36,6 +36,7 @@ from bff.history.paging import (
 from bff.history.questions import input_key
 from bff.history.sqlite.file import Run, open_file, open_reader, snapshot
 from bff.history.sqlite.rows import (
+    BRANCHES_QUERY,
     CLAIM,
     FIND_QUERY,
     SESSION_QUERY,
@@ -134,6 +135,12 @@ class SqliteHistory:
         branch_of: str | None = None,
     ) -> None:
         await self._write(lambda run: begin_session(run, owner, session, turns, branch_of))
+
+    async def branches(self, owner: str, name: str) -> Sequence[str]:
+        def work(run: Run) -> Sequence[str]:
+            return [session_id for (session_id,) in run(BRANCHES_QUERY, owner, name)]
+
+        return await self._read(work)
 
     async def fork_turns(
         self, owner: str, session_id: str, run_id: str | None

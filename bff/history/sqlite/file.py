@@ -75,6 +75,10 @@ _SCHEMA = (
     "CREATE INDEX points_by_session ON points (owner, session_id)",
 )
 
+_BRANCHES = (
+    "CREATE INDEX IF NOT EXISTS branches ON sessions (owner, branch_of) WHERE branch_of IS NOT NULL"
+)
+"""Of few sessions; a file that has no such index yet is given one."""
 _FROM_1 = (
     "DROP INDEX sessions_by_use",
     "DROP INDEX turns_by_time",
@@ -186,7 +190,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
             statements = ()
         else:
             raise _NotOurs(f"schema {version}, and this version knows {SCHEMA_VERSION}")
-        for statement in statements:
+        for statement in (*statements, _BRANCHES):
             run(statement)
         if statements:
             run(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -56,6 +56,9 @@ SELECT found.session_id, found.run_id FROM (
 JOIN sessions ON (sessions.owner, sessions.session_id) = (found.owner, found.session_id)
 ORDER BY found.run_id = sessions.last_run_id DESC, found.asked_at DESC LIMIT 1"""
 """Of many sessions that began alike, the hundred that got there last are looked at."""
+BRANCHES_QUERY = """
+SELECT session_id FROM sessions WHERE (owner, branch_of) = (?, ?)
+ORDER BY created_at, session_id"""
 CLAIM = """
 UPDATE sessions SET
     claimed_by = :run,
@@ -88,7 +91,10 @@ INSERT INTO turns (
 ON CONFLICT DO NOTHING"""
 _NAME_BRANCH = "UPDATE sessions SET branch = ? WHERE (owner, session_id) = (?, ?)"
 _FORGET_BRANCH = """
-UPDATE sessions SET branch = NULL
+UPDATE sessions AS named SET branch = (
+    SELECT session_id FROM sessions
+    WHERE owner = :owner AND branch_of = named.session_id AND session_id <> :session
+    ORDER BY created_at DESC, session_id DESC LIMIT 1)
 WHERE owner = :owner AND branch = :session AND session_id = (
     SELECT branch_of FROM sessions WHERE (owner, session_id) = (:owner, :session))"""
 
@@ -141,6 +147,8 @@ def begin_session(
     run: Run, owner: str, session: Session, turns: Iterable[Turn], branch_of: str | None
 ) -> None:
     fork = session.forked_from
+    if branch_of is not None and not run(SESSION_QUERY, owner, branch_of).fetchone():
+        return  # it was deleted meanwhile
     made = run(
         _BEGIN_SESSION,
         *(owner, session.session_id, well_formed(session.title)),

@@ -100,6 +100,7 @@ class Opener:
                 keys.followers,
                 keys.key,
                 ours.run if ours else keys.run,
+                keys.session_runs,
             ),
             (
                 self._epochs.known(keys.partition),

@@ -53,7 +53,7 @@ class Epochs:
 
     def calls(self) -> list[Call]:
         """What asks for all of them."""
-        return [self._call(partition) for partition in range(PARTITIONS)]
+        return [self.call(partition) for partition in range(PARTITIONS)]
 
     def took(self, replies: Sequence[Any]) -> None:
         """The replies to `calls`."""
@@ -67,8 +67,9 @@ class Epochs:
 
     async def ask(self, lane: Lane, partition: int) -> None:
         """Look at one of them. Raises `Unreachable`."""
-        value, age_ms = await lane.run(self._call(partition))
+        value, age_ms = await lane.run(self.call(partition))
         self.seen(partition, value, age_ms)
 
-    def _call(self, partition: int) -> Call:
+    def call(self, partition: int) -> Call:
+        """What asks for one of them."""
         return Call(scripts.TOUCH, (epoch_key(partition),), (secrets.token_hex(8),))

@@ -96,14 +96,20 @@ class RunKeys:
         return f"<RunKeys {self.member}>"
 
 
+def session_runs_key(owner: str, session_id: str) -> str:
+    """A sorted set: the session's runs, each with the server's time until which it may be kept."""
+    return f"{_place(partition(owner))}:session:{part(owner)}:{part(session_id)}"
+
+
 class OwnKeys(RunKeys):
     """The names of a run that this instance begins: those of its session and key, too."""
 
-    __slots__ = ("fingerprint", "key", "session")
+    __slots__ = ("fingerprint", "key", "session", "session_runs")
 
     def __init__(self, run: Run, idempotency: Idempotency | None) -> None:
         super().__init__(partition(run.owner), f"{part(run.owner)}:{part(run.run_id)}")
         self.session = part(run.session_id)
+        self.session_runs = session_runs_key(run.owner, run.session_id)
         self.key = idempotency_key(run.owner, idempotency.key) if idempotency else self.run
         """The idempotency key's; the run's where there is none, since a script names its keys."""
         self.fingerprint = part(idempotency.fingerprint) if idempotency else ""

@@ -27,8 +27,6 @@ from bff.runs.valkey.timing import Timing
 logger = logging.getLogger(__name__)
 
 RUNS_A_CALL = 50
-EXTEND_SECONDS = 20.0
-"""Between two extensions of what an open run's keys may outlive it by."""
 
 
 class Leases:
@@ -99,7 +97,7 @@ class Leases:
 
     async def _renew(self) -> None:
         began = self._now()
-        extend = began - self._extended_at >= EXTEND_SECONDS
+        extend = began - self._extended_at >= self._timing.extend_seconds
         if extend:
             self._extended_at = began
         groups = list(self._groups())
@@ -162,7 +160,8 @@ class Leases:
         args: list[str | int] = [self._instance, lease, self._ttl_ms, int(extend)]
         for replica in group:
             names = replica.keys
-            keys += [names.run, names.log, names.open, names.followers, names.key]
+            keys += [names.run, names.log, names.open, names.followers]
+            keys += [names.session_runs, names.key]
             followed = names.member in self._followers
             session = "" if replica.end else names.session
             args += [names.member, replica.acked, int(followed), session]

@@ -8,14 +8,14 @@ instance is read from the server (`remote_runs.py`), a run whose owner is dead i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from bff.errors import Invalid, Overloaded, SessionBusy
 from bff.events import Record, gap
-from bff.runs.log import Owner, Run, Status, Superseded, Take
+from bff.runs.log import Owner, Run, Status, Superseded, Take, key_of_forgotten
 from bff.runs.request import Idempotency
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import Lane
@@ -23,7 +23,15 @@ from bff.runs.valkey.begin import RETRY_SECONDS, Opener
 from bff.runs.valkey.connection import Call, Server, Unreachable
 from bff.runs.valkey.data_loss import Epochs
 from bff.runs.valkey.followers import Followers
-from bff.runs.valkey.keys import OwnKeys, RunKeys, idempotency_key, part, partition, run_keys
+from bff.runs.valkey.keys import (
+    OwnKeys,
+    RunKeys,
+    idempotency_key,
+    part,
+    partition,
+    run_keys,
+    session_runs_key,
+)
 from bff.runs.valkey.remote_runs import RemoteRuns
 from bff.runs.valkey.replicas import Replicas
 from bff.runs.valkey.stored_form import read_run
@@ -95,7 +103,7 @@ class ValkeyRunLog:
     async def _earlier(self, keys: RunKeys) -> Run:
         """The run of a key that was used before. What became of it may not be made up."""
         with suppress(Unreachable):
-            if (run := await self._find(keys)) is not None:
+            if (run := await self._find(keys, forgotten=key_of_forgotten)) is not None:
                 return run
         raise Overloaded(retry_after_seconds=RETRY_SECONDS)
 
@@ -121,16 +129,36 @@ class ValkeyRunLog:
     # Reading
 
     async def find(self, owner: str, run_id: str) -> Run | None:
-        keys = run_keys(owner, run_id)
-        if (ours := self.replicas.state(keys)) is not None:
-            return ours
         try:
-            return await self._find(keys)
+            return await self._ours_or_theirs(run_keys(owner, run_id))
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
 
-    async def _find(self, keys: RunKeys) -> Run | None:
-        """The run as the server has it. Raises `Unreachable`."""
+    async def _ours_or_theirs(
+        self, keys: RunKeys, *, forgotten: Callable[[], Exception] | None = None
+    ) -> Run | None:
+        """The run as we have it, if it is ours, else as the server has it. Raises `Unreachable`.
+
+        Whether one of ours that has ended was forgotten since, the server knows: another instance
+        may have seen to that this moment.
+        """
+        ours = self.replicas.state(keys)
+        if ours is not None and (ours.status == "running" or not await self._is_forgotten(keys)):
+            return ours
+        return await self._find(keys, forgotten=forgotten)
+
+    async def _is_forgotten(self, keys: RunKeys) -> bool:
+        """Whether the server says so; our own copy is let go then."""
+        with suppress(Unreachable):
+            if await self.lane.run(_finding(keys)) == ["forgotten"]:
+                self.replicas.superseded(keys.member)
+                return True
+        return False
+
+    async def _find(
+        self, keys: RunKeys, *, forgotten: Callable[[], Exception] | None = None
+    ) -> Run | None:
+        """The run as the server has it; raises `Unreachable`, and `forgotten` for one that was."""
         reply = await self.lane.run(_finding(keys))
         if _lapsed(reply):
             over = await self.takeover.end_dead([keys])
@@ -145,6 +173,8 @@ class ValkeyRunLog:
                     raise Overloaded(retry_after_seconds=RETRY_SECONDS)  # its owner may bring it
                 return None
             case ["forgotten"]:
+                if forgotten is not None:
+                    raise forgotten()
                 return None
         return _found(reply)
 
@@ -158,7 +188,7 @@ class ValkeyRunLog:
             if fingerprint != part(idempotency.fingerprint):
                 raise Invalid.of("Idempotency-Key", "was used before with another body")
             keys = RunKeys(partition(owner), member)
-            return self.replicas.state(keys) or await self._find(keys)
+            return await self._ours_or_theirs(keys, forgotten=key_of_forgotten)
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
 
@@ -250,21 +280,38 @@ class ValkeyRunLog:
     async def leave(self, run: Run) -> bool:
         return await self.followers.leave(run, self.replicas.of(run))
 
-    async def forget(self, run: Run) -> bool:
-        keys, used = run_keys(run.owner, run.run_id), run.request.idempotency
-        key = idempotency_key(run.owner, used.key) if used else keys.run
-        call = Call(scripts.FORGET, (keys.run, keys.log, key), (keys.member, self.ttl_ms))
+    async def runs_of(self, owner: str, session_id: str) -> Sequence[str]:
+        place = partition(owner)
+        calls = [
+            self.epochs.call(place),
+            Call(scripts.SESSION_RUNS, (session_runs_key(owner, session_id),)),
+        ]
+        ours = await self.replicas.copies.runs_of(owner, session_id)
         try:
-            [word] = await self.lane.run(call)
+            epoch, members = await self.lane.run_all(calls)
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
-        if word == "running":
-            ours = self.replicas.of(run)
-            if ours and ours.end:  # the server has yet to hear of its end
-                raise Overloaded(retry_after_seconds=RETRY_SECONDS)
-            return False
-        self.replicas.superseded(keys.member)
-        return True
+        self.epochs.seen(place, *epoch)
+        if self.epochs.fresh(place):  # some may be missing there, and be brought back
+            raise Overloaded(retry_after_seconds=RETRY_SECONDS)
+        # a run's id is ours, so it stands in the member as it is
+        return list({*ours, *(member.partition(":")[2] for member in members)})
+
+    async def forget(self, owner: str, run_ids: Sequence[str]) -> bool:
+        runs = [run_keys(owner, run_id) for run_id in run_ids]
+        if any(self.replicas.has_more(keys) for keys in runs):
+            raise Overloaded(retry_after_seconds=RETRY_SECONDS)
+        calls = [
+            Call(scripts.FORGET, (keys.run, keys.log), (keys.member, self.ttl_ms)) for keys in runs
+        ]
+        try:
+            words = [word for [word] in await self.lane.run_all(calls)]
+        except Unreachable:
+            raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
+        for keys, word in zip(runs, words, strict=True):
+            if word != "running":
+                self.replicas.superseded(keys.member)
+        return any(word not in ("running", "missing", "forgotten") for word in words)
 
     async def ping(self) -> None:
         try:

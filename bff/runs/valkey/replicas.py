@@ -59,6 +59,11 @@ class Replicas:
             return run
         return replace(run, last_event_id=replica.latest)
 
+    def has_more(self, keys: RunKeys) -> bool:
+        """Whether a run of ours has ended and the server has yet to hear of it."""
+        replica = self._all.get(keys.member)
+        return replica is not None and bool(replica.end) and replica.state is not State.ENDED
+
     def __contains__(self, member: str) -> bool:
         return member in self._all
 

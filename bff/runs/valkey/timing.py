@@ -16,6 +16,8 @@ class Timing:
     lease_seconds: float = 3.0
     """A run whose owner has not been heard of for so long is nobody's."""
     renew_seconds: float = 1.0
+    extend_seconds: float = 20.0
+    """Between two extensions of what an open run's keys may outlive it by."""
     tick_seconds: float = 0.5
     """Between two looks at followed runs that are silent."""
     sweep_seconds: float = 1.0

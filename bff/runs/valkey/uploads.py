@@ -205,6 +205,7 @@ class Uploads:
                 keys.log,
                 keys.followers,
                 keys.key,
+                keys.session_runs,
             ),
             (
                 secrets.token_hex(8),

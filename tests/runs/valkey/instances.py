@@ -22,6 +22,7 @@ FAST = Timing(
     call_seconds=0.4,
     lease_seconds=0.6,
     renew_seconds=0.2,
+    extend_seconds=0.4,
     tick_seconds=0.1,
     sweep_seconds=0.3,
     grace_seconds=0.4,
@@ -147,6 +148,10 @@ async def instance_on(
         told = Told()
         log.bind(told)
         yield Instance(log, limiter, told, life.aclose)
+
+
+async def forget_session(log: RunLog, owner: str, session_id: str) -> bool:
+    return await log.forget(owner, await log.runs_of(owner, session_id))
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:

@@ -83,8 +83,8 @@ class Model:
         return [*self._epoch(keys[0], args[0])]
 
     def _open(self, keys: list[str], args: list[str]) -> Any:
-        epoch, leases, open_runs, run, log, followers, key, ours = keys
-        (known, fresh, member, instance, lease, _ttl, session, meta, said, interruption, first,
+        epoch, leases, open_runs, run, log, followers, key, ours, session_runs = keys
+        (known, fresh, member, instance, lease, ttl, session, meta, said, interruption, first,
          most, fingerprint, counted, doubtful, late, has_ours) = args  # fmt: skip
         if late != "0" and self.now() > int(late):
             return ["late"]
@@ -119,11 +119,15 @@ class Model:
             self.data.setdefault(followers, {})[instance] = self.now() + int(lease)
         if fingerprint:
             self.data[key] = f"{fingerprint} {member}"
+        kept = self.data.setdefault(session_runs, {})
+        for other in [other for other, till in kept.items() if till <= self.now()]:
+            del kept[other]
+        kept[member] = self.now() + int(ttl)
         return ["ok"]
 
     def _restore(self, keys: list[str], args: list[str]) -> Any:
-        epoch, leases, open_runs, run, log, followers, key = keys
-        (fresh, member, instance, lease, _ttl, session, meta, said, interruption, fingerprint,
+        epoch, leases, open_runs, run, log, followers, key, session_runs = keys
+        (fresh, member, instance, lease, ttl, session, meta, said, interruption, fingerprint,
          counted, after) = args  # fmt: skip
         self._epoch(epoch, fresh)
         h = self.data.get(run)
@@ -139,6 +143,7 @@ class Model:
         if session:
             self._hash(open_runs).setdefault(session, member)
         self.data.setdefault(leases, {})[member] = self.now() + int(lease)
+        self.data.setdefault(session_runs, {})[member] = self.now() + int(ttl)
         if counted == "1":
             self.data[run]["counted"] = "1"
             self.data.setdefault(followers, {})[instance] = self.now() + int(lease)
@@ -177,13 +182,11 @@ class Model:
         return [self.data.get(keys[0], "")]
 
     def _forget(self, keys: list[str], args: list[str]) -> Any:
-        run, log, key = keys
+        run, log = keys
         member = args[0]
         h = self.data.get(run)
         if not h or h["status"] in ("running", "forgotten"):
             return [h["status"] if h else "missing"]
-        if key != run and self.data.get(key, " ").split(" ")[1] == member:
-            del self.data[key]
         self.data.pop(log, None)
         self.data[run] = {"status": "forgotten", "instance": ""}
         if h["instance"]:
@@ -282,10 +285,10 @@ class Model:
 
     def _renew(self, keys: list[str], args: list[str]) -> Any:
         leases, *names = keys
-        instance, lease, _ttl, _extend, *each = args
+        instance, lease, ttl, extend, *each = args
         words = []
-        for at in range(len(names) // 5):
-            run, _log, open_runs, followers, _key = names[at * 5 : at * 5 + 5]
+        for at in range(len(names) // 6):
+            run, _log, open_runs, followers, session_runs, _key = names[at * 6 : at * 6 + 6]
             member, last, followed, session = each[at * 4 : at * 4 + 4]
             words.append(
                 self._renew_one(
@@ -293,6 +296,8 @@ class Model:
                     followed, session,
                 )
             )  # fmt: skip
+            if extend == "1" and words[-1] not in ("missing", "superseded", "ended"):
+                self.data.setdefault(session_runs, {})[member] = self.now() + int(ttl)
         return words
 
     def _renew_one(
@@ -342,6 +347,10 @@ class Model:
 
     def _open_runs(self, keys: list[str], args: list[str]) -> Any:
         return [text for pair in self.data.get(keys[0], {}).items() for text in pair]
+
+    def _session_runs(self, keys: list[str], args: list[str]) -> Any:
+        runs = sorted(self.data.get(keys[0], {}).items(), key=lambda run: (run[1], run[0]))
+        return [member for member, till in runs if till > self.now()]
 
     def _lapsed(self, keys: list[str], args: list[str]) -> Any:
         if not (leases := self.data.get(keys[0])):

@@ -108,6 +108,10 @@ class Calls:
         run = Run(run_id=f"r{self._number}", request=request, created_at=0)
         return OwnKeys(run, Idempotency(f"k{key}", f"b{body}") if self._flag() else None)
 
+    def _kept_ms(self) -> int:
+        """Some are kept for no longer than a test, so that they are found to be over."""
+        return self._chance.choice([600_000, 600_000, 100])
+
     def _flag(self) -> int:
         return self._chance.randrange(2)
 
@@ -131,11 +135,12 @@ class Calls:
             scripts.OPEN,
             (
                 keys.epoch, keys.leases, keys.open, keys.run, keys.log, keys.followers, keys.key,
-                ours.run,
+                ours.run, keys.session_runs,
             ),
             self._chance.choice([self._epoch, self._epoch, "", "other"]), "fresh", keys.member,
-            instance, LEASE, 600_000, keys.session, "meta", "said", f"error {keys.member}",
-            "start {}", self._chance.choice([1, 2, 9]), keys.fingerprint, self._flag(),
+            instance, LEASE, self._kept_ms(), keys.session, "meta", "said",
+            f"error {keys.member}", "start {}", self._chance.choice([1, 2, 9]), keys.fingerprint,
+            self._flag(),
             int(self._chance.random() < 0.1),
             self._chance.choice([0, 0, 0, self._pair.now - 1, self._pair.now + 1]), self._flag(),
         )  # fmt: skip
@@ -143,7 +148,10 @@ class Calls:
     def call_restore(self, keys: OwnKeys, instance: str) -> Any:
         return self._pair.run(
             scripts.RESTORE,
-            (keys.epoch, keys.leases, keys.open, keys.run, keys.log, keys.followers, keys.key),
+            (
+                keys.epoch, keys.leases, keys.open, keys.run, keys.log, keys.followers, keys.key,
+                keys.session_runs,
+            ),
             "fresh", keys.member, instance, LEASE, 600_000,
             self._chance.choice([keys.session, ""]), "meta", "said", f"error {keys.member}",
             keys.fingerprint, self._flag(), self._id(keys),
@@ -181,8 +189,10 @@ class Calls:
         return self._pair.run(scripts.WITHDRAW, names, keys.member, instance, keys.session)
 
     def call_forget(self, keys: OwnKeys, instance: str) -> Any:
-        names = (keys.run, keys.log, keys.key)
-        return self._pair.run(scripts.FORGET, names, keys.member, 600_000)
+        return self._pair.run(scripts.FORGET, (keys.run, keys.log), keys.member, 600_000)
+
+    def call_session_runs(self, keys: OwnKeys, instance: str) -> Any:
+        return self._pair.run(scripts.SESSION_RUNS, (keys.session_runs,))
 
     def call_known(self, keys: OwnKeys, instance: str) -> Any:
         return self._pair.run(scripts.KNOWN, (keys.key,)) if keys.fingerprint else "none"
@@ -201,7 +211,8 @@ class Calls:
         names = [keys.leases]
         args: list[str | int] = [instance, LEASE, 600_000, self._flag()]
         for each in self._chance.sample(self._runs, 3):
-            names += [each.run, each.log, each.open, each.followers, each.key]
+            names += [each.run, each.log, each.open, each.followers]
+            names += [each.session_runs, each.key]
             session = self._chance.choice([each.session, ""])
             args += [each.member, self._id(each), self._flag(), session]
         return self._pair.run(scripts.RENEW, names, *args)
@@ -225,7 +236,8 @@ class Calls:
         return self._pair.run(scripts.ALIVE, (INSTANCES_KEY,), instance, LEASE)
 
     def call_evict(self, keys: OwnKeys, instance: str) -> Any:
-        names = (keys.leases, keys.open, keys.run, keys.log, keys.followers, keys.key, keys.epoch)
+        names = (keys.leases, keys.open, keys.run, keys.log, keys.followers, keys.key, keys.epoch,
+                 keys.session_runs)  # fmt: skip
         self._pair.evict(self._chance.choice(names))
         return "evicted"
 

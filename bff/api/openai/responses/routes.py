@@ -15,8 +15,9 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
-from bff.api import ALLOWANCE, HISTORY, PRINCIPAL, RUNS
+from bff.api import ALLOWANCE, RUNS
 from bff.api.body import FirstError, read_and_decode
+from bff.api.deletion import forget_turn
 from bff.api.foreign_messages import Tolerant
 from bff.api.named import named_by_header
 from bff.api.openai.chat_completions import FIRST_COMMENT_SECONDS, rate_headers
@@ -116,13 +117,13 @@ async def cancel_response(request: web.Request) -> web.StreamResponse:
 async def delete_response(request: web.Request) -> web.StreamResponse:
     """Forget a response and what was said in it; one that is open is cancelled first."""
     kept = await _kept(request)
-    owner, runs = request[PRINCIPAL].id, request.app[RUNS]
+    runs = request.app[RUNS]
     if kept.run is not None:
         run = await runs.cancel(kept.run)
         if run.status == "running":
             raise SessionBusy(retry_after_seconds=1)
         await runs.forget(run)
-    await request.app[HISTORY].forget(owner, kept.session_id, kept.run_id)
+    await forget_turn(request, kept.session_id, kept.run_id)
     body = {"id": response_id(kept.run_id), "object": "response", "deleted": True}
     return web.json_response(body, dumps=dumps)
 

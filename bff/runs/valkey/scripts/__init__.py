@@ -8,7 +8,8 @@ A run's hash has `status`, `instance` (who owns it), `last` (id of the last even
 owner dies), `ended` (the owner's seconds), `end` (the terminal event, for when the log is evicted),
 `cancel`, `counted` (it ends with its last follower) and `watch` (`instance=until …`: who wants its
 events published). The log is a list whose last element is event `last`, so ids need no room, cannot
-repeat and show what is missing.
+repeat and show what is missing. A session's runs are a sorted set of members, each with the time
+until which it may be kept: what a deletion of the session looks for.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ JOIN = _script("join", "now")
 LEAVE = _script("leave", "now")
 CANCEL = _script("cancel", "channel")
 OPEN_RUNS = _script("open_runs")
+SESSION_RUNS = _script("session_runs", "now")
 LAPSED = _script("lapsed", "now")
 ALIVE = _script("alive", "now", "channel")
 LIMIT = _script("limit")

@@ -1,10 +1,9 @@
--- KEYS run, log, idempotency key (or run); ARGV member, how long it is known that it is forgotten
+-- KEYS run, log; ARGV member, how long it is known that it is forgotten
 -- -> the run's status before (`running`: it stays), or `missing`
 local h = redis.call('HMGET', KEYS[1], 'status', 'instance')
 if not h[1] or h[1] == 'forgotten' then return {h[1] or 'missing'} end
 if h[1] == 'running' then return {h[1]} end
-local value = KEYS[3] ~= KEYS[1] and redis.call('GET', KEYS[3])
-if value and string.match(value, '%S+$') == ARGV[1] then redis.call('DEL', KEYS[3]) end
+-- its idempotency key stays, and begins no other run
 redis.call('DEL', KEYS[1], KEYS[2])
 -- nobody owns it: an instance that still has it cannot bring it back
 redis.call('HSET', KEYS[1], 'status', 'forgotten', 'instance', '')

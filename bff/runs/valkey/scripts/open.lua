@@ -1,5 +1,5 @@
 -- KEYS epoch, leases, open, run, log, followers, idempotency key (or run), our own run in the
---      session (or run)
+--      session (or run), the session's runs
 -- ARGV epoch known, fresh, member, instance, lease, ttl, session, meta, said, interruption,
 --      first event, most open, fingerprint, counted, whether keys may still be restored, too late
 --      at (0: never), whether there is a run of ours in the session that has not ended here
@@ -51,6 +51,9 @@ if ARGV[14] == '1' then
   redis.call('HSET', KEYS[6], instance, now + ARGV[5])
   redis.call('PEXPIRE', KEYS[6], ttl)
 end
+redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', now)
+redis.call('ZADD', KEYS[9], now + ttl, member)
+redis.call('PEXPIRE', KEYS[9], ttl)
 if ARGV[13] ~= '' then redis.call('SET', KEYS[7], ARGV[13] .. ' ' .. member, 'PX', ttl) end
 for i = 2, 5 do redis.call('PEXPIRE', KEYS[i], ttl) end
 return {'ok'}

@@ -1,11 +1,11 @@
--- KEYS leases, then per run: run, log, open, followers, idempotency key (or run)
+-- KEYS leases, then per run: run, log, open, followers, the session's runs, idempotency key (or run)
 -- ARGV instance, lease, ttl, whether to extend what keys live, then per run: member, last the owner knows, has followers,
 --      session (empty: the run has ended at its owner's)
 -- -> per run a word
 local reply = {}
 local instance, lease, ttl, extend = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
-for i = 0, (#KEYS - 1) / 5 - 1 do
-  local key, arg = 2 + i * 5, 5 + i * 4
+for i = 0, (#KEYS - 1) / 6 - 1 do
+  local key, arg = 2 + i * 6, 5 + i * 4
   local h = redis.call('HMGET', KEYS[key], 'status', 'instance', 'last', 'cancel', 'counted')
   local word = 'ok'
   if not h[1] then word = 'missing'
@@ -30,7 +30,8 @@ for i = 0, (#KEYS - 1) / 5 - 1 do
       end
     end
     if extend then
-      for j = key, key + 4 do redis.call('PEXPIRE', KEYS[j], ttl) end
+      redis.call('ZADD', KEYS[key + 4], now + ttl, ARGV[arg])
+      for j = key, key + 5 do redis.call('PEXPIRE', KEYS[j], ttl) end
     end
   end
   reply[i + 1] = word

@@ -1,4 +1,4 @@
--- KEYS epoch, leases, open, run, log, followers, idempotency key (or run)
+-- KEYS epoch, leases, open, run, log, followers, idempotency key (or run), the session's runs
 -- ARGV fresh, member, instance, lease, ttl, session (empty: the run has ended), meta, said,
 --      interruption, fingerprint, counted, id before the first event kept
 epoch(KEYS[1], ARGV[1])
@@ -9,6 +9,8 @@ local ttl = ARGV[5]
 redis.call('DEL', KEYS[5])
 redis.call('HSET', KEYS[4], 'status', 'running', 'instance', ARGV[3], 'last', ARGV[12],
   'bytes', 0, 'meta', ARGV[7], 'said', ARGV[8], 'interruption', ARGV[9])
+redis.call('ZADD', KEYS[8], now + ttl, ARGV[2])
+redis.call('PEXPIRE', KEYS[8], ttl)
 if ARGV[6] ~= '' then redis.call('HSETNX', KEYS[3], ARGV[6], ARGV[2]) end
 redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[2])
 if ARGV[11] == '1' then
