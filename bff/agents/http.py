@@ -176,6 +176,7 @@ def _forget_heads(response: aiohttp.ClientResponse) -> None:
     are 3 KiB. aiohttp has no way to say so."""
     response._request_info = response._request_info._replace(headers=_NONE)
     response._headers, response._raw_headers = _NONE, ()
+    response._cache.clear()
 
 
 _NONE: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())

@@ -10,11 +10,11 @@ import logging
 import random
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from typing import Protocol
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from bff.api import BODY, REQUEST_ID, TELEMETRY
@@ -153,35 +153,13 @@ async def stream_run(
     """Answer with the run's events behind `after`, to its end or the client's.
 
     It begins with a comment, or has its first after `first_comment_seconds` of silence. Whoever
-    calls this holds nothing any more of what was read of the request: of its memory, too, nothing
-    is taken here for as long as the stream is open.
+    calls this holds nothing any more of what was read of the request.
     """
-    if body := request.pop(BODY, None):
-        body.close()
+    _forget_body(request)
     response = EventStream({**run_headers(follower.run), **encoder.headers})
-    silence_seconds, quiet = first_comment_seconds or HEARTBEAT_SECONDS, first_comment_seconds > 0
-    commented = now()
-
-    def frames_of(batch: Sequence[Record]) -> bytes:
-        nonlocal commented, quiet
-        frames = encoder(batch) if batch else b""
-        # behind an event too: the next silence may be as long as one may be
-        first = quiet and not batch
-        if first or now() - commented >= HEARTBEAT_SECONDS - 0.5:
-            frames += COMMENT
-            commented, quiet = now(), False
-        return frames
-
-    def take(batch: Sequence[Record]) -> bool:
-        """What the run has just said, written before anything else is done."""
-        if not response.has_room:
-            return False
-        if frames := frames_of(batch):
-            response.send_now(frames)
-        return True
-
-    follow = follower.batches(after, silence_seconds=silence_seconds, take=take)
-    async with follower, aclosing(follow) as batches:
+    silence_seconds = first_comment_seconds or HEARTBEAT_SECONDS
+    frames = _Frames(response, encoder, quiet=first_comment_seconds > 0, now=now)
+    async with follower:
         await response.prepare(request)
         telemetry = request.app[TELEMETRY]
         telemetry.stream_opened()
@@ -191,10 +169,11 @@ async def stream_run(
                 begin = COMMENT + begin
             if begin:
                 await response.send_frames(begin)
-            commented = now()
+            frames.begin()
+            batches = follower.batches(after, silence_seconds=silence_seconds, take=frames.take)
             async for batch in batches:
-                if frames := frames_of(batch):
-                    await response.send_frames(frames)
+                if written := frames.of(batch):
+                    await response.send_frames(written)
         except ConnectionError as error:  # the client has gone; the run goes on without it
             if isinstance(error, SlowClientError):
                 telemetry.slow_client_cut()
@@ -205,6 +184,54 @@ async def stream_run(
         finally:
             telemetry.stream_closed()
     return response
+
+
+class _Frames:
+    """A run as the frames of one reply, with comments where it is silent."""
+
+    __slots__ = ("_commented", "_encoder", "_now", "_quiet", "_response")
+
+    def __init__(
+        self, response: EventStream, encoder: Encoder, *, quiet: bool, now: Callable[[], float]
+    ) -> None:
+        self._response = response
+        self._encoder = encoder
+        self._now = now
+        self._quiet = quiet
+        """Whether the first silence is still to come, which is shorter than others."""
+        self.begin()
+
+    def begin(self) -> None:
+        self._commented = self._now()
+
+    def of(self, batch: Sequence[Record]) -> bytes:
+        frames = self._encoder(batch) if batch else b""
+        # behind an event too: the next silence may be as long as one may be
+        first = self._quiet and not batch
+        if first or self._now() - self._commented >= HEARTBEAT_SECONDS - 0.5:
+            frames += COMMENT
+            self._commented, self._quiet = self._now(), False
+        return frames
+
+    def take(self, batch: Sequence[Record]) -> bool:
+        """Write what the run has just said, before anything else is done; false without room."""
+        if not self._response.has_room:
+            return False
+        if frames := self.of(batch):
+            self._response.send_now(frames)
+        return True
+
+
+def _forget_body(request: web.Request) -> None:
+    """Give back the memory that the body took, and what aiohttp read it with."""
+    if body := request.pop(BODY, None):
+        body.close()
+    if type(request.content) is StreamReader and request.content.is_eof():
+        request.content._buffer = _NO_BUFFER
+
+
+_NO_BUFFER = deque[bytes](maxlen=0)
+"""An empty deque is 760 bytes, and a body that was read has one for as long as its request."""
 
 
 def _retry() -> bytes:

@@ -80,7 +80,7 @@ class Runs:
         self._executions: dict[str, RunExecution] = {}
         self._claiming: dict[str, Claim] = {}
         self._openings: set[asyncio.Task[Follower]] = set()
-        self._ends: dict[str, asyncio.Task[None]] = {}
+        self._ends: dict[str, asyncio.Task[Status]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._followers = 0
         self._unfollowed = asyncio.Event()
@@ -110,9 +110,10 @@ class Runs:
         await self.drain(0)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=ENDS_SECONDS)
-        for task in self._tasks:
+        left = [*self._ends.values(), *self._tasks]
+        for task in left:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
     # Starting
 
@@ -161,7 +162,9 @@ class Runs:
             current_run.set(RunAtHand(run.run_id, order.agent))  # of this task and those it begins
             execution = RunExecution(self._parts, opened, order.call)
             self._executions[run.run_id] = execution
-            self._ends[run.run_id] = self._keep(asyncio.create_task(self._finish(execution)))
+            end = asyncio.create_task(execution.finish(), name=run.run_id)
+            self._ends[run.run_id] = end
+            end.add_done_callback(self._ended)
             if claim:
                 claim.pass_on(execution)
         return Follower(self._log, opened, left=self.left)
@@ -330,14 +333,18 @@ class Runs:
         if self._ends:
             await asyncio.wait(self._ends.values(), timeout=ENDS_SECONDS)
 
-    async def _finish(self, execution: RunExecution) -> None:
-        try:
-            status = await execution.finish()
-        finally:
-            del self._executions[execution.run.run_id]
-            del self._ends[execution.run.run_id]
+    def _ended(self, end: asyncio.Task[Status]) -> None:
+        """A run's task, which has the run's name, is done."""
+        run_id = end.get_name()
+        del self._ends[run_id]
+        execution = self._executions.pop(run_id)
+        if end.cancelled():
+            return
+        if error := end.exception():
+            logger.error("run %s has no end", run_id, exc_info=error)
+            return
         request = execution.run.request
-        stopped = status == "cancelled" and request.agent in self._stopped_on_cancel
+        stopped = end.result() == "cancelled" and request.agent in self._stopped_on_cancel
         if stopped or execution.forgotten:
             self.stop_agent(request.agent, request.agent_session_id)
 
@@ -371,13 +378,10 @@ class Runs:
             logger.exception("the agent's session could not be stopped")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        _ = self._keep(asyncio.create_task(work))
-
-    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         """Own a task until it is done, so that it is neither lost nor left behind."""
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
 
 def _status_of(end: Record) -> Status:

@@ -93,7 +93,8 @@ class RunExecution:
         self._parts = parts
         self._call = call
         self._transcript = Transcript(run.request.questions)
-        self._client_tools = ClientTools(call.conversation.tools, run.request.questions)
+        tools, questions = call.conversation.tools, run.request.questions
+        self._client_tools = ClientTools(tools, questions) if tools or questions else None
         self._next_id = 2
         self._ending: Done | Problem | None = None
         self._finishing = False
@@ -143,8 +144,21 @@ class RunExecution:
         """
         parts, run = self._parts, self.run
         code: str | None = "interrupted"
+        # what the call gave or raised; None if it was interrupted, or never made
+        outcome: Done | BaseException | None = None
         try:
-            outcome = await self._interruptible()
+            if self._ending is None and not self._abandoned:
+                self._calling = asyncio.current_task()
+                try:
+                    outcome = await self._call_agent()
+                except asyncio.CancelledError:
+                    pass
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:
+                    outcome = error
+                await self._take_back_interrupts()
+            self._finishing = True
             if self._abandoned:
                 raise Superseded
             status, event = self._outcome(outcome)
@@ -169,41 +183,28 @@ class RunExecution:
         parts.observer.run_ended(run.request.agent, status, code, parts.clock() - run.created_at)
         return status
 
-    async def _interruptible(self) -> Done | BaseException | None:
-        """What the call gave or raised; None if it was interrupted, or never made.
+    async def _take_back_interrupts(self) -> None:
+        """Make the task as if nobody here had cancelled it.
 
-        Raises `CancelledError` if somebody else has cancelled the task.
+        Raises `CancelledError` if somebody else has.
         """
-        outcome: Done | BaseException | None = None
-        if self._ending is None and not self._abandoned:
-            self._calling = task = asyncio.current_task()
-            assert task is not None
-            try:
-                outcome = await self._call_agent()
-            except asyncio.CancelledError:
-                pass
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as error:
-                outcome = error
-            self._calling = None
-            if self._interrupts:
-                with suppress(asyncio.CancelledError):  # one that came when the call was over
-                    await asyncio.sleep(0)
-                for _ in range(self._interrupts):
-                    task.uncancel()
-            if task.cancelling():
-                raise asyncio.CancelledError
-        self._finishing = True
-        return outcome
+        task, self._calling = self._calling, None
+        assert task is not None
+        if self._interrupts:
+            with suppress(asyncio.CancelledError):  # one that came when the call was over
+                await asyncio.sleep(0)
+            for _ in range(self._interrupts):
+                task.uncancel()
+        if task.cancelling():
+            raise asyncio.CancelledError
 
     async def _call_agent(self) -> Done:
         """Call the agent, once, and log what it says; raises what went wrong."""
         agent, log = self._parts.agents[self.run.request.agent], self._parts.log
         answered = self.run.request.questions
         self._called = True
-        now = asyncio.get_running_loop().time
-        began = heard = now()
+        loop = asyncio.get_running_loop()
+        began = heard = loop.time()
         idle = self._parts.idle_timeout_seconds
         slack = idle / 20  # a timer an event would cost more than all else that is done for it
         deadline = began + self._call.deadline_seconds
@@ -212,20 +213,22 @@ class RunExecution:
             aclosing(agent.stream(self._prompt())) as batches,
         ):
             async for batch in batches:
-                if now() - heard > slack:
-                    heard = now()
+                if loop.time() - heard > slack:
+                    heard = loop.time()
                     limit.reschedule(min(heard + idle + slack, deadline))
                 if answered and asked_anew(batch, answered) and not self._went_on():
                     self.forgotten = True
                     raise AgentSessionIdle(agent_called=True)
                 done = batch[-1] if batch and isinstance(batch[-1], Done) else None
-                events = self._client_tools.pass_on(batch[:-1] if done else batch)
-                if done:
-                    events = [*events, *self._client_tools.questions()]
+                events = batch[:-1] if done else batch
+                if self._client_tools:
+                    events = self._client_tools.pass_on(events)
+                    if done:
+                        events = [*events, *self._client_tools.questions()]
                 if events:
                     if self._next_id == 2:
                         self._call.let_go()
-                        self._parts.observer.run_spoke(self.run.request.agent, now() - began)
+                        self._parts.observer.run_spoke(self.run.request.agent, loop.time() - began)
                     if File in map(type, events):
                         events = await self._keep_files(events)
                     await log.append(self.run, self._number(events))

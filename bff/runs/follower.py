@@ -16,12 +16,13 @@ from bff.settings import HEARTBEAT_SECONDS
 class Follower:
     """One reader of a run; an async context manager, since leaving may end the run."""
 
-    __slots__ = ("_left", "_log", "run")
+    __slots__ = ("_batches", "_left", "_log", "run")
 
     def __init__(self, log: RunLog, run: Run, *, left: Callable[[Run], None]) -> None:
         self.run = run
         self._log = log
         self._left = left
+        self._batches: AsyncGenerator[tuple[Record, ...], None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -32,6 +33,8 @@ class Follower:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._batches is not None:
+            await self._batches.aclose()
         self._left(self.run)
 
     def batches(
@@ -43,9 +46,12 @@ class Follower:
     ) -> AsyncGenerator[tuple[Record, ...], None]:
         """The run's records behind event `after`, to its end; an empty batch is a heartbeat.
 
-        What `take` has taken is in none of them.
+        What `take` has taken is in none of them. Whoever leaves the follower has closed it.
         """
-        return self._log.follow(self.run, after, silence_seconds=silence_seconds, take=take)
+        self._batches = self._log.follow(
+            self.run, after, silence_seconds=silence_seconds, take=take
+        )
+        return self._batches
 
     async def records(self) -> Sequence[Record]:
         """All of the run's records, once it has ended."""

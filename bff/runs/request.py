@@ -55,6 +55,7 @@ class Call:
         """The agent has been told, or never will be: drop what it was to be told. That may be
         megabytes, and the agent may answer for an hour."""
         self.conversation, self.history = _NOTHING, ()
+        self.trace = self.headers = _NOTHING.options
         if self.memory:
             self.memory.close()
             self.memory = None
