@@ -102,6 +102,8 @@ class EventStream(web.StreamResponse):
 
     async def send_frames(self, frames: bytes) -> None:
         """Write whole frames; raises `ConnectionError` if the client is gone or too slow."""
+        if not frames:
+            return
         if self.has_room:
             self.send_now(frames)
             return
@@ -164,16 +166,12 @@ async def stream_run(
         telemetry = request.app[TELEMETRY]
         telemetry.stream_opened()
         try:
-            begin = _retry() if encoder.reconnects else b""
-            if not first_comment_seconds:
-                begin = COMMENT + begin
-            if begin:
-                await response.send_frames(begin)
+            begin = b"" if first_comment_seconds else COMMENT
+            await response.send_frames(begin + _retry() if encoder.reconnects else begin)
             frames.begin()
             batches = follower.batches(after, silence_seconds=silence_seconds, take=frames.take)
             async for batch in batches:
-                if written := frames.of(batch):
-                    await response.send_frames(written)
+                await response.send_frames(frames.of(batch))
         except ConnectionError as error:  # the client has gone; the run goes on without it
             if isinstance(error, SlowClientError):
                 telemetry.slow_client_cut()

@@ -25,6 +25,7 @@ from bff.files import Files
 from bff.history import History
 from bff.log_context import RunAtHand, current_run
 from bff.runs.answers import Claim, not_taken
+from bff.runs.bell import Bell
 from bff.runs.execution import (
     RunDependencies,
     RunExecution,
@@ -71,6 +72,7 @@ class Runs:
             history=history,
             files=files,
             log=log,
+            bell=Bell(),
             observer=observer,
             idle_timeout_seconds=idle_timeout_seconds,
             clock=clock,

@@ -28,6 +28,7 @@ from bff.events import Done, Event, Failed, File, Input, Record, encode, input_f
 from bff.files import Files
 from bff.files.made import keep_answer, keep_made
 from bff.history import CALL_TIMEOUT_SECONDS, History, Turn
+from bff.runs.bell import NEVER, Bell
 from bff.runs.client_tools import ClientTools
 from bff.runs.log import Run, RunLog, Status, Superseded
 from bff.runs.request import Call, RunRequest
@@ -62,6 +63,7 @@ class RunDependencies:
     history: History
     files: Files | None
     log: RunLog
+    bell: Bell
     observer: RunObserver
     idle_timeout_seconds: float
     clock: Callable[[], float]
@@ -84,6 +86,7 @@ class RunExecution:
         "_parts",
         "_transcript",
         "_writing",
+        "deadline",
         "forgotten",
         "run",
     )
@@ -100,6 +103,8 @@ class RunExecution:
         self._finishing = False
         self._abandoned = False
         self._called = False
+        self.deadline = NEVER
+        """When the agent is silent for too long, or the call has taken too long."""
         self.forgotten = False
         """The agent's session has no memory of the question, and waits for another one's answer."""
         self._history_seconds = HISTORY_SECONDS
@@ -116,6 +121,11 @@ class RunExecution:
         if self._ending is None and not self._finishing:
             self._ending = ending
             self._interrupt()
+
+    def ring(self) -> None:
+        """The deadline is over."""
+        self.deadline = NEVER
+        self.end(AgentTimeout(agent_called=True))
 
     def abandon(self) -> None:
         """Stop without another word: the run is another instance's now."""
@@ -203,38 +213,37 @@ class RunExecution:
         agent, log = self._parts.agents[self.run.request.agent], self._parts.log
         answered = self.run.request.questions
         self._called = True
-        loop = asyncio.get_running_loop()
-        began = heard = loop.time()
-        idle = self._parts.idle_timeout_seconds
-        slack = idle / 20  # a timer an event would cost more than all else that is done for it
-        deadline = began + self._call.deadline_seconds
-        async with (
-            asyncio.timeout_at(min(began + idle + slack, deadline)) as limit,
-            aclosing(agent.stream(self._prompt())) as batches,
-        ):
-            async for batch in batches:
-                if loop.time() - heard > slack:
-                    heard = loop.time()
-                    limit.reschedule(min(heard + idle + slack, deadline))
-                if answered and asked_anew(batch, answered) and not self._went_on():
-                    self.forgotten = True
-                    raise AgentSessionIdle(agent_called=True)
-                done = batch[-1] if batch and isinstance(batch[-1], Done) else None
-                events = batch[:-1] if done else batch
-                if self._client_tools:
-                    events = self._client_tools.pass_on(events)
+        now, bell = asyncio.get_running_loop().time, self._parts.bell
+        began, idle_seconds = now(), self._parts.idle_timeout_seconds
+        over_at = began + self._call.deadline_seconds
+        self.deadline = min(began + idle_seconds, over_at)
+        bell.add(self)
+        bell.look_at(self.deadline)
+        try:
+            async with aclosing(agent.stream(self._prompt())) as batches:
+                async for batch in batches:
+                    self.deadline = min(now() + idle_seconds, over_at)
+                    if answered and asked_anew(batch, answered) and not self._went_on():
+                        self.forgotten = True
+                        raise AgentSessionIdle(agent_called=True)
+                    done = batch[-1] if batch and isinstance(batch[-1], Done) else None
+                    events = batch[:-1] if done else batch
+                    if self._client_tools:
+                        events = self._client_tools.pass_on(events)
+                        if done:
+                            events = [*events, *self._client_tools.questions()]
+                    if events:
+                        if self._next_id == 2:
+                            self._call.let_go()
+                            self._parts.observer.run_spoke(self.run.request.agent, now() - began)
+                        if File in map(type, events):
+                            events = await self._keep_files(events)
+                        await log.append(self.run, self._number(events))
                     if done:
-                        events = [*events, *self._client_tools.questions()]
-                if events:
-                    if self._next_id == 2:
-                        self._call.let_go()
-                        self._parts.observer.run_spoke(self.run.request.agent, loop.time() - began)
-                    if File in map(type, events):
-                        events = await self._keep_files(events)
-                    await log.append(self.run, self._number(events))
-                if done:
-                    encode(done)  # an end that cannot be told has to fail here, or there is none
-                    return done
+                        encode(done)  # an end that cannot be told has to fail here
+                        return done
+        finally:
+            bell.discard(self)
         raise AgentFailed(agent_called=True)  # an agent that ends without `Done` broke its promise
 
     async def _keep_files(self, events: Sequence[Event]) -> Sequence[Event]:

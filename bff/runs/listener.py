@@ -11,23 +11,25 @@ import asyncio
 from collections.abc import Sequence
 
 from bff.events import Record
+from bff.runs.bell import NEVER, Bell
 from bff.runs.log import Take
 
 
 class Listener:
-    """One timer serves many waits: a timer an event would cost more than all else that is done."""
+    """What one follower waits with; the bell ends its silences."""
 
-    __slots__ = ("_deadline", "_loop", "_seconds", "_take", "_timer", "_waiter", "at")
+    __slots__ = ("_bell", "_loop", "_seconds", "_take", "_waiter", "at", "deadline")
 
-    def __init__(self, silence_seconds: float, take: Take | None) -> None:
+    def __init__(self, bell: Bell, silence_seconds: float, take: Take | None) -> None:
+        self._bell = bell
         self._loop = asyncio.get_running_loop()
         self._seconds = silence_seconds
         self._take = take
-        self._deadline = 0.0
-        self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self.deadline = NEVER
         self.at = 0
         """The last record that its follower has."""
+        bell.add(self)
 
     async def wait(self, at: int) -> None:
         """Return when there is more behind record `at` than was taken, or after the silence.
@@ -35,14 +37,14 @@ class Listener:
         Raises what taking it raised.
         """
         self.at = at
-        self._deadline = self._loop.time() + self._seconds
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._ring)
+        self.deadline = self._loop.time() + self._seconds
+        self._bell.look_at(self.deadline)
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
+            self.deadline = NEVER
 
     def offer(self, records: Sequence[Record]) -> None:
         """Give it what was just added, which follows what it has if it waits."""
@@ -56,7 +58,7 @@ class Listener:
             return
         if taken:
             self.at = records[-1].id
-            self._deadline = self._loop.time() + self._seconds
+            self.deadline = self._loop.time() + self._seconds
         else:
             waiter.set_result(None)
 
@@ -64,15 +66,10 @@ class Listener:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _ring(self) -> None:
-        self._timer = None
-        if self._waiter is None:
-            return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._ring)
-        else:
-            self.wake()
+    def ring(self) -> None:
+        """The silence is over."""
+        self.deadline = NEVER
+        self.wake()
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._bell.discard(self)

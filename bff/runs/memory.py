@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
 from bff.events import Record, gap
+from bff.runs.bell import Bell
 from bff.runs.listener import Listener
 from bff.runs.log import Owner, Run, Status, Superseded, Take, key_of_forgotten
 from bff.runs.request import Idempotency
@@ -110,6 +111,7 @@ class MemoryRunLog:
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}  # key -> fingerprint, run id
         self._spent: OrderedDict[tuple[str, str], float] = OrderedDict()  # keys of forgotten runs
         self.bytes = 0
+        self._bell = Bell()
         self._owner: Owner | None = None
 
     def __repr__(self) -> str:
@@ -268,7 +270,7 @@ class MemoryRunLog:
         kept = self._runs.get((run.request.owner, run.run_id))
         if kept is None:
             return
-        listener = Listener(silence_seconds, take)
+        listener = Listener(self._bell, silence_seconds, take)
         kept.listeners.append(listener)
         try:
             while True:
