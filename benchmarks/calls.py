@@ -1,12 +1,13 @@
-"""Does an answer take more steps than what is committed? A gate without a clock.
+"""Does anything take more steps, or more memory, than what is committed? A gate without a clock.
 
-    make bench ARGS=calls             fails if one does
+    make bench ARGS=calls             fails if it does
     make bench ARGS="calls --write"   commits to what is counted now
 
-What is counted is calls of functions, Python's and C's, in all threads of the service. That is the
-same on every machine and under any load; what it depends on is the versions of Python and of what
-is installed: so the committed numbers are those of one Python and one event loop, and elsewhere
-nothing fails. docs/decisions/speed.md has what it can see and what it cannot.
+What is counted is calls of functions, Python's and C's, in all threads of the service, and the
+bytes that Python has given out for a connection that is open. Both are the same on every machine
+and under any load; what they depend on is the versions of Python and of what is installed: so the
+committed numbers are those of one Python and one event loop, and elsewhere nothing fails.
+docs/decisions/speed.md has what it can see and what it cannot.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.agentcore import Answer
-from benchmarks.connections import turns
+from benchmarks.connections import open_sockets, open_streams, socket_client, turns
 from benchmarks.scenarios import BLOCKING, Front, warm_up
 from benchmarks.targets import Targets
 from bff.server import loop_factory
@@ -33,6 +34,8 @@ ALLOWED = 1.25
 FAILED = 3
 """The exit code of that, and of nothing else: what cannot be counted is not too much."""
 TELL_SECONDS = 20.0
+SETTLE_SECONDS = 1.0
+"""After connections were opened or left, until their ends are written."""
 REPEATED = 60
 FEW, MANY = 10, 210
 """Events of two streams; what the second takes more is that of its events."""
@@ -42,7 +45,11 @@ FIGURES: Mapping[str, str] = {
     "burst_event": "calls an event, many in one write",
     "paced_event": "calls an event, each written by itself",
     "turn": "calls a WebSocket turn",
+    "stream_bytes": "bytes an open stream",
+    "socket_bytes": "bytes an open WebSocket",
 }
+HELD = 100
+"""Connections that are open at once for that."""
 
 
 class Counted:
@@ -54,12 +61,12 @@ class Counted:
 
     async def calls(self, work: Callable[[], Awaitable[None]], times: int) -> float:
         """Calls that it takes once, of several times one after the other."""
-        before = await self._read()
+        before = await self.read()
         for _ in range(times):
             await work()
-        return (await self._read() - before) / times
+        return (await self.read() - before) / times
 
-    async def _read(self) -> int:
+    async def read(self) -> int:
         self._path.unlink(missing_ok=True)
         os.kill(self._front.process.pid, signal.SIGUSR1)
         deadline = time.monotonic() + TELL_SECONDS
@@ -70,12 +77,41 @@ class Counted:
         return int(self._path.read_text())
 
 
+async def held(targets: Targets, path: Path) -> dict[str, float]:
+    """Bytes that one open connection holds, once as many were open before."""
+    async with (
+        targets.counted(path, "traced") as front,
+        socket_client() as sockets,
+    ):
+        await warm_up(front)
+        of, found = Counted(front, path), {}
+        with front.client() as client:
+            for connection in await open_streams(client, HELD):
+                connection.leave()
+            await asyncio.sleep(SETTLE_SECONDS)
+            before = await of.read()
+            opened = await open_streams(client, HELD)
+            await asyncio.sleep(SETTLE_SECONDS)
+            found["stream_bytes"] = (await of.read() - before) / HELD
+            for connection in opened:
+                connection.leave()
+        for socket in await open_sockets(front, sockets, HELD):
+            await socket.close()
+        await asyncio.sleep(SETTLE_SECONDS)
+        before = await of.read()
+        _ = await open_sockets(front, sockets, HELD)
+        await asyncio.sleep(SETTLE_SECONDS)
+        found["socket_bytes"] = (await of.read() - before) / HELD
+    return found
+
+
 async def counted(folder: Path, *, repeated: int = REPEATED) -> dict[str, float]:
     """`FIGURES`, as they are here; each is the mean of so many."""
     path = folder / "calls"
     async with AsyncExitStack() as stack:
         targets = Targets(stack, folder)
         await targets.open()
+        memory = await held(targets, path)
         front = await stack.enter_async_context(targets.counted(path))
         await warm_up(front)
         client, of = stack.enter_context(front.client()), Counted(front, path)
@@ -101,6 +137,7 @@ async def counted(folder: Path, *, repeated: int = REPEATED) -> dict[str, float]
             "burst_event": burst_event,
             "paced_event": (paced_many - paced_few) / 20,
             "turn": taken,
+            **memory,
         }
 
 

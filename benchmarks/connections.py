@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks.agentcore import Answer
-from benchmarks.client import KEY, Connection, new_session
+from benchmarks.client import KEY, Client, Connection, new_session
 from benchmarks.processes import Running
 from benchmarks.scenarios import (
     Figures,
@@ -110,9 +110,7 @@ async def sockets(front: Front, agent: Running, size: Size) -> Figures:
 async def turns(front: Front) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """What takes one turn on whichever of `SOCKETS_AT_ONCE` open sockets is free."""
     async with socket_client() as client:
-        opened = [
-            await client.ws_connect(f"{front.process.url}{SOCKET}") for _ in range(SOCKETS_AT_ONCE)
-        ]
+        opened = await open_sockets(front, client, SOCKETS_AT_ONCE)
         free = list(opened)
 
         async def turn() -> None:
@@ -123,6 +121,12 @@ async def turns(front: Front) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         yield turn
         for socket in opened:
             await socket.close()
+
+
+async def open_sockets(
+    front: Front, client: aiohttp.ClientSession, count: int
+) -> list[aiohttp.ClientWebSocketResponse]:
+    return [await client.ws_connect(f"{front.process.url}{SOCKET}") for _ in range(count)]
 
 
 def socket_client() -> aiohttp.ClientSession:
@@ -142,24 +146,30 @@ async def _turn(socket: aiohttp.ClientWebSocketResponse) -> None:
 
 async def stream_memory(front: Front, agent: Running, size: Size) -> Figures:
     """Memory of a stream that has had one event and waits for the next."""
-    answer = Answer(events=2, pause_ms=60_000)
-    few = asyncio.Semaphore(50)
-    opened: list[Connection] = []
     with front.client() as client:
-
-        async def open_stream() -> None:
-            async with few:
-                connection = await client.connect()
-                opened.append(connection)
-                _ = await first_events(front.dialect, connection, answer, 1)
-
         before = front.process.memory_kib()
-        await asyncio.gather(*[open_stream() for _ in range(size.idle)])
+        opened = await open_streams(client, size.idle)
         await asyncio.sleep(0.3)
         used = front.process.memory_kib() - before
         for connection in opened:
             connection.leave()
     return {"stream_kib": used / size.idle}
+
+
+async def open_streams(client: Client, count: int) -> list[Connection]:
+    """So many streams that have had one event and wait for the next, for a minute."""
+    answer = Answer(events=2, pause_ms=60_000)
+    few = asyncio.Semaphore(50)
+    opened: list[Connection] = []
+
+    async def open_stream() -> None:
+        async with few:
+            connection = await client.connect()
+            opened.append(connection)
+            _ = await first_events(client.dialect, connection, answer, 1)
+
+    await asyncio.gather(*[open_stream() for _ in range(count)])
+    return opened
 
 
 async def socket_memory(front: Front, agent: Running, size: Size) -> Figures:
@@ -168,7 +178,7 @@ async def socket_memory(front: Front, agent: Running, size: Size) -> Figures:
         return {}
     async with socket_client() as client:
         before = front.process.memory_kib()
-        opened = [await client.ws_connect(f"{front.process.url}{SOCKET}") for _ in range(size.idle)]
+        opened = await open_sockets(front, client, size.idle)
         await asyncio.sleep(0.3)
         used = front.process.memory_kib() - before
     return {"socket_kib": used / len(opened)}

@@ -102,11 +102,11 @@ class Targets:
             yield Front(process, dialect)
 
     @asynccontextmanager
-    async def counted(self, path: Path) -> AsyncIterator[Front]:
-        """Ours, counting calls; it writes their number to the path when it gets SIGUSR1."""
+    async def counted(self, path: Path, what: str = "counted") -> AsyncIterator[Front]:
+        """Ours, counting calls or bytes (`traced`); it writes their number when it gets SIGUSR1."""
         environ = {**self._environ, **self._ours(), "COUNTS": str(path)}
-        command = [*PYTHON, "benchmarks.counted"]
-        async with running("counted", command, environ, folder=self._folder) as process:
+        command = [*PYTHON, f"benchmarks.{what}"]
+        async with running(what, command, environ, folder=self._folder) as process:
             yield Front(process, OURS)
 
     async def clean(self, name: str) -> None:

@@ -100,11 +100,12 @@ def test_every_count__is_committed_for_each_python_that_has_any() -> None:
     assert all(counts.keys() == COUNTED.keys() for counts in committed.values())
 
 
-async def test_calls__are_counted_in_the_service_as_it_is_started(tmp_path: Path) -> None:
+async def test_calls_and_bytes__are_counted_in_the_service_as_it_is_started(tmp_path: Path) -> None:
     found = await counted(tmp_path, repeated=3)
 
     assert found.keys() == COUNTED.keys()
     assert found["answer"] > 10 * found["burst_event"] > 0
+    assert 10_000 < found["socket_bytes"] < found["stream_bytes"] < 40_000
 
 
 @pytest.mark.parametrize("cut", range(1, 13))
