@@ -211,10 +211,10 @@ async def _earlier(
         if found is None:
             found = await history.find(sought.owner, unnamed.candidates)
             origin = session.forked_from.session_id if session.forked_from else None
-            if found and found[0] not in (session.session_id, origin, sought.name):
+            if found and found[0].session_id not in (session.session_id, origin, sought.name):
                 return None
         if found and found[1] != session.last_run_id:
-            return found
+            return found[0].session_id, found[1]
     return None
 
 
@@ -250,13 +250,13 @@ async def _by_transcript(history: History, sought: Sought) -> Place:
     if not said.turns:
         return await _begin(history, sought, str(uuid4()), said)
     async with _LookingUp(sought):
-        found = await history.find(sought.owner, said.candidates)
-        session = await history.session(sought.owner, found[0]) if found else None
-        if found and session is not None:
-            ends_here = session.last_run_id == found[1] and not sought.beside
+        if found := await history.find(sought.owner, said.candidates):
+            session, run_id = found
+            ends_here = session.last_run_id == run_id and not sought.beside
             if ends_here or _only_answers(sought.conversation):
                 return await _go_on(history, sought, session, said)
-            return await _branch(history, sought, session, said, behind=found)
+            behind = (session.session_id, run_id)
+            return await _branch(history, sought, session, said, behind=behind)
     return await _begin(history, sought, str(uuid4()), said)
 
 

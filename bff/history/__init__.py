@@ -137,10 +137,11 @@ class History(Protocol):
         """A session as the last write left it, in one read; None if the owner has none."""
         ...
 
-    async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+    async def find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
         """The session and the run of the first of the points that a session of the owner's has.
 
-        Where several have it: one that still stands there, else the newest run.
+        The session is as `session` gives it. Where several have the point: one that still stands
+        there, else the newest run.
         """
         ...
 

@@ -402,7 +402,7 @@ class BrokenHistory(ListHistory):
     async def session(self, owner: str, session_id: str) -> Session | None:
         raise Overloaded
 
-    async def find(self, owner: str, points: object) -> tuple[str, str] | None:
+    async def find(self, owner: str, points: object) -> tuple[Session, str] | None:
         raise Overloaded
 
 

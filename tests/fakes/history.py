@@ -79,7 +79,7 @@ class ListHistory:
         kept = self._kept.get((owner, session_id))
         return kept.session if kept else None
 
-    async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+    async def find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
         for point in points:
             found = [
                 (turn.run_id == kept.session.last_run_id, turn.asked_at, session_id, turn.run_id)
@@ -88,7 +88,8 @@ class ListHistory:
                 if whose == owner and turn.run_id in kept.own and point in turn.points
             ]
             if found:
-                return max(found)[2:]
+                *_, session_id, run_id = max(found)
+                return self._kept[owner, session_id].session, run_id
         return None
 
     async def begin(

@@ -20,7 +20,7 @@ from tests.fakes.memory import MEMORY_ID, FakeMemory, Refused
 from tests.history.conftest import VirtualTime, memory_history
 from tests.history.test_agentcore import contents, until_swept
 from tests.history.test_agentcore_events import CHECKPOINT, dump, said
-from tests.history.turns import ALICE, begun, derive, pointed, session_after, turn
+from tests.history.turns import ALICE, begun, derive, found_at, pointed, session_after, turn
 
 CHAT = derive(ALICE, "chat")
 LOG = (ALICE, session_log(CHAT))
@@ -174,11 +174,11 @@ async def test_a_point_of_very_many_sessions__is_tidied_and_the_newest_are_found
 
     last = EVENTS_KEPT + 4
     expected = (f"s{last}", turn(last, session_id=f"s{last}").run_id)
-    assert await history.find(ALICE, ["hi"]) == expected
+    assert await found_at(history, ALICE, ["hi"]) == expected
     await until_swept(history)
 
     assert len(memory.sessions[(ALICE, place_of("hi"))]) == EVENTS_KEPT
-    assert await history.find(ALICE, ["hi"]) == expected
+    assert await found_at(history, ALICE, ["hi"]) == expected
 
 
 async def test_a_point__is_looked_up_a_limited_number_of_times(
@@ -187,7 +187,7 @@ async def test_a_point__is_looked_up_a_limited_number_of_times(
     await history.add(ALICE, pointed(1, "a"))
     memory.calls.clear()
 
-    assert await history.find(ALICE, [f"{n}" for n in range(200)] + ["a"]) is None
+    assert await found_at(history, ALICE, [f"{n}" for n in range(200)] + ["a"]) is None
     assert memory.count("ListEvents") == MAX_LOOKUPS
 
 
@@ -199,7 +199,7 @@ async def test_a_point__that_others_wrote_into_is_read_all_the_same(
         memory.put(ALICE, place_of("a"), [{"blob": junk}], at=time.time())
     memory.put(ALICE, place_of("a"), [said("USER", "x")], at=time.time())
 
-    assert await history.find(ALICE, ["a"]) == ("chat", turn(1).run_id)
+    assert await found_at(history, ALICE, ["a"]) == ("chat", turn(1).run_id)
 
 
 async def test_a_point__left_behind_by_a_cleared_session_is_not_the_new_ones(
@@ -217,7 +217,7 @@ async def test_a_point__left_behind_by_a_cleared_session_is_not_the_new_ones(
         memory.sessions[(ALICE, place_of("a"))].append(left)
         await history.add(ALICE, turn(2))
 
-        assert await history.find(ALICE, ["a"]) is None
+        assert await found_at(history, ALICE, ["a"]) is None
 
 
 async def test_clearing__takes_all_of_it_along(memory: FakeMemory) -> None:
@@ -236,7 +236,7 @@ async def test_clearing__takes_all_of_it_along(memory: FakeMemory) -> None:
         await until_swept(history, clock)
 
         assert memory.size == size
-        assert await history.find(ALICE, ["a"]) is not None
+        assert await found_at(history, ALICE, ["a"]) is not None
 
 
 async def test_a_long_session__keeps_a_short_log(
@@ -315,7 +315,7 @@ async def test_what_0_1_0_wrote__is_read_gone_on_with_and_deleted(memory: FakeMe
         assert found[0] == now
         assert (await history.sessions(ALICE, limit=9)).items == [now]
         assert len(found[1].items) == 6
-        assert await history.find(ALICE, ["new"]) == ("chat", turn(5).run_id)
+        assert await found_at(history, ALICE, ["new"]) == ("chat", turn(5).run_id)
 
         assert await history.delete(ALICE, "chat") is True
         assert await history.messages(ALICE, "chat", limit=9) is None
@@ -390,7 +390,7 @@ async def test_without_writing__sessions_are_known_to_every_task_and_the_next(
     async with memory_history(write=False) as history:
         (session,) = (await history.sessions(ALICE, limit=10)).items
         assert session.title == "Mine"
-        assert await history.find(ALICE, ["a"]) == ("chat", turn(1).run_id)
+        assert await found_at(history, ALICE, ["a"]) == ("chat", turn(1).run_id)
         assert await contents(history) == ["question 1", "yes"]
 
 

@@ -15,6 +15,7 @@ from tests.history.turns import (
     asking,
     at_points,
     begun,
+    found_at,
     open_ids,
     point,
     session_after,
@@ -84,7 +85,7 @@ async def test_the_same_run_again__opens_and_closes_nothing(history: History) ->
     await history.add(ALICE, asking(1, "q1"))
 
     assert await open_ids(history) == []
-    assert await history.find(ALICE, [point("x")]) is None
+    assert await found_at(history, ALICE, [point("x")]) is None
 
 
 async def test_a_turn__comes_back_with_its_parts_and_what_it_continues(history: History) -> None:
@@ -126,7 +127,7 @@ async def test_find__knows_a_turn_by_each_of_its_points(history: History) -> Non
     await history.add(BOB, at_points(3, "c", session_id="bobs"))
 
     async def find(*names: str) -> tuple[str, str] | None:
-        return await history.find(ALICE, [point(name) for name in names])
+        return await found_at(history, ALICE, [point(name) for name in names])
 
     assert await find("a as text") == ("chat", turn(1).run_id)
     assert await find("b", "a") == ("chat", turn(2).run_id)
@@ -142,10 +143,10 @@ async def test_find__looks_for_many_points(history: History, store_name: str) ->
     missing = [point(f"missing {n}") for n in range(450)]
     known = [point("a"), point("b")]
 
-    assert await history.find(ALICE, [*missing[:30], *known]) == ("chat", turn(1).run_id)
-    assert await history.find(ALICE, missing) is None
+    assert await found_at(history, ALICE, [*missing[:30], *known]) == ("chat", turn(1).run_id)
+    assert await found_at(history, ALICE, missing) is None
     if "memory" not in store_name:  # each point is a call there, so they are limited
-        assert await history.find(ALICE, [*missing, *known]) == ("chat", turn(1).run_id)
+        assert await found_at(history, ALICE, [*missing, *known]) == ("chat", turn(1).run_id)
 
 
 async def test_find__of_sessions_that_began_alike_prefers_one_that_stands_there(
@@ -153,16 +154,16 @@ async def test_find__of_sessions_that_began_alike_prefers_one_that_stands_there(
 ) -> None:
     for n, session_id in enumerate(("a", "b", "c")):
         await history.add(ALICE, at_points(n, "hi", session_id=session_id))
-    found = await history.find(ALICE, [point("hi")])
+    found = await found_at(history, ALICE, [point("hi")])
     assert found == ("c", turn(2, session_id="c").run_id), "the newest, where all stand there"
 
     await history.add(ALICE, at_points(10, "more", session_id="c"))
-    found = await history.find(ALICE, [point("hi")])
+    found = await found_at(history, ALICE, [point("hi")])
     assert found == ("b", turn(1, session_id="b").run_id)
 
     await history.add(ALICE, at_points(11, "else", session_id="b"))
     await history.add(ALICE, at_points(12, "other", session_id="a"))
-    found = await history.find(ALICE, [point("hi")])
+    found = await found_at(history, ALICE, [point("hi")])
     assert found == ("c", turn(2, session_id="c").run_id), "the newest, where none stands there"
 
 
@@ -172,14 +173,14 @@ async def test_find__never_gives_a_deleted_session_but_another_that_has_the_poin
     await history.add(ALICE, at_points(1, "hi", session_id="a"))
     await history.add(ALICE, at_points(2, "hi", session_id="b"))
     await history.delete(ALICE, "b")
-    assert await history.find(ALICE, [point("hi")]) == ("a", turn(1, session_id="a").run_id)
+    assert await found_at(history, ALICE, [point("hi")]) == ("a", turn(1, session_id="a").run_id)
 
     await history.delete(ALICE, "a")
-    assert await history.find(ALICE, [point("hi")]) is None
+    assert await found_at(history, ALICE, [point("hi")]) is None
 
     await history.add(ALICE, at_points(3, "new", session_id="a"))
-    assert await history.find(ALICE, [point("hi")]) is None
-    assert await history.find(ALICE, [point("new")]) == ("a", turn(3, session_id="a").run_id)
+    assert await found_at(history, ALICE, [point("hi")]) is None
+    assert await found_at(history, ALICE, [point("new")]) == ("a", turn(3, session_id="a").run_id)
 
 
 async def test_find__of_two_runs_at_one_point_gives_the_newer_however_they_came(
@@ -189,7 +190,7 @@ async def test_find__of_two_runs_at_one_point_gives_the_newer_however_they_came(
     await history.add(ALICE, at_points(3, "a"))
     await history.add(ALICE, at_points(2, "a"))
 
-    assert await history.find(ALICE, [point("a")]) == ("chat", turn(3).run_id)
+    assert await found_at(history, ALICE, [point("a")]) == ("chat", turn(3).run_id)
 
 
 async def test_points__make_no_sessions_and_no_messages(history: History) -> None:
@@ -220,7 +221,7 @@ async def test_begin__makes_a_session_that_has_its_turns_and_is_not_told(
     assert [m.run_id for m in await all_messages(history, ALICE, "fork", limit=2)] == [
         t.run_id for t in turns for _ in range(2)
     ]
-    assert await history.find(ALICE, [point("b")]) is None
+    assert await found_at(history, ALICE, [point("b")]) is None
 
 
 async def test_begin__without_a_turn_is_a_session_without_messages(history: History) -> None:
@@ -290,7 +291,7 @@ async def test_a_begun_session__goes_on_with_its_own_turns(history: History) -> 
     assert (session.last_run_id, session.point) == (own.run_id, point("own"))
     assert await open_ids(history, "fork") == ["q"]
     assert session.updated_at == own.answered_at
-    assert await history.find(ALICE, [point("own")]) == ("fork", own.run_id)
+    assert await found_at(history, ALICE, [point("own")]) == ("fork", own.run_id)
 
 
 async def test_a_fork__shares_runs_and_lives_by_itself(history: History) -> None:
@@ -308,8 +309,8 @@ async def test_a_fork__shares_runs_and_lives_by_itself(history: History) -> None
         turn(7).message,
         turn(7).answer,
     ]
-    assert await history.find(ALICE, [point("1")]) is None
-    assert await history.find(ALICE, [point("fork")]) is not None
+    assert await found_at(history, ALICE, [point("1")]) is None
+    assert await found_at(history, ALICE, [point("fork")]) is not None
     assert await history.delete(ALICE, "fork")
     assert await history.messages(ALICE, "fork", limit=1) is None
 
@@ -545,7 +546,7 @@ async def test_all_of_it__outlives_a_restart(store: Store) -> None:
         before = [await history.session(ALICE, name) for name in ("chat", "fork")]
     async with store() as history:
         assert [await history.session(ALICE, name) for name in ("chat", "fork")] == before
-        assert await history.find(ALICE, [point("a")]) == ("chat", turn(1).run_id)
+        assert await found_at(history, ALICE, [point("a")]) == ("chat", turn(1).run_id)
         assert await open_ids(history) == ["q1", "q2"]
         assert (await state(history)).branch == "fork"
         assert len(await all_messages(history, ALICE, "fork")) == 2

@@ -7,7 +7,18 @@ from dataclasses import replace
 from bff.history import History
 from tests.history.conftest import Store
 from tests.history.test_contract import all_messages, all_sessions
-from tests.history.turns import ALICE, BOB, asking, at_points, begun, open_ids, point, state, turn
+from tests.history.turns import (
+    ALICE,
+    BOB,
+    asking,
+    at_points,
+    begun,
+    found_at,
+    open_ids,
+    point,
+    state,
+    turn,
+)
 
 
 async def said(history: History, session_id: str = "chat", owner: str = ALICE) -> list[str]:
@@ -24,8 +35,8 @@ async def test_a_forgotten_turn__is_gone_and_the_others_stay(history: History) -
     assert await said(history) == ["question 1", "answer 1", "question 3", "answer 3"]
     assert await state(history) == before
     assert await all_sessions(history, ALICE) == [before]
-    assert await history.find(ALICE, [point("b")]) is None
-    assert await history.find(ALICE, [point("c")]) == ("chat", turn(3).run_id)
+    assert await found_at(history, ALICE, [point("b")]) is None
+    assert await found_at(history, ALICE, [point("c")]) == ("chat", turn(3).run_id)
     assert await history.fork_turns(ALICE, "chat", turn(2).run_id) is None
     shared = await history.fork_turns(ALICE, "chat", turn(3).run_id)
     assert [each.message for each in shared or ()] == ["question 1", "question 3"]
@@ -62,7 +73,7 @@ async def test_the_only_turn__is_forgotten_with_its_session(history: History) ->
     assert await history.session(ALICE, "chat") is None
     assert await history.messages(ALICE, "chat", limit=10) is None
     assert await all_sessions(history, ALICE) == []
-    assert await history.find(ALICE, [point("a")]) is None
+    assert await found_at(history, ALICE, [point("a")]) is None
     assert not await history.forget(ALICE, "chat", turn(1).run_id)
 
 
@@ -89,7 +100,7 @@ async def test_the_last_turn__forgotten_leaves_a_session_that_nobody_goes_on_fro
     assert await state(history) == replace(before, inputs=(), last_run_id=None)
     assert await all_sessions(history, ALICE) == [replace(before, inputs=(), last_run_id=None)]
     assert not await history.claim(ALICE, "chat", "answer", ["q"])
-    assert await history.find(ALICE, [point("b"), point("a")]) == ("chat", turn(1).run_id)
+    assert await found_at(history, ALICE, [point("b"), point("a")]) == ("chat", turn(1).run_id)
 
 
 async def test_a_session__goes_on_after_its_last_turn_was_forgotten(history: History) -> None:
@@ -150,7 +161,7 @@ async def test_a_forgotten_turn__written_again_stays_forgotten(history: History)
 
     assert await said(history) == ["question 1", "answer 1"]
     assert await open_ids(history) == []
-    assert await history.find(ALICE, [point("b")]) is None
+    assert await found_at(history, ALICE, [point("b")]) is None
 
 
 async def test_a_turn_that_a_session_was_begun_with__is_forgotten_there_alone(
@@ -165,7 +176,7 @@ async def test_a_turn_that_a_session_was_begun_with__is_forgotten_there_alone(
 
     assert await said(history, "fork") == ["question 2", "answer 2"]
     assert len(await said(history)) == 4
-    assert await history.find(ALICE, [point("a")]) == ("chat", turn(1).run_id)
+    assert await found_at(history, ALICE, [point("a")]) == ("chat", turn(1).run_id)
     assert await history.forget(ALICE, "chat", turn(2).run_id)
     assert await said(history, "fork") == ["question 2", "answer 2"]
 
@@ -177,7 +188,7 @@ async def test_a_turn_at_the_point_of_a_forgotten_one__is_found_there(history: H
 
     await history.forget(ALICE, "other", turn(1, session_id="other").run_id)
 
-    assert await history.find(ALICE, [point("same")]) == ("chat", turn(2).run_id)
+    assert await found_at(history, ALICE, [point("same")]) == ("chat", turn(2).run_id)
 
 
 async def test_a_large_turn__is_forgotten_whole(history: History) -> None:
@@ -217,5 +228,5 @@ async def test_what_was_forgotten__is_so_after_a_restart(store: Store) -> None:
     async with store() as history:
         assert await state(history) == before
         assert await said(history) == ["question 1", "answer 1"]
-        assert await history.find(ALICE, [point("b")]) is None
+        assert await found_at(history, ALICE, [point("b")]) is None
         assert not await history.forget(ALICE, "chat", turn(2).run_id)

@@ -246,6 +246,18 @@ async def test_add__uses_what_its_request_saw_of_the_session(
     assert proxy.operations() == ["GetItem", "TransactWriteItems"]
 
 
+async def test_add__uses_what_its_request_saw_where_it_found_the_transcript(
+    history: DynamoHistory, proxy: Proxy
+) -> None:
+    await history.add(ALICE, replace(turn(1), points=["a"]))
+    proxy.calls.clear()
+
+    assert await history.find(ALICE, ["a"]) is not None
+    await history.add(ALICE, replace(turn(2), points=["b"]))
+
+    assert proxy.operations() == ["BatchGetItem", "BatchGetItem", "TransactWriteItems"]
+
+
 @pytest.mark.parametrize("meanwhile", ["begun", "written", "deleted", "written late"])
 async def test_add__looks_again_where_the_session_is_not_as_it_was_seen(
     history: DynamoHistory, table: str, meanwhile: str

@@ -15,7 +15,7 @@ from bff.history import Turn
 from bff.history.dynamodb import DynamoHistory, open_dynamodb
 from bff.history.dynamodb.points import SLOTS
 from tests.fakes.dynamodb import REGION, Proxy, dynamodb, expire, items
-from tests.history.turns import ALICE, TURN, begun, pointed, session_after, turn
+from tests.history.turns import ALICE, TURN, begun, found_at, pointed, session_after, turn
 
 REFUSAL = (400, {"__type": "com.amazonaws#AccessDeniedException"})
 
@@ -82,7 +82,7 @@ async def test_find__asks_consistently_and_again_for_what_a_busy_table_left_over
     left_over = {"Responses": {}, "UnprocessedKeys": {table: keys}}
     proxy.answers["BatchGetItem"] = [(200, left_over), (200, left_over)]
 
-    assert await history.find(ALICE, ["a", "a"]) == ("chat", turn(1).run_id)
+    assert await found_at(history, ALICE, ["a", "a"]) == ("chat", turn(1).run_id)
 
     asked = [call["RequestItems"][table] for name, call in proxy.calls if name == "BatchGetItem"]
     assert [call["ConsistentRead"] for call in asked] == [True] * 4
@@ -97,7 +97,7 @@ async def test_a_point_of_very_many_sessions__stays_a_small_item(
 
     (point,) = [item for item in await items(aws, table) if item["sk"]["S"] == "P"]
     assert len(point) - 2 <= SLOTS
-    assert await history.find(ALICE, ["hi"]) == ("s59", turn(59, session_id="s59").run_id)
+    assert await found_at(history, ALICE, ["hi"]) == ("s59", turn(59, session_id="s59").run_id)
 
 
 async def test_a_point__of_a_session_that_has_expired_is_not_found(
@@ -107,7 +107,7 @@ async def test_a_point__of_a_session_that_has_expired_is_not_found(
 
     await expire(aws, table, 1.0, prefix="S#")
 
-    assert await history.find(ALICE, ["a"]) is None
+    assert await found_at(history, ALICE, ["a"]) is None
     assert await history.claim(ALICE, "chat", "run", ["q"]) is False
     await history.begin(ALICE, begun("chat"))
     assert await history.session(ALICE, "chat") == begun("chat")
@@ -122,7 +122,7 @@ async def test_delete__takes_points_along_and_leaves_other_sessions_theirs(
         await history.add(ALICE, pointed(50, "1", "29-too", session_id="other"))
         assert await history.delete(ALICE, "chat")
         await until_swept(history)
-        assert await history.find(ALICE, ["29-too"]) is not None
+        assert await found_at(history, ALICE, ["29-too"]) is not None
         left = [item for item in await items(aws, table) if item["sk"]["S"] == "P"]
         assert sorted(item["pk"]["S"] for item in left) == [f"{ALICE}#P#1", f"{ALICE}#P#29-too"]
         assert [len(item) for item in left] == [3, 3]
@@ -143,7 +143,7 @@ async def test_a_point__swept_late_leaves_the_new_session_of_that_name_its_place
         await history.add(ALICE, pointed(2, "a"))
         await history.sessions(ALICE, limit=1)
         await until_swept(history)
-        assert await history.find(ALICE, ["a"]) == ("chat", turn(2).run_id)
+        assert await found_at(history, ALICE, ["a"]) == ("chat", turn(2).run_id)
 
     left = await items(aws, table)
     assert sorted(item["sk"]["S"][:2] for item in left) == ["P", "R#", "S#", "T#"]
@@ -409,7 +409,7 @@ async def test_items_of_0_1_0__are_read_gone_on_with_and_deleted(
         assert await history.session(ALICE, "chat") == session
         await history.add(ALICE, replace(pointed(5, "new"), inputs=asking(5).inputs))
         assert await history.claim(ALICE, "chat", "run", ["q"]) is True
-        assert await history.find(ALICE, ["new"]) == ("chat", turn(5).run_id)
+        assert await found_at(history, ALICE, ["new"]) == ("chat", turn(5).run_id)
         assert await history.delete(ALICE, "chat")
         await until_swept(history)
     assert await items(aws, table) == []

@@ -21,7 +21,7 @@ from bff.history.sqlite import open_sqlite, rows
 from bff.history.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from bff.history.sqlite.worker import MAX_WAITING, Thread
 from bff.settings import SettingsError
-from tests.history.turns import ALICE, TURN, turn
+from tests.history.turns import ALICE, TURN, found_at, turn
 
 WRITER = textwrap.dedent(
     """
@@ -313,11 +313,11 @@ async def test_a_file_of_version_1__is_brought_up_to_date_and_keeps_all(tmp_path
         await history.add(ALICE, replace(turn(0), points=["late"]))
         assert await history.session(ALICE, "chat") == expected
         await history.add(ALICE, replace(turn(5), points=["5"]))
-        assert await history.find(ALICE, ["5"]) == ("chat", turn(5).run_id)
+        assert await found_at(history, ALICE, ["5"]) == ("chat", turn(5).run_id)
         shared = await history.fork_turns(ALICE, "chat", turn(1).run_id)
         assert [t.run_id for t in shared or ()] == [turn(0).run_id, turn(1).run_id]
         assert await history.delete(ALICE, "chat")
-        assert await history.find(ALICE, ["5"]) is None
+        assert await found_at(history, ALICE, ["5"]) is None
     async with open_sqlite(str(tmp_path / "new.db")):
         pass
     assert schema(path) == schema(tmp_path / "new.db"), "made anew or brought up to date"

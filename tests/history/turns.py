@@ -2,6 +2,7 @@
 test starts import it."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -102,3 +103,13 @@ async def state(history: History, session_id: str = "chat", owner: str = ALICE) 
 
 async def open_ids(history: History, session_id: str = "chat") -> list[str]:
     return [question["id"] for question in (await state(history, session_id)).inputs]
+
+
+async def found_at(history: History, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+    """The names of what `find` gives, with a session that is as asking for it gives it."""
+    found = await history.find(owner, points)
+    if found is None:
+        return None
+    session, run_id = found
+    assert session == await history.session(owner, session.session_id)
+    return session.session_id, run_id

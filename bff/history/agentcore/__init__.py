@@ -120,7 +120,7 @@ class AgentCoreHistory:
     async def session(self, owner: str, session_id: str) -> Session | None:
         return (await self._work.call(self._notes.entry(owner, session_id))).session
 
-    async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+    async def find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
         return await self._work.call(self._find(owner, points))
 
     async def begin(
@@ -192,7 +192,7 @@ class AgentCoreHistory:
             *(self._points.write(owner, place, note) for place in places[:MAX_PLACES]),
         )
 
-    async def _find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+    async def _find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
         async for stands in self._points.look_up(owner, points):
             names = list(dict.fromkeys(stand.session_id for stand in stands))[:CANDIDATES]
             entries = dict(
@@ -210,7 +210,8 @@ class AgentCoreHistory:
             if standing:  # the newest first, of those where nothing came after if there are any
                 newest = [s for s in standing if _is_last(s, entries[s.session_id])]
                 best = (newest or standing)[0]
-                return best.session_id, best.run_id
+                if session := entries[best.session_id].session:
+                    return session, best.run_id
         return None
 
     async def _begin(

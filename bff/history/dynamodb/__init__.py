@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import re
 import secrets
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -32,10 +33,10 @@ from bff.history.dynamodb.forgetting import forget_turn
 from bff.history.dynamodb.items import (
     INDEX,
     Item,
+    as_text,
     digits,
     item_key,
     now,
-    pack,
     partition,
     put,
     run_item,
@@ -65,6 +66,7 @@ from bff.history.paging import (
     read_message_position,
     read_position,
 )
+from bff.off_loop import off_loop
 
 MAX_IN_TRANSACTION = 90
 """Items of a beginning that are written together with it: a transaction takes a hundred writes."""
@@ -107,7 +109,7 @@ class DynamoHistory:
     async def session(self, owner: str, session_id: str) -> Session | None:
         return await self._work.call(self._session(owner, session_id))
 
-    async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+    async def find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
         return await self._work.call(self._find(owner, points))
 
     async def begin(
@@ -167,7 +169,8 @@ class DynamoHistory:
         await self._work.call(self._table.get("ping", "ping"))
 
     async def _add(self, owner: str, turn: Turn) -> None:
-        body = await asyncio.to_thread(pack, turn)
+        said = as_text(turn)
+        body = await off_loop(len(said), lambda: zlib.compress(said))
         looked, session = self._seen.take(owner, turn.session_id)
         for attempt in itertools.count():
             if not looked:
@@ -199,7 +202,7 @@ class DynamoHistory:
                 await pause(attempt)  # another task wrote to the session in between
             looked = False
 
-    async def _find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
+    async def _find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
         for at in range(0, len(points), KEYS):
             wanted = points[at : at + KEYS]
             found = {
@@ -211,9 +214,12 @@ class DynamoHistory:
                     places = places_of(item)
                     names = {place.session_id for place in places}
                     keys = [item_key(owner, f"S#{name}") for name in names]
-                    sessions = await self._table.get_all(keys)
-                    if place := best(places, {s["session_id"]["S"]: s for s in sessions}):
-                        return place.session_id, place.run_id
+                    items = await self._table.get_all(keys)
+                    sessions = {item["session_id"]["S"]: item for item in items}
+                    if place := best(places, sessions):
+                        session = sessions[place.session_id]
+                        self._seen.remember(owner, place.session_id, session)
+                        return await self._session_of(session), place.run_id
         return None
 
     async def _begin(
@@ -221,7 +227,7 @@ class DynamoHistory:
     ) -> None:
         self._seen.take(owner, session.session_id)  # it was not there, and is from here on
         turns = [replace(turn, session_id=session.session_id, points=()) for turn in turns]
-        bodies = await asyncio.to_thread(lambda: [pack(turn) for turn in turns])
+        bodies = await asyncio.to_thread(lambda: [zlib.compress(as_text(turn)) for turn in turns])
         for attempt in itertools.count():
             if await self._item(owner, session.session_id):
                 return

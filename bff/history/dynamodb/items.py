@@ -27,11 +27,12 @@ import time
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
-from bff.events import JSON, dumps
+from bff.events import JSON
 from bff.history import ForkedFrom, Session, Turn
+from bff.json_text import dumps_bytes
 from bff.settings import DEFAULT_AGENT
 
 Item = Mapping[str, Any]
@@ -176,19 +177,15 @@ def session_of(item: Item, inputs: Sequence[JSON] | None = None) -> Session:
     )
 
 
-def pack(turn: Turn) -> bytes:
-    """The body of a turn's item; its points stand beside it, for those who sweep."""
-    fields = asdict(turn)
-    del fields["points"]
-    return compress(fields)
+def as_text(turn: Turn) -> bytes:
+    """What is compressed to be the body of a turn's item; its points stand beside it, for those who
+    sweep."""
+    names = (field.name for field in fields(turn) if field.name != "points")
+    return dumps_bytes({name: getattr(turn, name) for name in names})
 
 
 def unpack(body: bytes) -> Turn:
-    fields = json.loads(zlib.decompress(body))
+    said = json.loads(zlib.decompress(body))
     for name in ("parts", "answer_parts", "inputs"):  # 0.1.0 wrote none of them
-        fields[name] = tuple(fields.get(name, ()))
-    return Turn(**fields)
-
-
-def compress(value: JSON) -> bytes:
-    return zlib.compress(dumps(value).encode())
+        said[name] = tuple(said.get(name, ()))
+    return Turn(**said)

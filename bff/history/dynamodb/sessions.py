@@ -7,6 +7,7 @@ looks again.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +17,6 @@ from bff.history import Session, Turn
 from bff.history.dynamodb.items import (
     Item,
     binary,
-    compress,
     digits,
     item_key,
     now,
@@ -26,6 +26,7 @@ from bff.history.dynamodb.items import (
 )
 from bff.history.paging import first_title
 from bff.history.questions import input_ids, input_key
+from bff.json_text import dumps_bytes
 
 QUESTION_BYTES = 50_000
 """What open questions may take in a session's item, which lists read; larger ones are read in the
@@ -179,7 +180,7 @@ def _state(turn: Turn) -> dict[str, Any]:
         fields["point"] = {"S": turn.points[0]}
     if key := input_key(input_ids(turn.inputs)):
         fields["asks"] = {"S": _digest(key)}
-        packed = compress(list(turn.inputs))
+        packed = zlib.compress(dumps_bytes(turn.inputs))
         if len(packed) <= QUESTION_BYTES:
             fields["inputs"] = binary(packed)
         else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from bff.history import Turn
 from bff.history.dynamodb.calls import Table
 from bff.history.dynamodb.items import Item, bytes_of, text, unpack
+from bff.off_loop import off_loop
+
+UNPACKED = 8
+"""About how much larger a body is than it lies there."""
 
 
 async def turn_key(table: Table, place: str, run_id: str) -> str | None:
@@ -42,4 +44,4 @@ async def read_turn(table: Table, item: Item) -> Turn:
             names={"#key": "sk"},
         )
         body = b"".join([bytes_of(part["body"]) async for part in parts])
-    return await asyncio.to_thread(unpack, body)
+    return await off_loop(len(body) * UNPACKED, lambda: unpack(body))

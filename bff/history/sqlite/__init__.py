@@ -117,12 +117,11 @@ class SqliteHistory:
     async def session(self, owner: str, session_id: str) -> Session | None:
         return await self._read(lambda run: _session(run, owner, session_id))
 
-    async def find(self, owner: str, points: Sequence[str]) -> tuple[str, str] | None:
-        def work(run: Run) -> tuple[str, str] | None:
-            found: tuple[str, str] | None = run(
-                FIND_QUERY, owner=owner, points=dumps(list(points))
-            ).fetchone()
-            return found
+    async def find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
+        def work(run: Run) -> tuple[Session, str] | None:
+            found = run(FIND_QUERY, owner=owner, points=dumps(list(points))).fetchone()
+            session = _session(run, owner, found[0]) if found else None
+            return (session, found[1]) if session else None
 
         return await self._read(work) if points else None
 

@@ -82,10 +82,13 @@ async def find_kept(request: web.Request, run_id: str) -> Kept | None:
         return Kept(session_id=run.session_id, run_id=run_id, run=run)
     history = request.app[HISTORY]
     found = await history.find(owner, [point_of_run(run_id)])
-    turns = await history.fork_turns(owner, *found) if found else None
-    if not found or not turns:
+    if found is None:
         return None
-    return Kept(session_id=found[0], run_id=run_id, turn=turns[-1])
+    session_id = found[0].session_id
+    turns = await history.fork_turns(owner, session_id, found[1])
+    if not turns:
+        return None
+    return Kept(session_id=session_id, run_id=run_id, turn=turns[-1])
 
 
 def _events(turn: Turn, request: web.Request) -> Iterator[Event]:
