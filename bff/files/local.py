@@ -236,7 +236,9 @@ class FolderFiles:
             await self._disk.do(self._folder.mark, owner, file_ids, session_id)
 
     async def forget_session(self, owner: str, session_id: str) -> bool:
-        return await self._disk.do(self._folder.forget, owner, session_id)
+        used_any = await self._disk.do(self._folder.forget, owner, session_id)
+        self._quota.forget(owner)
+        return used_any
 
     async def ping(self) -> None:
         await self._disk.do(self._folder.check)

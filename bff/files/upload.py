@@ -176,6 +176,10 @@ class Quota:
         if found := self._owned.get(owner):
             self._owned[owner] = (found[0], found[1] + files, found[2] + size_bytes)
 
+    def forget(self, owner: str) -> None:
+        """Files were deleted, nobody knows how many: measure anew before the next is added."""
+        self._owned.pop(owner, None)
+
 
 @asynccontextmanager
 async def uploading(

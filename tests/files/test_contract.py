@@ -188,6 +188,30 @@ async def test_an_upload_that_is_left__leaves_nothing(files: Files, remains: Rem
 # What one owner may have
 
 
+async def test_a_file_that_two_delete_at_once__is_counted_once(reopen: Reopen) -> None:
+    async with reopen(max_files=2) as files:
+        first, _ = await put(files, ALICE, PNG), await put(files, ALICE, PNG)
+
+        deleted = await asyncio.gather(*(files.delete(ALICE, first.id) for _ in range(2)))
+
+        assert any(deleted)
+        await put(files, ALICE, PNG)
+        with pytest.raises(NoRoomForFiles):
+            await put(files, ALICE, PNG)
+
+
+async def test_a_forgotten_sessions_files__make_room_at_once(reopen: Reopen) -> None:
+    async with reopen(max_files=1) as files:
+        file = await put(files, ALICE, PNG)
+        await files.used_by(ALICE, [file.id], "chat")
+        with pytest.raises(NoRoomForFiles):
+            await put(files, ALICE, PNG)
+
+        assert await files.forget_session(ALICE, "chat")
+
+        await put(files, ALICE, PNG)
+
+
 async def test_an_owner_with_as_many_files_as_may_be__gets_no_more(reopen: Reopen) -> None:
     async with reopen(max_files=2) as files:
         first = await put(files, ALICE, PNG)

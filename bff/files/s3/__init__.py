@@ -151,11 +151,10 @@ class BucketFiles:
         return found[:limit], len(found) > limit
 
     async def delete(self, owner: str, file_id: str) -> bool:
-        file = await self.get(owner, file_id)
-        if file is None:
+        if await self.get(owner, file_id) is None:
             return False
         await self._remove(self._keys(owner), file_id)
-        self._quota.count(owner, -1, -file.size_bytes)
+        self._quota.forget(owner)  # S3 does not say which of two that delete it at once did
         return True
 
     async def presign_upload(
@@ -219,6 +218,7 @@ class BucketFiles:
         names = [name async for name, _ in self._calls.keys(session)]
         ids = [f"file-{name.removeprefix(session)}" for name in names]
         await _at_once(self._forget(keys, file_id, session_id) for file_id in ids)
+        self._quota.forget(owner)
         return bool(ids)
 
     async def ping(self) -> None:
