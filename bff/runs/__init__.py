@@ -26,6 +26,7 @@ from bff.history import History
 from bff.log_context import RunAtHand, current_run
 from bff.runs.answers import Claim, not_taken
 from bff.runs.bell import Bell
+from bff.runs.deleted import take_back
 from bff.runs.execution import (
     RunDependencies,
     RunExecution,
@@ -371,6 +372,7 @@ class Runs:
         transcript = await Follower(self._log, run, left=self.left).fold()
         left_open = await not_taken(self._parts.history, run) if run.request.questions else ()
         await write_turn(self._parts, run, transcript, "interrupted", left_open=left_open)
+        await take_back(self._log, self._parts.history, run)
 
     async def _stop_agent(self, agent: str, agent_session_id: str) -> None:
         try:

@@ -30,6 +30,7 @@ from bff.files.made import keep_answer, keep_made
 from bff.history import CALL_TIMEOUT_SECONDS, History, Turn
 from bff.runs.bell import NEVER, Bell
 from bff.runs.client_tools import ClientTools
+from bff.runs.deleted import take_back
 from bff.runs.log import Run, RunLog, Status, Superseded
 from bff.runs.request import Call, RunRequest
 from bff.runs.transcript import Transcript
@@ -188,6 +189,7 @@ class RunExecution:
         except Superseded:
             logger.warning("run %s was taken over by another instance; aborted here", run.run_id)
             status = "interrupted"
+            await take_back(parts.log, parts.history, run)
         finally:
             self._call.let_go()
         parts.observer.run_ended(run.request.agent, status, code, parts.clock() - run.created_at)

@@ -181,6 +181,10 @@ class RunLog(Protocol):
         """
         ...
 
+    async def is_forgotten(self, run: Run) -> bool:
+        """Whether `forget` has made the run unknown of late; false if that cannot be said."""
+        ...
+
     async def ping(self) -> None:
         """Return if runs are shared as they should be; raise a `Problem` while degraded."""
         ...

@@ -320,6 +320,9 @@ class MemoryRunLog:
             self._forget_early(place, self._ended[place])
         return bool(ended)
 
+    async def is_forgotten(self, run: Run) -> bool:
+        return False  # whoever forgets a run here has seen its turn written
+
     async def ping(self) -> None:
         """Memory is always there."""
 

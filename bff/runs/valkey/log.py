@@ -313,6 +313,9 @@ class ValkeyRunLog:
                 self.replicas.superseded(keys.member)
         return any(word not in ("running", "missing", "forgotten") for word in words)
 
+    async def is_forgotten(self, run: Run) -> bool:
+        return await self._is_forgotten(run_keys(run.owner, run.run_id))
+
     async def ping(self) -> None:
         try:
             await self.epochs.ask(self.lane, 0)
