@@ -51,13 +51,22 @@ def _dumps_bytes_slowly(value: JSON) -> bytes:
 
 def loads(text: str | bytes) -> JSON:
     """The value as `json.loads` gives it, of text or UTF-8; raises what that raises."""
+    if isinstance(text, str):
+        try:
+            text = text.encode()
+        except ValueError:  # half a surrogate pair
+            return json.loads(text)
+    return loads_utf8(text)
+
+
+def loads_utf8(data: bytes) -> JSON:
+    """The same of UTF-8 alone."""
     try:
-        data = text if isinstance(text, bytes) else text.encode()
         if _LONG_NUMBER not in data.translate(_DIGITS):
             return _loads(data)
     except ValueError:  # or what orjson alone refuses: NaN, half a surrogate pair
         pass
-    return json.loads(text.decode() if isinstance(text, bytes) else text)
+    return json.loads(data.decode())
 
 
 _LONG_NUMBER = b"0" * 19

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
+from functools import partial
 
 from bff.agents import data_stream
 from bff.agents.json_lines import Rows
@@ -26,6 +28,7 @@ from bff.agents.json_values import (
 )
 from bff.agents.lines import TEXT, Frame, Frames, Lines
 from bff.agents.plain_text import PlainText, Recoded
+from bff.events import JSON
 
 
 def open_frames(content_type: str) -> Frames:
@@ -70,7 +73,10 @@ _NO_ANSWER = frozenset({"image", "audio", "video", "font", "multipart"})
 
 
 _DATA_BYTES = len(b"data:")
+_VALUE_AT = len(b"data: ")
 _VALUES = (b"data: {", b"data: [", b'data: "')
+_frame: Callable[[tuple[str | None, JSON]], Frame] = partial(tuple.__new__, Frame)
+"""As `Frame`, in half the time."""
 
 
 class EventStream:
@@ -96,21 +102,27 @@ class EventStream:
         frames: list[Frame] = []
         data = self._data
         lines = self._lines.feed(chunk)
-        for at, line in enumerate(lines):
-            # these two are nearly all lines of nearly every stream; `_line` says what they mean
-            if not line and data:
-                self._dispatch(frames)
-                self._name = None
-                continue
+        at, end = 0, len(lines)
+        while at < end:
+            line = lines[at]
+            at += 1
+            # an event of one line with a value: nearly all of nearly every stream
             if line.startswith(_VALUES) and not data and not self._first:
+                self._unread = None
+                if at < end and not lines[at]:
+                    found = value_in(line[_VALUE_AT:])
+                    if found is not None:
+                        frames.append(_frame((self._name, found)))
+                        self._name = None
+                        at += 1
+                        continue
                 self._size = len(line) - _DATA_BYTES
-                if self._size > MAX_FRAME_BYTES:
-                    check_size(self._size)
-                data.append(line[_DATA_BYTES + 1 :])
+                check_size(self._size)
+                data.append(line[_VALUE_AT:])
                 continue
             self._line(line, frames)
             if other := self._judged():  # by the first line that has anything on it
-                return other.feed(b"\n".join([*lines[at:], b""]) + self._lines.end())
+                return other.feed(b"\n".join([*lines[at - 1 :], b""]) + self._lines.end())
         if self._first and (begun := self._lines.end()) and not _may_be_field(begun):
             self._other = Unlabelled(strings=True)
             return self._other.feed(begun)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from bff.json_text import JSON, loads
+from bff.json_text import JSON, loads, loads_utf8
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 """The service's own chunks go up to 10 MB."""
@@ -43,11 +43,14 @@ def value_in(data: bytes) -> JSON:
     odd about it; else None."""
     if data[:1] not in _STARTS:
         return None
+    size = len(data)
     # each level has two bytes at least, so that a short text cannot be deep
-    if len(data) > 2 * MAX_DEPTH and data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+    if size > 2 * MAX_DEPTH and data.count(b"{") + data.count(b"[") > MAX_DEPTH:
         return None
+    if size > MAX_FRAME_BYTES:
+        check_size(size)
     try:
-        return loads(data)
+        return loads_utf8(data)
     except ValueError:
         return None
 

@@ -278,11 +278,10 @@ class RunExecution:
 
     def _number(self, events: Sequence[Event]) -> list[Record]:
         """The events as the run's next records. Ids are spent here, before anything is written."""
-        records = []
+        records = [record(id, event) for id, event in enumerate(events, self._next_id)]
+        self._next_id += len(records)
         for event in events:
             self._transcript.add(event)
-            records.append(record(self._next_id, event))
-            self._next_id += 1
         return records
 
     def _outcome(self, outcome: Done | BaseException | None) -> tuple[Status, Done | Failed]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
-from bff.events import Record, gap
+from bff.events import Record, gap, size_of
 from bff.runs.bell import Bell
 from bff.runs.listener import Listener
 from bff.runs.log import Owner, Run, Status, Superseded, Take, key_of_forgotten
@@ -48,9 +48,7 @@ class _Kept:
         return replace(self.run, last_event_id=self.last_id)
 
     def add(self, records: Sequence[Record]) -> int:
-        size = 0
-        for record in records:
-            size += record.size
+        size = size_of(records)
         self.records.extend(records)
         self.bytes += size
         self.last_id = records[-1].id
@@ -68,7 +66,7 @@ class _Kept:
     def drop(self, count: int) -> int:
         """Forget the oldest records, never the last one; returns the bytes freed."""
         count = max(0, min(count, len(self.records) - 1))
-        freed = sum(record.size for record in self.records[:count])
+        freed = size_of(self.records[:count])
         del self.records[:count]
         self.bytes -= freed
         return freed

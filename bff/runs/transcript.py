@@ -55,10 +55,14 @@ class Transcript:
         self.end: Done | Failed | None = None
 
     def add(self, event: Event) -> None:
+        if type(event) is Message:  # nearly all of them, and a pattern takes as long as the rest
+            self.size += len(event.content)
+            if self.size > self._limit:
+                self.whole = False
+            elif self.whole:
+                self._text.append(event.content)
+            return
         match event:
-            case Message(content):
-                if self._fits(len(content)):
-                    self._text.append(content)
             case Thinking(content):
                 if self._fits(len(content)):
                     self._reasoning.append(content)

@@ -45,6 +45,7 @@ def values(data: bytes, content_type: str = SSE) -> list[object]:
         (b"data:\n\n", [""]),
         (b": comment\n\n", []),
         (b"id: 1\nretry: 5\nnonsense\n\n", []),
+        (b'note: 1\n\ndata: {"a": 1}\n\n', [{"a": 1}]),
         (b'\xef\xbb\xbfdata: "bom"\n\n', ["bom"]),
         (b'data: "no blank line"', ["no blank line"]),
         (b'data: "no blank line"\n', ["no blank line"]),

@@ -118,17 +118,21 @@ class Decoder:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that these bytes complete."""
+        answer = self._answer
         if self.failure is None:
             try:
                 for name, value in self._frames.feed(chunk):
-                    self._answer.frames += 1
-                    read_value(self._answer, value, name)
-                    if self._answer.speakers.many:
-                        self._answer.speakers.settle()  # as if each frame came by itself
+                    answer.frames += 1
+                    if type(value) is dict:
+                        _read_object(answer, name, value)
+                    else:
+                        read_value(answer, value, name)
+                    if answer.speakers.many:
+                        answer.speakers.settle()  # as if each frame came by itself
             except (FrameError, InBandError) as error:
                 self.failure = str(error)
-                self._answer.end(whole=False)  # whoever waits for the word is heard
-        return self._answer.take()
+                answer.end(whole=False)  # whoever waits for the word is heard
+        return answer.take()
 
     def end(self) -> list[Event]:
         """The last events: `Done` closes them unless there is a `failure`."""
@@ -277,8 +281,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
         if type(value) is str and key in untyped.TEXT_KEYS:
             say(answer, key, value, alone=True)
             return
-        if key == "event" and type(value) is dict and strands.is_converse(value):
-            strands.read_converse(answer, value)
+        if key == "event" and type(value) is dict and strands.read_event(answer, value):
             return
     kind = frame.get("type")
     if type(kind) is str:
@@ -304,8 +307,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     if strands.is_token(frame):
         strands.read_token(answer, frame)
         return
-    if strands.is_converse(frame):
-        strands.read_converse(answer, frame)
+    if strands.read_event(answer, frame):
         return
     if name in langgraph.MODES:
         langgraph.read_mode(answer, name, frame)

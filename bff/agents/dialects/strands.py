@@ -85,18 +85,31 @@ def is_converse(frame: dict[str, JSON]) -> bool:
     return (name in CONVERSE or name in _EXCEPTIONS) and isinstance(value, dict)
 
 
+def read_event(answer: Assembly, event: dict[str, JSON]) -> bool:
+    """What Strands holds under `event`, if that is a Converse event."""
+    try:  # nearly all of them; what tells it from another event takes longer than all else here
+        text = event["contentBlockDelta"]["delta"]["text"]
+    except (KeyError, TypeError):
+        text = None
+    if type(text) is str and len(event) == 1:
+        answer.dialects.add("converse")
+        answer.text.delta(text, "converse")
+        return True
+    if not is_converse(event):
+        return False
+    read_converse(answer, event)
+    return True
+
+
 def read_converse(answer: Assembly, frame: dict[str, JSON]) -> None:
     """One event of ConverseStream."""
     ((name, value),) = frame.items()
     answer.dialects.add("converse")
-    if name == "contentBlockDelta" and type(delta := value.get("delta")) is dict:
-        text = delta.get("text")
-        if type(text) is str:  # nearly all of them, and a pattern takes as long as all else here
-            answer.text.delta(text, "converse")
-        else:
-            _read_delta(answer, delta, _place(value))
-        return
     match name, value:
+        case ("contentBlockDelta", {"delta": {"text": str(text)}}):
+            answer.text.delta(text, "converse")
+        case ("contentBlockDelta", {"delta": dict(delta)}):
+            _read_delta(answer, delta, _place(value))
         case ("contentBlockStart", {"start": {"toolUse": {"toolUseId": str(id), **tool}}, **rest}):
             tool_name = tool.get("name")
             known = tool_name if isinstance(tool_name, str) else None

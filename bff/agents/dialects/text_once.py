@@ -38,7 +38,7 @@ class Segment:
     def __init__(self, source: str, speaker: str) -> None:
         self.pieces: list[str] = []
         self.count = 0
-        """Pieces that are not blank."""
+        """Pieces that are not blank; more than two are two."""
         self.length = 0
         self.speaker = speaker
         self.owner = source
@@ -54,7 +54,8 @@ class Segment:
 
     def add(self, text: str) -> None:
         self.pieces.append(text)
-        self.count += not text.isspace()
+        if self.count < 2:
+            self.count += not text.isspace()
         self.length += len(text)
 
     @property

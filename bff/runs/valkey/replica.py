@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
-from bff.events import Record
+from bff.events import Record, size_of
 from bff.runs.log import Run, Status
 from bff.runs.request import Idempotency
 from bff.runs.valkey.keys import OwnKeys
@@ -223,7 +223,7 @@ class Replica:
         for at in range(0, len(records), MOST_EVENTS):
             some = records[at : at + MOST_EVENTS]
             last = at + MOST_EVENTS >= len(records)
-            size = _size(some)
+            size = size_of(some)
             self.waiting += size
             self._puts.append(_Put(some, end if last else None, waiter if last else None, size))
         self._became("put")
@@ -314,7 +314,7 @@ class Replica:
             self._with_it = 1
             return self._puts[0].records, self._puts[0].end
         end, together = self.end, list(records)
-        size, self._with_it = _size(records), 0
+        size, self._with_it = size_of(records), 0
         for put in self._puts:
             full = len(together) + len(put.records) > MOST_EVENTS or size > MOST_BYTES
             if together and full:
@@ -368,10 +368,6 @@ class Replica:
         if state not in TRANSITIONS[event].get(self.state, ()):
             raise Impossible(f"{self!r}: {event} gives {state.name}")
         self.state = state
-
-
-def _size(records: Sequence[Record]) -> int:
-    return sum(item.size for item in records)
 
 
 def _fitting(records: Sequence[Record]) -> Sequence[Record]:
