@@ -218,7 +218,7 @@ class Record:
 
 def record(id: int, event: Event) -> Record:
     """Number an event and render it."""
-    if type(event) is Message:  # nearly all of them, and finding the pattern takes as long as the text
+    if type(event) is Message:  # nearly all of them, and its pattern takes as long as its text
         text = encode_basestring(event.content)
         data = f'{{"content":{text if text.isascii() else portable(text)}}}'
     else:

@@ -5,6 +5,8 @@ Lines are cut in bytes, never with `str.splitlines`: the SDK writes U+2028 raw.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from bff.agents.json_values import check_size
@@ -19,6 +21,10 @@ class Frame(NamedTuple):
 
     name: str | None
     value: JSON
+
+
+frame: Callable[[tuple[str | None, JSON]], Frame] = partial(tuple.__new__, Frame)
+"""Makes one of a name and a value, in half the time."""
 
 
 class Frames(Protocol):
