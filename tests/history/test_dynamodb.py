@@ -243,7 +243,18 @@ async def test_add__uses_what_its_request_saw_of_the_session(
 
     proxy.calls.clear()
     await history.add(ALICE, turn(2))  # of what was seen only one write can be sure
-    assert proxy.operations() == ["GetItem", "TransactWriteItems"]
+    assert proxy.operations() == ["TransactWriteItems", "GetItem", "TransactWriteItems"]
+    found = await history.messages(ALICE, "chat", limit=10)
+    assert found is not None
+    assert [m.run_id for m in found[1].items[::2]] == [turn(n).run_id for n in range(3)]
+
+
+async def test_add__of_a_session_that_was_named_just_now_looks_for_none(
+    history: DynamoHistory, proxy: Proxy
+) -> None:
+    await history.add(ALICE, turn(1))
+
+    assert proxy.operations() == ["TransactWriteItems"]
 
 
 async def test_add__uses_what_its_request_saw_where_it_found_the_transcript(
@@ -315,13 +326,13 @@ async def test_throttling__is_repeated_and_then_overloaded(
 async def test_a_refusal__is_overloaded_and_tells_the_operator_why(
     history: DynamoHistory, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    proxy.answers["GetItem"] = [(400, {"__type": "AccessDeniedException"})]
+    proxy.answers["TransactWriteItems"] = [(400, {"__type": "AccessDeniedException"})]
 
     with pytest.raises(Overloaded):
         await history.add(ALICE, TURN)
 
     assert "AccessDeniedException" in caplog.text
-    assert "GetItem" in caplog.text
+    assert "TransactWriteItems" in caplog.text
     assert TURN.message not in caplog.text
 
 

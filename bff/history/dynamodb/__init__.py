@@ -171,9 +171,9 @@ class DynamoHistory:
     async def _add(self, owner: str, turn: Turn) -> None:
         said = as_text(turn)
         body = await off_loop(len(said), lambda: zlib.compress(said))
-        looked, session = self._seen.take(owner, turn.session_id)
+        session = self._seen.take(owner, turn.session_id)
         for attempt in itertools.count():
-            if not looked:
+            if attempt:
                 session = await self._item(owner, turn.session_id)
             generation = session["generation"]["S"] if session else secrets.token_hex(8)
             place = partition(owner, turn.session_id, generation)
@@ -198,9 +198,8 @@ class DynamoHistory:
                 await self._table.delete_all(keys)
             if reasons[1] == "ConditionalCheckFailed":
                 return  # written before
-            if not looked:
+            if attempt:
                 await pause(attempt)  # another task wrote to the session in between
-            looked = False
 
     async def _find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
         for at in range(0, len(points), KEYS):
@@ -225,11 +224,10 @@ class DynamoHistory:
     async def _begin(
         self, owner: str, session: Session, turns: Sequence[Turn], branch_of: str | None
     ) -> None:
-        self._seen.take(owner, session.session_id)  # it was not there, and is from here on
         turns = [replace(turn, session_id=session.session_id, points=()) for turn in turns]
         bodies = await asyncio.to_thread(lambda: [zlib.compress(as_text(turn)) for turn in turns])
         for attempt in itertools.count():
-            if await self._item(owner, session.session_id):
+            if attempt and await self._item(owner, session.session_id):
                 return
             generation = secrets.token_hex(8)
             made = begun(owner, session, generation, branch_of)
@@ -251,6 +249,7 @@ class DynamoHistory:
                 writes.append(begun_whole(owner, generation))
             reasons = await self._table.transact(*writes)
             if not reasons:
+                self._seen.remember(owner, session.session_id, made)
                 return
             if not small:
                 self._sweeper.start(owner, session.session_id, generation)

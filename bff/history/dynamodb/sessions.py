@@ -41,7 +41,8 @@ ALIVE = "attribute_exists(pk) AND (attribute_not_exists(expires_at) OR expires_a
 class Seen:
     """What a request saw of its session, for the write at its end: that holds only if nobody wrote
     to the session since, so a look that is out of date costs another one, and no look is repeated
-    for nothing."""
+    for nothing. A session that no request looked at was given its name by one of them: it is new.
+    """
 
     def __init__(self, most: int = MOST_SEEN) -> None:
         self._most = most
@@ -55,10 +56,9 @@ class Seen:
         if len(self._items) > self._most:
             self._items.popitem(last=False)
 
-    def take(self, owner: str, session_id: str) -> tuple[bool, Item | None]:
-        """Whether the session was looked at, and what was seen; known once."""
-        known = (owner, session_id) in self._items
-        return known, self._items.pop((owner, session_id), None)
+    def take(self, owner: str, session_id: str) -> Item | None:
+        """What was seen of the session, once; None if there was none, or it is new."""
+        return self._items.pop((owner, session_id), None)
 
 
 def touch(owner: str, turn: Turn, session: Item | None, generation: str) -> dict[str, Any]:
