@@ -83,6 +83,11 @@ def read_subtype(answer: Assembly, frame: dict[str, JSON]) -> bool:
 def read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """One event of the Messages API's stream."""
     index = frame.get("index")
+    delta = frame.get("delta") if frame.get("type") == "content_block_delta" else None
+    if isinstance(delta, dict) and isinstance(delta.get("text"), str):  # nearly all of them
+        answer.text.delta(delta["text"], "claude events")
+        answer.dialects.add("anthropic")
+        return True
     match frame:
         case {"type": "message_start"}:
             answer.pause()
@@ -98,8 +103,6 @@ def read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
                     answer.text.delta(text, "claude events")
         case {"type": "content_block_delta", "delta": dict(delta)}:
             match delta:
-                case {"text": str(text)}:
-                    answer.text.delta(text, "claude events")
                 case {"thinking": _}:
                     answer.thinking.delta(thought(delta), "claude events")
                 case {"partial_json": str(piece)}:

@@ -255,24 +255,22 @@ def _read_list(answer: Assembly, name: str | None, items: list[JSON]) -> None:
         else:
             langgraph.read_mode(answer, mode, value)
         return
-    match items:
-        case [dict(message), dict(metadata)] if "type" not in metadata and langchain.is_message(
-            langchain.unwrapped(message)
-        ):
+    if len(items) == 2 and isinstance(items[0], dict) and isinstance(items[1], dict):
+        message, metadata = items
+        if "type" not in metadata and langchain.is_message(langchain.unwrapped(message)):
             langgraph.read_mode(answer, "messages", items)
-        case _ if is_strands(items):
-            ask_strands(answer, items)
-        case _ if langchain.are_messages(items):
-            langchain.read_messages(answer, items, "update")
-        case _:
-            text = untyped.text_of(items)
-            if text is not None:
-                answer.text.plain(text, "list")
-            elif items and all(_is_answer(item) for item in items):
-                for item in items:
-                    answer.read(item)
-            else:
-                answer.custom(items)
+            return
+    if is_strands(items):
+        ask_strands(answer, items)
+    elif langchain.are_messages(items):
+        langchain.read_messages(answer, items, "update")
+    elif (text := untyped.text_of(items)) is not None:
+        answer.text.plain(text, "list")
+    elif items and all(_is_answer(item) for item in items):
+        for item in items:
+            answer.read(item)
+    else:
+        answer.custom(items)
 
 
 def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> None:
@@ -360,17 +358,17 @@ def _read_prefixed(answer: Assembly, kind: str, frame: dict[str, JSON]) -> bool:
 
 def _read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """A frame that names or holds an event under `event`."""
-    match frame:
-        case {"event": dict(event)} if event:
-            answer.read(event)
+    event = frame["event"]
+    if isinstance(event, dict) and event:
+        answer.read(event)
+        return True
+    if isinstance(event, str):
+        if event.startswith("on_") and "data" in frame:
+            langgraph.read_astream_event(answer, event, frame)
             return True
-        case {"event": str(event)}:
-            if event.startswith("on_") and "data" in frame:
-                langgraph.read_astream_event(answer, event, frame)
-                return True
-            if agno.read(answer, frame):
-                return True
-            if "data" in frame:
-                answer.read(frame["data"], event)
-                return True
+        if agno.read(answer, frame):
+            return True
+        if "data" in frame:
+            answer.read(frame["data"], event)
+            return True
     return False

@@ -189,12 +189,9 @@ def _is_content(value: JSON) -> bool:
     )
 
 
-def _get(fields: JSON, *names: str) -> JSON:
-    for name in names:
-        value = fields.get(name)
-        if value is not None:
-            return value
-    return None
+def _get(fields: JSON, name: str, other: str | None = None) -> JSON:
+    value = fields.get(name)
+    return fields.get(other) if value is None and other is not None else value
 
 
 BY_KEY = {

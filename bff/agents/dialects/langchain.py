@@ -69,12 +69,13 @@ def _read_chunk(answer: Assembly, frame: dict[str, JSON], key: str | None) -> No
     for piece in pieces:
         if isinstance(piece, dict):
             read_piece(answer, piece, piece, key)
-    if not pieces:
+    if not pieces and frame.get("tool_calls"):
         read_calls(answer, frame, key)
     usage = frame.get("usage_metadata")
     if usage:
         answer.usage.add(usage, f"message {key}", more=True)
-    if frame.get("chunk_position") == "last" or _LAST & _keys(frame.get("response_metadata")):
+    ended = frame.get("response_metadata")
+    if frame.get("chunk_position") == "last" or (ended and _LAST & _keys(ended)):
         answer.tools.settle()
         answer.pause()
 
@@ -129,10 +130,13 @@ def _read_content(
     tools: bool,
     source: str = "message",
 ) -> None:
-    texts: list[str] = []
-    thoughts: list[str] = []
     content = frame.get("content")
     extra = frame.get("additional_kwargs")
+    if delta and isinstance(content, str) and not extra:  # nearly all chunks
+        answer.text.delta(content, "chunks", key)
+        return
+    texts: list[str] = []
+    thoughts: list[str] = []
     if isinstance(extra, dict) and isinstance(extra.get("reasoning_content"), str):
         thoughts.append(extra["reasoning_content"])
     if isinstance(content, str):

@@ -33,6 +33,9 @@ def stream_item(items: list[JSON]) -> tuple[str | None, JSON] | None:
 
     With subgraphs in one mode it is not told which; None where this is no such tuple.
     """
+    first = items[0] if items else None
+    if type(first) is dict:  # a message, mostly, which comes with every token
+        return None
     match items:
         case [str(mode), value] if mode in MODES:
             return mode, value
@@ -51,15 +54,10 @@ def _is_namespace(items: list[JSON]) -> bool:
 def read_mode(answer: Assembly, mode: str, value: JSON) -> None:
     """One item of a LangGraph stream whose mode is known."""
     answer.dialects.add("langgraph")
+    if (mode == "messages" or mode == "messages-tuple") and isinstance(value, list):
+        _read_streamed(answer, value)
+        return
     match mode, value:
-        case ("messages" | "messages-tuple", [dict(message), *rest]):
-            message = unwrapped(message)
-            if rest and isinstance(rest[0], dict):
-                _note_node(answer, rest[0])
-            if is_message(message):
-                read_message(answer, message, "update")
-            else:
-                answer.custom(value)
         case ("updates", dict(nodes)):
             for node, update in nodes.items():
                 read_update(answer, node, update)
@@ -73,6 +71,17 @@ def read_mode(answer: Assembly, mode: str, value: JSON) -> None:
             read_debug(answer, event)
         case _:
             answer.custom(value)
+
+
+def _read_streamed(answer: Assembly, item: list[JSON]) -> None:
+    """A message, or a piece of one, and what is known of it."""
+    if len(item) > 1 and isinstance(item[0], dict) and isinstance(item[1], dict):
+        _note_node(answer, item[1])
+    message = unwrapped(item[0]) if item and isinstance(item[0], dict) else None
+    if is_message(message):
+        read_message(answer, message, "update")
+    else:
+        answer.custom(item)
 
 
 def read_partial(answer: Assembly, messages: list[JSON]) -> None:
@@ -222,12 +231,14 @@ def read_astream_event(answer: Assembly, event: str, frame: dict[str, JSON]) -> 
     answer.dialects.add("langgraph")
     data = frame.get("data")
     fields = data if isinstance(data, dict) else {}
+    if event == "on_chat_model_stream":
+        chunk = fields.get("chunk")
+        message = unwrapped(chunk) if isinstance(chunk, dict) else None
+        if is_message(message):
+            read_message(answer, message, "update")
+        return
     output: JSON = fields.get("output")
     match event, fields:
-        case ("on_chat_model_stream", {"chunk": dict(chunk)}):
-            message = unwrapped(chunk)
-            if is_message(message):
-                read_message(answer, message, "update")
         case ("on_chat_model_end" | "on_tool_end", {"output": dict(message)}) if is_message(
             unwrapped(message)
         ):

@@ -23,10 +23,12 @@ def read_choices(answer: Assembly, frame: dict[str, JSON]) -> bool:
     if not isinstance(choices, list):
         return False
     answer.dialects.add("openai chat")
+    first = choices[0] if choices else None
+    delta = first.get("delta") if isinstance(first, dict) else None
     match choices:
-        case [{"delta": dict(delta), **rest}, *_]:
+        case _ if isinstance(first, dict) and isinstance(delta, dict):
             _read_delta(answer, delta)
-            if rest.get("finish_reason"):
+            if first.get("finish_reason"):
                 answer.tools.settle()
         case [{"message": dict(message)}, *_]:
             read_completed(answer, message)
@@ -38,13 +40,17 @@ def read_choices(answer: Assembly, frame: dict[str, JSON]) -> bool:
             return False
     if isinstance(frame.get("citations"), list):
         read_sources(answer, frame["citations"])
-    answer.usage.set_total(frame.get("usage"))
+    if usage := frame.get("usage"):
+        answer.usage.set_total(usage)
     return True
 
 
 def _read_delta(answer: Assembly, delta: dict[str, JSON]) -> None:
     """What a chunk adds: text, reasoning, pieces of tool calls, files."""
-    if delta.get("role") in ("tool", "user", "system"):
+    if "role" in delta and delta["role"] in ("tool", "user", "system"):
+        return
+    if len(delta) == 1 and type(text := delta.get("content")) is str:  # nearly all of them
+        answer.text.delta(text, "chunks")
         return
     for key in ("reasoning_content", "reasoning"):
         if word(delta.get(key)):
