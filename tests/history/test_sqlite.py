@@ -6,8 +6,6 @@ import sqlite3
 import stat
 import sys
 import textwrap
-import threading
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from bff.history import Session, Turn
 from bff.history.paging import messages_of
 from bff.history.sqlite import open_sqlite, rows
 from bff.history.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
-from bff.history.sqlite.worker import MAX_WAITING, Thread
+from bff.history.sqlite.statements import MOST
 from bff.settings import SettingsError
 from tests.history.turns import ALICE, TURN, found_at, turn
 
@@ -440,158 +438,19 @@ async def test_a_damaged_file__is_overloaded_not_a_crash(tmp_path: Path) -> None
             await history.messages(ALICE, "chat", limit=10)
 
 
-class Gate:
-    """Holds the history's thread until it is opened."""
-
-    def __init__(self, thread: Thread) -> None:
-        self._open = threading.Event()
-        thread.submit(self._open.wait)
-        self.open: Callable[[], None] = self._open.set
-
-
-async def test_a_slow_disk__does_not_hold_up_the_loop_nor_lose_what_was_cancelled(
-    tmp_path: Path,
-) -> None:
-    async with open_sqlite(str(tmp_path / "bff.db")) as history:
-        gate = Gate(history._writer.thread)
-        task = asyncio.create_task(history.add(ALICE, TURN))
-        await asyncio.sleep(0)  # the loop goes on although the thread does not
-        assert repr(history).endswith("1 waiting>")
-
-        task.cancel()
-        assert await asyncio.gather(task, return_exceptions=True)
-        assert task.cancelled()
-        gate.open()
-        await history.add(
-            ALICE, replace(TURN, session_id="later")
-        )  # what was asked for comes first
-
-        found = await history.messages(ALICE, "chat", limit=10)
-        assert found is not None
-        assert len(found[1].items) == 2
-
-
-async def test_turns_that_end_together__are_one_transaction(tmp_path: Path) -> None:
-    async with open_sqlite(str(tmp_path / "bff.db")) as history:
-        said: list[str] = []
-        writer = history._writer
-        await writer.thread.ask(lambda: writer.connection.set_trace_callback(said.append))
-        gate = Gate(writer.thread)
-        first = asyncio.create_task(history.add(ALICE, turn(0)))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)  # its batch is with the thread; what comes now is the next
-
-        tasks = [asyncio.create_task(history.add(ALICE, turn(n))) for n in range(1, 20)]
-        await asyncio.sleep(0)
-        gate.open()
-        await asyncio.gather(first, *tasks)
-
-        found = await history.messages(ALICE, "chat", limit=100)
-    assert found is not None
-    assert len(found[1].items) == 40
-    assert [text.split()[0] for text in said].count("COMMIT") == 2
-
-
-async def test_a_call_that_fails__takes_no_other_with_it(tmp_path: Path) -> None:
-    async with open_sqlite(str(tmp_path / "bff.db")) as history:
-        tasks = [
-            asyncio.create_task(history.add(ALICE, turn(1))),
-            asyncio.create_task(history._write(lambda run: run("SELECT 1 FROM nothing"))),
-            asyncio.create_task(history.add(ALICE, turn(2))),
-            asyncio.create_task(history._write(lambda run: run("SELECT ?"))),
-        ]
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-
-        found = await history.messages(ALICE, "chat", limit=10)
-    assert found is not None
-    assert len(found[1].items) == 4
-    assert [type(outcome) for outcome in outcomes] == [
-        type(None),
-        Overloaded,  # the file is not as it should be
-        type(None),
-        sqlite3.ProgrammingError,  # a mistake of ours
-    ]
-
-
-async def test_a_reader__does_not_wait_for_a_writer(tmp_path: Path) -> None:
-    async with open_sqlite(str(tmp_path / "bff.db")) as history:
-        await history.add(ALICE, TURN)
-        gate = Gate(history._writer.thread)
-        writing = asyncio.create_task(history.add(ALICE, turn(2)))
-
-        found = await history.messages(ALICE, "chat", limit=10)
-
-        gate.open()
-        await writing
-    assert found is not None
-    assert len(found[1].items) == 2
-
-
-async def test_closing__waits_for_what_was_begun(tmp_path: Path) -> None:
-    path = str(tmp_path / "bff.db")
-    async with open_sqlite(path) as history:
-        gate = Gate(history._writer.thread)
-        tasks = [asyncio.create_task(history.add(ALICE, turn(n))) for n in range(20)]
-        await asyncio.sleep(0)
-        for task in tasks[:10]:
-            task.cancel()
-        gate.open()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-    async with open_sqlite(path) as history:
-        found = await history.messages(ALICE, "chat", limit=100)
-    assert found is not None
-    assert len(found[1].items) == 40
-
-
-async def test_closing__gives_up_on_a_disk_that_hangs(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with open_sqlite(str(tmp_path / "bff.db"), call_timeout_seconds=0.05) as history:
-        gate = Gate(history._writer.thread)
-        task = asyncio.create_task(history.add(ALICE, TURN))
-        await asyncio.sleep(0)
-    with pytest.raises(Overloaded):
-        await task
-    gate.open()
-
-    assert "did not finish in time" in caplog.text
-
-
-async def test_too_many_calls_waiting__are_overloaded_at_once(tmp_path: Path) -> None:
-    async with open_sqlite(str(tmp_path / "bff.db")) as history:
-        gate = Gate(history._reader.thread)
-        tasks = [asyncio.create_task(history.ping()) for _ in range(MAX_WAITING)]
-        await asyncio.sleep(0)
-
-        with pytest.raises(Overloaded):
-            await history.ping()
-
-        gate.open()
-        await asyncio.gather(*tasks)
-        await history.ping()
-
-
-async def test_a_call_that_takes_too_long__is_overloaded(tmp_path: Path) -> None:
-    async with open_sqlite(str(tmp_path / "bff.db"), call_timeout_seconds=0.01) as history:
-        gate = Gate(history._reader.thread)
-        with pytest.raises(Overloaded):
-            await history.ping()
-        gate.open()
-
-
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
         (rows.SESSIONS_QUERY.replace("?", ":x"), "sessions_by_use"),
         (rows.SESSION_QUERY.replace("?", ":x"), "PRIMARY KEY"),
+        (rows.sessions_query(MOST).replace("?", ":x"), f"s{MOST - 1} USING PRIMARY KEY"),
         (rows.TURNS_QUERY, "turns_by_time"),
         (rows.TURNS_UP_TO_QUERY, "turns_by_time"),
         (rows.CLAIM, "PRIMARY KEY"),
         (rows.FIND_QUERY, "PRIMARY KEY"),
         ("DELETE FROM points WHERE (owner, session_id) = (:x, :x)", "points_by_session"),
     ],
-    ids=["list", "session", "messages", "fork", "claim", "find", "delete"],
+    ids=["list", "session", "sessions", "messages", "fork", "claim", "find", "delete"],
 )
 async def test_a_statement__finds_its_rows_by_an_index(
     tmp_path: Path, statement: str, index: str
@@ -607,6 +466,6 @@ async def test_a_statement__finds_its_rows_by_an_index(
 
     assert index in " ".join(steps)
     assert not any(
-        step.startswith(f"SCAN {t}") for step in steps for t in ("sessions", "turns", "points")
+        step.startswith(f"SCAN {t}") for step in steps for t in ("s", "turns", "points")
     ), steps
     assert "points" in statement or not any("TEMP B-TREE" in step for step in steps), steps

@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
-from bff.errors import Overloaded
 from bff.events import dumps, well_formed
 from bff.history import (
     CALL_TIMEOUT_SECONDS,
@@ -34,22 +33,23 @@ from bff.history.paging import (
     read_position,
 )
 from bff.history.questions import input_key
-from bff.history.sqlite.file import Run, open_file, open_reader, snapshot
+from bff.history.sqlite.file import open_file, open_reader
 from bff.history.sqlite.rows import (
     BRANCHES_QUERY,
     CLAIM,
     FIND_QUERY,
-    SESSION_QUERY,
     SESSIONS_QUERY,
     TURNS_QUERY,
     TURNS_UP_TO_QUERY,
-    add_turn,
     begin_session,
     delete_session,
+    find_session,
+    find_sessions,
     forget_turn,
     session_of,
-    turn_of,
 )
+from bff.history.sqlite.statements import Run, snapshot
+from bff.history.sqlite.turns import add_turns, added_row, turn_of
 from bff.history.sqlite.worker import Thread, Worker
 
 T = TypeVar("T")
@@ -112,10 +112,10 @@ class SqliteHistory:
         return f"<SqliteHistory {self._path} {waiting} waiting>"
 
     async def add(self, owner: str, turn: Turn) -> None:
-        await self._write(lambda run: add_turn(run, owner, turn))
+        await self._writer.join(add_turns, added_row(owner, turn))
 
     async def session(self, owner: str, session_id: str) -> Session | None:
-        return await self._read(lambda run: _session(run, owner, session_id))
+        return await self._reader.join(find_sessions, (owner, session_id))
 
     async def find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
         def work(run: Run) -> tuple[Session, str] | None:
@@ -146,7 +146,7 @@ class SqliteHistory:
     ) -> Sequence[Turn] | None:
         def work(run: Run) -> Sequence[Turn] | None:
             if run_id is None:
-                return None if _session(run, owner, session_id) is None else ()
+                return None if find_session(run, owner, session_id) is None else ()
             rows = run(
                 TURNS_UP_TO_QUERY,
                 owner=owner,
@@ -190,7 +190,7 @@ class SqliteHistory:
 
         def work(run: Run) -> tuple[Session, Page[StoredMessage]] | None:
             with snapshot(run):
-                session = _session(run, owner, session_id)
+                session = find_session(run, owner, session_id)
                 if session is None:
                     return None
                 rows = run(
@@ -211,7 +211,7 @@ class SqliteHistory:
                 "UPDATE sessions SET title = ? WHERE (owner, session_id) = (?, ?)",
                 *(well_formed(title), owner, session_id),
             )
-            return _session(run, owner, session_id)
+            return find_session(run, owner, session_id)
 
         return await self._write(work)
 
@@ -225,22 +225,7 @@ class SqliteHistory:
         await self._read(lambda run: run("SELECT 1 FROM sessions LIMIT 1").close())
 
     async def _write(self, work: Callable[[Run], T]) -> T:
-        return await _done_by(self._writer, work)
+        return await self._writer.call(work)
 
     async def _read(self, work: Callable[[Run], T]) -> T:
-        return await _done_by(self._reader, work)
-
-
-async def _done_by(worker: Worker, work: Callable[[Run], T]) -> T:
-    """A file that cannot be used is `Overloaded`; a statement that is wrong is our mistake."""
-    try:
-        return await worker.call(work)
-    except sqlite3.ProgrammingError:
-        raise
-    except sqlite3.Error as error:
-        raise Overloaded() from error
-
-
-def _session(run: Run, owner: str, session_id: str) -> Session | None:
-    row = run(SESSION_QUERY, owner, session_id).fetchone()
-    return None if row is None else session_of(row)
+        return await self._reader.call(work)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from bff.history.sqlite.statements import transaction
+from bff.history.sqlite.turns import ADDING
 from bff.settings import SettingsError
 
 APPLICATION_ID = 0x61634246
@@ -101,42 +102,6 @@ _FROM_1 = (
 """Version 1 knew one agent, a run in one session only, and no points."""
 
 
-Value = str | float | None
-
-
-Run = Callable[..., sqlite3.Cursor]
-"""Runs a statement with its values, by place or by name."""
-
-
-def statements_of(connection: sqlite3.Connection) -> Run:
-    def run(statement: str, *values: Value, **named: Value) -> sqlite3.Cursor:
-        return connection.execute(statement, named or values)
-
-    return run
-
-
-@contextmanager
-def snapshot(run: Run) -> Iterator[None]:
-    """Several statements that read the same state, inside a transaction or outside of any."""
-    run("SAVEPOINT snapshot")
-    try:
-        yield
-    finally:
-        run("RELEASE snapshot")
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[Run]:
-    """All or nothing, begun with the lock on writing, since that cannot be waited for later."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield statements_of(connection)
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
 def open_file(path: str) -> sqlite3.Connection:
     """A connection to the file, made if need be; raises `SettingsError` if it cannot serve."""
     takes = "sqlite:///PATH of a file of ours, or of none yet, that can be written"
@@ -202,6 +167,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    for statement in ADDING:
+        connection.execute(statement)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

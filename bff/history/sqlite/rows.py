@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import chain, islice
 from typing import Any
 
-from bff.events import JSON, dumps, well_formed
+from bff.events import well_formed
 from bff.history import ForkedFrom, Session, Turn
 from bff.history.paging import first_title
-from bff.history.questions import input_ids, input_key
-from bff.history.sqlite.file import Run
+from bff.history.sqlite.statements import Run, filled
+from bff.history.sqlite.turns import TURN, insert_turn
 
 _SESSION = (
     "session_id, title, created_at, updated_at, agent, inputs, forked_session, forked_run,"
     " last_run_id, point, branch, told, claimed_by"
 )
-_TURN = (
-    "run_id, session_id, agent, message, parts, answer, answer_parts, status, asked_at,"
-    " answered_at, tool_calls, inputs, continues"
-)
 
 SESSION_QUERY = f"SELECT {_SESSION} FROM sessions WHERE (owner, session_id) = (?, ?)"
+_SESSION_COLUMNS = _SESSION.count(",") + 1
 SESSIONS_QUERY = (
     f"SELECT {_SESSION} FROM sessions"
     " WHERE owner = ? AND (updated_at, session_id) < (?, ?)"
@@ -35,12 +34,12 @@ SESSIONS_QUERY = (
 _KEPT = "status <> 'forgotten'"
 """Of a forgotten turn its row is left, without content, so that it is not written again."""
 TURNS_QUERY = (
-    f"SELECT {_TURN} FROM turns"
+    f"SELECT {TURN} FROM turns"
     " WHERE (owner, session_id) = (:owner, :session) AND (asked_at, run_id) >= (:asked_at, :run)"
     f" AND {_KEPT} ORDER BY asked_at, run_id"
 )
 TURNS_UP_TO_QUERY = (
-    f"SELECT {_TURN} FROM turns"
+    f"SELECT {TURN} FROM turns"
     " WHERE (owner, session_id) = (:owner, :session) AND (asked_at, run_id) <= ("
     "  SELECT asked_at, run_id FROM turns"
     f"  WHERE (owner, session_id, run_id) = (:owner, :session, :run) AND {_KEPT})"
@@ -66,28 +65,11 @@ UPDATE sessions SET
     input_ids = CASE WHEN input_ids = :ids THEN NULL ELSE input_ids END
 WHERE (owner, session_id) = (:owner, :session) AND (input_ids = :ids OR claimed_by = :run)"""
 
-_ADD_SESSION = """
-INSERT INTO sessions (
-    owner, session_id, title, created_at, updated_at, agent,
-    inputs, input_ids, last_run_id, last_asked_at, point
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET
-    updated_at = max(updated_at, excluded.updated_at), told = told OR ?"""
-_MOVE_SESSION = """
-UPDATE sessions SET
-    inputs = ?, input_ids = ?, last_run_id = ?, last_asked_at = ?, point = ?
-WHERE (owner, session_id) = (?, ?) AND (last_asked_at IS NULL OR last_asked_at <= ?)"""
 _BEGIN_SESSION = """
 INSERT INTO sessions (
     owner, session_id, title, created_at, updated_at, agent,
     forked_session, forked_run, point, branch_of, told
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE)
-ON CONFLICT DO NOTHING"""
-_ADD_TURN = """
-INSERT INTO turns (
-    owner, session_id, run_id, agent, asked_at, answered_at, status, message, answer,
-    parts, answer_parts, tool_calls, inputs, continues
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 _NAME_BRANCH = "UPDATE sessions SET branch = ? WHERE (owner, session_id) = (?, ?)"
 _FORGET_BRANCH = """
@@ -121,26 +103,28 @@ UPDATE sessions SET
 WHERE (owner, session_id) = (:owner, :session)"""
 
 
-def add_turn(run: Run, owner: str, turn: Turn) -> None:
-    """Write the turn, and what it makes of its session, unless it is there already."""
-    inputs, ids = _listed(turn.inputs), input_key(input_ids(turn.inputs))
-    point = turn.points[0] if turn.points else None
-    if not _insert_turn(run, owner, turn.session_id, turn):
-        return
-    run(
-        _ADD_SESSION,
-        *(owner, turn.session_id, first_title(turn.message), turn.asked_at, turn.answered_at),
-        *(turn.agent, inputs, ids, turn.run_id, turn.asked_at, point, turn.status != "failed"),
+@lru_cache
+def sessions_query(number: int) -> str:
+    names = [f"s{n}" for n in range(number)]
+    columns = [f"{name}.{column}" for name in names for column in _SESSION.split(", ")]
+    return f"SELECT {', '.join(columns)} FROM (SELECT 1)" + "".join(
+        f" LEFT JOIN sessions AS {s} ON ({s}.owner, {s}.session_id) = (?, ?)" for s in names
     )
-    run(
-        _MOVE_SESSION,
-        *(inputs, ids, turn.run_id, turn.asked_at, point, owner, turn.session_id, turn.asked_at),
-    )
-    for point in turn.points:
-        run(
-            "INSERT INTO points VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            *(owner, point, turn.asked_at, turn.session_id, turn.run_id),
-        )
+
+
+def find_session(run: Run, owner: str, session_id: str) -> Session | None:
+    row = run(SESSION_QUERY, owner, session_id).fetchone()
+    return None if row is None else session_of(row)
+
+
+def find_sessions(run: Run, wanted: Sequence[tuple[str, str]]) -> Sequence[Session | None]:
+    """The session of each owner and id, all in one row: each row more is a step more."""
+    if len(wanted) == 1:
+        return [find_session(run, *wanted[0])]
+    rows = filled(wanted)
+    found = iter(run(sessions_query(len(rows)), *chain.from_iterable(rows)).fetchone())
+    columns = [tuple(islice(found, _SESSION_COLUMNS)) for _ in wanted]
+    return [None if row[0] is None else session_of(row) for row in columns]
 
 
 def begin_session(
@@ -158,7 +142,7 @@ def begin_session(
     if not made.rowcount:
         return
     for turn in turns:
-        _insert_turn(run, owner, session.session_id, turn)
+        insert_turn(run, owner, session.session_id, turn)
     if branch_of is not None:
         run(_NAME_BRANCH, session.session_id, owner, branch_of)
 
@@ -216,50 +200,3 @@ def session_of(row: Sequence[Any]) -> Session:
         branch=branch,
         told=bool(told),
     )
-
-
-def turn_of(row: Sequence[Any]) -> Turn:
-    (
-        run,
-        session,
-        agent,
-        message,
-        parts,
-        answer,
-        answer_parts,
-        status,
-        *times,
-        calls,
-        inputs,
-        of,
-    ) = row
-    return Turn(
-        run_id=run,
-        session_id=session,
-        agent=agent,
-        message=message,
-        parts=tuple(json.loads(parts)),
-        answer=answer,
-        answer_parts=tuple(json.loads(answer_parts)),
-        status=status,
-        asked_at=times[0],
-        answered_at=times[1],
-        tool_calls=json.loads(calls),
-        inputs=tuple(json.loads(inputs)),
-        continues=of,
-    )
-
-
-def _insert_turn(run: Run, owner: str, session_id: str, turn: Turn) -> bool:
-    made = run(
-        _ADD_TURN,
-        *(owner, session_id, turn.run_id, turn.agent, turn.asked_at, turn.answered_at),
-        *(turn.status, well_formed(turn.message), well_formed(turn.answer)),
-        *(_listed(turn.parts), _listed(turn.answer_parts), _listed(turn.tool_calls)),
-        *(_listed(turn.inputs), turn.continues),
-    )
-    return made.rowcount > 0
-
-
-def _listed(items: Sequence[JSON]) -> str:
-    return dumps(list(items)) if items else "[]"

@@ -3,7 +3,8 @@
 A call costs the event loop more in waking the thread, and in taking the interpreter's lock back
 from it, than SQLite takes for the statement, and a commit costs more than what it commits. So calls
 gather while the thread is busy, and everything that has gathered is one batch: one wake-up, one
-transaction, one answer. Nobody waits for a batch to grow: an idle thread takes what there is.
+transaction, one answer. Nobody waits for a batch to grow but while each turn of the event loop
+brings more: an idle thread takes what there is.
 """
 
 from __future__ import annotations
@@ -18,18 +19,32 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bff.errors import Overloaded
-from bff.history.sqlite.file import Run, statements_of, transaction
+from bff.history.sqlite.statements import MOST, Run, statements_of, transaction
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 MAX_WAITING = 1000
 """Calls that may wait for the thread; beyond that the disk does not keep up."""
 
-Work = Callable[[Run], Any]
+MOST_TURNS = 8
+"""How many turns of the loop a batch gathers, as long as each brings more."""
+
 Outcome = tuple[Any, Exception | None]
+
+
+Joint = Callable[[Run, Sequence[Item]], Sequence[T]]
+"""Does the same for several: one statement for at most `MOST` of them, that gives each its own."""
+
+
+class _Call(NamedTuple):
+    future: asyncio.Future[Any]
+    do: Joint[Any, Any]
+    item: Any
+
 
 _log = logging.getLogger(__name__)
 
@@ -88,9 +103,10 @@ class Worker:
         self._together = together
         self._call_timeout_seconds = call_timeout_seconds
         self._loop = asyncio.get_running_loop()
-        self._gathered: list[tuple[Work, asyncio.Future[Any]]] = []
-        self._batch: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._gathered: list[_Call] = []
+        self._batch: list[_Call] = []
         self._starting = False
+        self._turns = self._seen = 0
         self._deadlines: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
@@ -101,24 +117,27 @@ class Worker:
         """Calls that have not been done."""
         return len(self._gathered) + len(self._batch)
 
-    async def call(self, work: Callable[[Run], T]) -> T:
+    def call(self, work: Callable[[Run], T]) -> asyncio.Future[T]:
         """What the work gives. It is done, whatever becomes of the caller.
 
         Together with others it may be done twice, the first time for nothing, since one of them
-        failed.
+        failed. Raises `Overloaded`, at once or later, if the file cannot be used.
         """
+        return self.join(_each, work)
+
+    def join(self, do: Joint[Item, T], item: Item) -> asyncio.Future[T]:
+        """The same of one item; where others of its kind wait beside it, they are one statement."""
         if self.waiting >= MAX_WAITING:
             raise Overloaded()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._gathered.append((work, future))
+        self._gathered.append(_Call(future, do, item))
         self._idle.clear()
         self._deadlines.append((self._loop.time() + self._call_timeout_seconds, future))
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadlines[0][0], self._expire)
         if not self._starting and not self._batch:
-            self._starting = True
-            self._loop.call_soon(self._start)  # whatever else this turn of the loop asks for
-        return await future
+            self._begin()
+        return future
 
     async def close(self, timeout_seconds: float) -> bool:
         """Wait for what was asked for, then close; false if that took too long."""
@@ -136,48 +155,56 @@ class Worker:
             self._timer.cancel()
         return closing.done()
 
+    def _begin(self) -> None:
+        """Take up a batch, once this turn of the loop is over."""
+        self._starting = True
+        self._turns, self._seen = 0, len(self._gathered)
+        self._loop.call_soon(self._start)
+
     def _start(self) -> None:
+        self._turns += 1
+        if len(self._gathered) > self._seen and self._turns < MOST_TURNS:
+            self._seen = len(self._gathered)
+            self._loop.call_soon(self._start)
+            return
         self._starting = False
         self._batch, self._gathered = self._gathered, []
-        self.thread.submit(partial(self._do, [work for work, _ in self._batch]))
+        self.thread.submit(partial(self._do, self._batch))
 
-    def _do(self, works: Sequence[Work]) -> None:
+    def _do(self, calls: Sequence[_Call]) -> None:
         """In the thread."""
-        outcomes = self._outcomes(works) if self._together else [self._outcome(w) for w in works]
+        outcomes = self._outcomes(calls)
         with suppress(RuntimeError):  # the loop has ended, and who asked has with it
             self._loop.call_soon_threadsafe(self._done, outcomes)
 
-    def _outcomes(self, works: Sequence[Work]) -> Sequence[Outcome]:
+    def _outcomes(self, calls: Sequence[_Call]) -> Sequence[Outcome]:
+        steps = _steps(calls)
         try:
+            if not self._together or (len(steps) == 1 and calls[0].do is not _each):
+                return _results(statements_of(self.connection), steps)
             with transaction(self.connection) as run:
-                return [(work(run), None) for work in works]
+                return _results(run, steps)
         except Exception as error:
-            if len(works) == 1:
+            if len(calls) == 1:
                 return [(None, error)]
         # each by itself, so that nobody suffers for another's call
-        return [outcome for work in works for outcome in self._outcomes([work])]
-
-    def _outcome(self, work: Work) -> Outcome:
-        try:
-            return work(statements_of(self.connection)), None
-        except Exception as error:
-            return None, error
+        return [outcome for call in calls for outcome in self._outcomes([call])]
 
     def _done(self, outcomes: Sequence[Outcome]) -> None:
         batch, self._batch = self._batch, []
-        for (_, future), (result, error) in zip(batch, outcomes, strict=True):
+        for call, (result, error) in zip(batch, outcomes, strict=True):
             if error is not None:
                 _log_failure(error)
-            if future.done():
+            if call.future.done():
                 continue  # who asked has left, or was told that it takes too long
             if error is None:
-                future.set_result(result)
+                call.future.set_result(result)
             else:
-                future.set_exception(error)
+                call.future.set_exception(_as_told(error))
         while self._deadlines and self._deadlines[0][1].done():
             self._deadlines.popleft()
         if self._gathered:
-            self._start()
+            self._begin()
         else:
             self._idle.set()
 
@@ -191,6 +218,36 @@ class Worker:
                 future.set_exception(Overloaded())
         if self._deadlines:
             self._timer = self._loop.call_at(self._deadlines[0][0], self._expire)
+
+
+def _each(run: Run, works: Sequence[Callable[[Run], T]]) -> Sequence[T]:
+    return [work(run) for work in works]
+
+
+def _steps(calls: Sequence[_Call]) -> Sequence[Sequence[_Call]]:
+    """Neighbours that are done together, as many as may be."""
+    steps: list[list[_Call]] = []
+    for call in calls:
+        if steps and steps[-1][0].do is call.do and len(steps[-1]) < MOST:
+            steps[-1].append(call)
+        else:
+            steps.append([call])
+    return steps
+
+
+def _results(run: Run, steps: Sequence[Sequence[_Call]]) -> Sequence[Outcome]:
+    return [
+        (result, None) for step in steps for result in step[0].do(run, [call.item for call in step])
+    ]
+
+
+def _as_told(error: Exception) -> Exception:
+    """A file that cannot be used is `Overloaded`; a statement that is wrong is our mistake."""
+    if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):
+        told = Overloaded()
+        told.__cause__ = error
+        return told
+    return error
 
 
 def _log_failure(error: Exception) -> None:
