@@ -120,7 +120,7 @@ class SqliteHistory:
     async def find(self, owner: str, points: Sequence[str]) -> tuple[Session, str] | None:
         def work(run: Run) -> tuple[Session, str] | None:
             found = run(FIND_QUERY, owner=owner, points=dumps(list(points))).fetchone()
-            session = _session(run, owner, found[0]) if found else None
+            session = find_session(run, owner, found[0]) if found else None
             return (session, found[1]) if session else None
 
         return await self._read(work) if points else None
