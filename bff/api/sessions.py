@@ -29,7 +29,7 @@ from bff.errors import Invalid, NotFound, SessionBusy
 from bff.events import dumps
 from bff.history import History, Page, Session, StoredMessage
 from bff.history.paging import first_title
-from bff.identity.principals import SESSION_ID
+from bff.identity.principals import foreign_id
 from bff.runs.log import Run
 
 SESSIONS_PER_PAGE = 20
@@ -109,10 +109,8 @@ async def delete_session(request: web.Request) -> web.StreamResponse:
 
 
 def session_id_of(request: web.Request) -> str:
-    session_id = request.match_info["session_id"]
-    if not SESSION_ID.fullmatch(session_id):
-        raise NotFound
-    return session_id
+    """The session that the address names, be it by the id that another protocol's client chose."""
+    return foreign_id(request.match_info["session_id"])
 
 
 class _Cursor:

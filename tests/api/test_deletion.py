@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
+
+from yarl import URL
 
 from tests.api.conftest import KEYS, Service, Start
 from tests.api.test_sessions import begin, get, say
@@ -112,6 +115,24 @@ async def test_a_fork_that_was_asked_for__stays(start: Start) -> None:
     assert sorted(await sessions(service)) == sorted(["my-chat-1", f"my-{branch['session']}"])
     fork = await get(service, f"/v1/sessions/my-{branch['session']}")
     assert [one["content"] for one in fork["messages"]] == ["Where is Bergen?", "Hello"]
+
+
+async def test_a_chat_whose_id_is_no_sessions__is_deleted_by_that_id_all_the_same(
+    start: Start,
+) -> None:
+    service = await start()
+    said = await ask(service, message("m1", "Where is Oslo?"), id="chat/1 é")
+    assert said["session"].startswith("x-")
+    path = f"/v1/sessions/{quote('chat/1 é', safe='')}"
+    url = URL(f"{service.url}{path}", encoded=True)
+
+    async with service.client.get(url) as reply:
+        assert (await reply.json())["session_id"] == said["session"]
+    async with service.client.delete(url) as reply:
+        assert reply.status == 204
+
+    gone = f"/v1/sessions/{said['session']}", f"/v1/runs/{said['run']}"
+    assert await statuses(service, *gone) == [404] * 2
 
 
 async def test_another_callers_branches__are_not_touched(start: Start) -> None:
