@@ -97,7 +97,7 @@ class RunKeys:
 
 
 def session_runs_key(owner: str, session_id: str) -> str:
-    """A sorted set: the session's runs, each with the server's time until which it may be kept."""
+    """A sorted set: ids of the session's runs, each with the time until which it may be kept."""
     return f"{_place(partition(owner))}:session:{part(owner)}:{part(session_id)}"
 
 

@@ -288,14 +288,13 @@ class ValkeyRunLog:
         ]
         ours = await self.replicas.copies.runs_of(owner, session_id)
         try:
-            epoch, members = await self.lane.run_all(calls)
+            epoch, theirs = await self.lane.run_all(calls)
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
         self.epochs.seen(place, *epoch)
         if self.epochs.fresh(place):  # some may be missing there, and be brought back
             raise Overloaded(retry_after_seconds=RETRY_SECONDS)
-        # a run's id is ours, so it stands in the member as it is
-        return list({*ours, *(member.partition(":")[2] for member in members)})
+        return list({*ours, *theirs})
 
     async def forget(self, owner: str, run_ids: Sequence[str]) -> bool:
         runs = [run_keys(owner, run_id) for run_id in run_ids]

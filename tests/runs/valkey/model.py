@@ -122,7 +122,7 @@ class Model:
         kept = self.data.setdefault(session_runs, {})
         for other in [other for other, till in kept.items() if till <= self.now()]:
             del kept[other]
-        kept[member] = self.now() + int(ttl)
+        kept[member.partition(":")[2]] = self.now() + int(ttl)
         return ["ok"]
 
     def _restore(self, keys: list[str], args: list[str]) -> Any:
@@ -143,7 +143,7 @@ class Model:
         if session:
             self._hash(open_runs).setdefault(session, member)
         self.data.setdefault(leases, {})[member] = self.now() + int(lease)
-        self.data.setdefault(session_runs, {})[member] = self.now() + int(ttl)
+        self.data.setdefault(session_runs, {})[member.partition(":")[2]] = self.now() + int(ttl)
         if counted == "1":
             self.data[run]["counted"] = "1"
             self.data.setdefault(followers, {})[instance] = self.now() + int(lease)
@@ -297,7 +297,9 @@ class Model:
                 )
             )  # fmt: skip
             if extend == "1" and words[-1] not in ("missing", "superseded", "ended"):
-                self.data.setdefault(session_runs, {})[member] = self.now() + int(ttl)
+                self.data.setdefault(session_runs, {})[member.partition(":")[2]] = self.now() + int(
+                    ttl
+                )
         return words
 
     def _renew_one(

@@ -8,7 +8,7 @@ A run's hash has `status`, `instance` (who owns it), `last` (id of the last even
 owner dies), `ended` (the owner's seconds), `end` (the terminal event, for when the log is evicted),
 `cancel`, `counted` (it ends with its last follower) and `watch` (`instance=until …`: who wants its
 events published). The log is a list whose last element is event `last`, so ids need no room, cannot
-repeat and show what is missing. A session's runs are a sorted set of members, each with the time
+repeat and show what is missing. A session's runs are a sorted set of ids, each with the time
 until which it may be kept: what a deletion of the session looks for.
 """
 
@@ -36,8 +36,8 @@ def _script(name: str, *parts: str) -> Script:
 
 
 TOUCH = _script("touch", "now", "epoch")
-OPEN = _script("open", "now", "epoch")
-RESTORE = _script("restore", "now", "epoch")
+OPEN = _script("open", "now", "epoch", "run_of")
+RESTORE = _script("restore", "now", "epoch", "run_of")
 APPEND = _script("append", "now", "channel", "tell", "append_run")
 CLOSE = _script("close", "now", "channel", "tell", "append_run")
 KNOWN = _script("known")
@@ -46,7 +46,7 @@ FORGET = _script("forget", "channel")
 INTERRUPT = _script("interrupt", "now", "channel", "tell", "epoch")
 FIND = _script("find", "now")
 READ = _script("read", "now")
-RENEW = _script("renew", "now")
+RENEW = _script("renew", "now", "run_of")
 JOIN = _script("join", "now")
 LEAVE = _script("leave", "now")
 CANCEL = _script("cancel", "channel")

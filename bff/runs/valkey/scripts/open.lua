@@ -52,7 +52,7 @@ if ARGV[14] == '1' then
   redis.call('PEXPIRE', KEYS[6], ttl)
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', now)
-redis.call('ZADD', KEYS[9], now + ttl, member)
+redis.call('ZADD', KEYS[9], now + ttl, run_of(member))
 redis.call('PEXPIRE', KEYS[9], ttl)
 if ARGV[13] ~= '' then redis.call('SET', KEYS[7], ARGV[13] .. ' ' .. member, 'PX', ttl) end
 for i = 2, 5 do redis.call('PEXPIRE', KEYS[i], ttl) end

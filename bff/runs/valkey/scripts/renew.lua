@@ -30,7 +30,7 @@ for i = 0, (#KEYS - 1) / 6 - 1 do
       end
     end
     if extend then
-      redis.call('ZADD', KEYS[key + 4], now + ttl, ARGV[arg])
+      redis.call('ZADD', KEYS[key + 4], now + ttl, run_of(ARGV[arg]))
       for j = key, key + 5 do redis.call('PEXPIRE', KEYS[j], ttl) end
     end
   end

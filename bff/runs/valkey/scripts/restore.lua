@@ -9,7 +9,7 @@ local ttl = ARGV[5]
 redis.call('DEL', KEYS[5])
 redis.call('HSET', KEYS[4], 'status', 'running', 'instance', ARGV[3], 'last', ARGV[12],
   'bytes', 0, 'meta', ARGV[7], 'said', ARGV[8], 'interruption', ARGV[9])
-redis.call('ZADD', KEYS[8], now + ttl, ARGV[2])
+redis.call('ZADD', KEYS[8], now + ttl, run_of(ARGV[2]))
 redis.call('PEXPIRE', KEYS[8], ttl)
 if ARGV[6] ~= '' then redis.call('HSETNX', KEYS[3], ARGV[6], ARGV[2]) end
 redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[2])

@@ -1,2 +1,2 @@
--- KEYS the session's runs -> their members
+-- KEYS the session's runs -> their ids
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
