@@ -169,6 +169,8 @@ Event = (
 )
 
 
+JOINED_AT_ONCE = 64
+"""Pieces of a text that is kept, before they are joined: one has 49 bytes beside its characters."""
 RECORD_BYTES = 200
 """About what a record takes besides its text."""
 
@@ -186,9 +188,7 @@ class Record:
 
     @property
     def event(self) -> Event:
-        if self._event is None:
-            self._event = decode(self.name, self.data)
-        return self._event
+        return decode(self.name, self.data) if self._event is None else self._event
 
     @property
     def content(self) -> str:
@@ -232,6 +232,14 @@ def size_of(records: Sequence[Record]) -> int:
     for item in records:
         size += len(item.data)
     return size
+
+
+def forget_texts(records: Sequence[Record]) -> None:
+    """Keep a text as JSON only, once those who keep up have had the event: nearly all that a run
+    says is text, and a run is kept for a while."""
+    for item in records:
+        if item.name == "message" or item.name == "thinking":
+            item._event = None
 
 
 def gap(first: int, last: int) -> Record:

@@ -26,6 +26,7 @@ from bff.events import (
     ToolUse,
     decode,
     encode,
+    forget_texts,
     gap,
     record,
 )
@@ -154,6 +155,32 @@ def test_a_transcript__past_its_limit_says_so() -> None:
 
     assert transcript.text == "1234512345"
     assert not transcript.whole
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 66, 1000])
+def test_a_transcript__is_the_text_however_many_pieces_it_came_in(count: int) -> None:
+    transcript = Transcript()
+    for number in range(count):
+        transcript.add(Message(f"{number} "))
+
+    assert transcript.text == "".join(f"{number} " for number in range(count))
+
+
+@pytest.mark.parametrize("text", [Message("a \u2028 \U0001f600"), Thinking("<é>")])
+def test_a_text_that_was_forgotten__is_read_from_its_json(text: Event) -> None:
+    kept = record(2, text)
+    forget_texts([kept])
+
+    assert kept.event is not text
+    assert kept.event == text
+
+
+def test_what_is_no_text__is_not_forgotten() -> None:
+    asked = Input("i", "approval", first=True)
+    kept = record(2, asked)
+    forget_texts([kept])
+
+    assert kept.event is asked
 
 
 def test_a_transcript_with_a_gap__is_not_whole() -> None:

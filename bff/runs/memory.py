@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
-from bff.events import Record, gap, size_of
+from bff.events import Record, forget_texts, gap, size_of
 from bff.runs.bell import Bell
 from bff.runs.listener import Listener
 from bff.runs.log import Owner, Run, Status, Superseded, Take, key_of_forgotten
@@ -57,6 +57,7 @@ class _Kept:
                 listener.offer(records)
         else:
             self.wake()  # to the end, which followers have to see
+        forget_texts(records)
         return size
 
     def wake(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bff.events import (
+    JOINED_AT_ONCE,
     JSON,
     Done,
     Event,
@@ -32,6 +33,7 @@ class Transcript:
     __slots__ = (
         "_asked",
         "_inputs",
+        "_joined",
         "_limit",
         "_parts",
         "_reasoning",
@@ -45,6 +47,7 @@ class Transcript:
     def __init__(self, answered: Iterable[Input] = (), limit: int = 8 * 1024 * 1024) -> None:
         self._asked = {question.tool.id: question.tool for question in answered if question.tool}
         self._text: list[str] = []
+        self._joined = 0
         self._tools: dict[str, dict[str, JSON]] = {}
         self._limit = limit
         self._inputs: dict[str, Input] = {}
@@ -61,6 +64,9 @@ class Transcript:
                 self.whole = False
             elif self.whole:
                 self._text.append(event.content)
+                if len(self._text) > self._joined + JOINED_AT_ONCE:
+                    self._text[self._joined :] = ["".join(self._text[self._joined :])]
+                    self._joined += 1
             return
         match event:
             case Thinking(content):

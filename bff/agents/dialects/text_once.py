@@ -19,7 +19,7 @@ from bff.agents.dialects.repetition import (
     missing,
     squeezed,
 )
-from bff.events import Event, well_formed
+from bff.events import JOINED_AT_ONCE, Event, well_formed
 
 _TWINS = {"converse", "strands"}
 """Sources that never say anything but the same."""
@@ -33,10 +33,12 @@ _MOST_SEGMENTS = 256
 class Segment:
     """Text said in one piece: a message, or what stands between two tool calls."""
 
-    __slots__ = ("count", "length", "owner", "pending", "pieces", "sources", "speaker")
+    __slots__ = ("_joined", "count", "length", "owner", "pending", "pieces", "sources", "speaker")
 
     def __init__(self, source: str, speaker: str) -> None:
         self.pieces: list[str] = []
+        self._joined = 0
+        """How many pieces in front are of many each: a token takes 49 bytes beside its text."""
         self.count = 0
         """Pieces that are not blank; more than two are two."""
         self.length = 0
@@ -54,6 +56,9 @@ class Segment:
 
     def add(self, text: str) -> None:
         self.pieces.append(text)
+        if len(self.pieces) > self._joined + JOINED_AT_ONCE:
+            self.pieces[self._joined :] = ["".join(self.pieces[self._joined :])]
+            self._joined += 1
         if self.count < 2:
             self.count += not text.isspace()
         self.length += len(text)
@@ -62,6 +67,7 @@ class Segment:
     def text(self) -> str:
         if len(self.pieces) > 1:
             self.pieces[:] = ["".join(self.pieces)]
+            self._joined = 1
         return self.pieces[0] if self.pieces else ""
 
 

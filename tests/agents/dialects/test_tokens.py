@@ -360,3 +360,22 @@ def test_speakers_that_interleave__are_each_heard_whole(texts: list[list[str]], 
     said = "".join(event.content for event in events if isinstance(event, Message))
     for tokens in texts:
         assert said.count("".join(tokens)) == 1
+
+
+@pytest.mark.parametrize("count", [2, 64, 65, 66, 130, 300])
+def test_an_answer_of_many_tokens__is_said_once_though_it_comes_whole_behind_them(
+    count: int,
+) -> None:
+    tokens = [f"{number} " for number in range(count)]
+    whole = {"message": {"role": "assistant", "content": [{"text": "".join(tokens)}]}}
+    decoder = Decoder("text/event-stream")
+    events = [
+        event
+        for frame in [*({"data": token} for token in tokens), whole]
+        for event in decoder.feed(sse(frame))
+    ]
+    events += decoder.end()
+
+    said = [event.content for event in events if isinstance(event, Message)]
+    assert "".join(said) == "".join(tokens)
+    assert decoder.failure is None
