@@ -42,8 +42,9 @@ class Client:
         """For messages, which are its business."""
         self._gone: set[Any] = set()
         """Clients that are being closed."""
+        self._connections: set[Any] = set()
         self._idle: list[Any] = []
-        """Connections that nobody uses."""
+        """Those that nobody uses."""
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Send the commands, whatever they are; their replies, errors among them."""
@@ -58,7 +59,7 @@ class Client:
             await connection.send_packed_command(packed(commands), check_health=False)
             replies = [await _reply(connection) for _ in commands]
         except BaseException:  # a reply may still come that is nobody's
-            await connection.disconnect(nowait=True)
+            await self._drop(connection)
             raise
         self._idle.append(connection)
         return replies
@@ -69,10 +70,19 @@ class Client:
             connection = self._idle.pop()
             if connection.is_connected and not await connection.can_read():
                 return connection
-            await connection.disconnect(nowait=True)  # the server has closed it
+            await self._drop(connection)  # the server has closed it
         connection = self.of_library.connection_pool.make_connection()
-        await _cancellable(connection.connect())
+        self._connections.add(connection)
+        try:
+            await _cancellable(connection.connect())
+        except BaseException:  # it may be half-way there
+            await self._drop(connection)
+            raise
         return connection
+
+    async def _drop(self, connection: Any) -> None:
+        self._connections.discard(connection)
+        await connection.disconnect(nowait=True)
 
     async def reconnect(self) -> None:
         """Forget the connections: after a failover the name, or the map, leads to another node.
@@ -86,18 +96,18 @@ class Client:
             await _close(gone)
             self._gone.discard(gone)
         else:
-            await self._disconnect()
+            idle, self._idle = self._idle, []
+            await self._close(idle)
             await self.of_library.connection_pool.disconnect(inuse_connections=False)
 
     async def aclose(self) -> None:
-        await self._disconnect()
+        await self._close(list(self._connections))
         for client in (self.of_library, *self._gone):
             await _close(client)
 
-    async def _disconnect(self) -> None:
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.disconnect(nowait=True)
+    async def _close(self, connections: Sequence[Any]) -> None:
+        self._connections.difference_update(connections)
+        await asyncio.gather(*[each.disconnect() for each in connections], return_exceptions=True)
 
 
 def packed(commands: Sequence[Command]) -> bytes:

@@ -33,6 +33,7 @@ def part(text: str) -> str:
     return "~" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def partition(owner: str) -> int:
     """The partition in which everything of an owner lives."""
     return hashlib.sha256(part(owner).encode()).digest()[0] % PARTITIONS
@@ -81,8 +82,10 @@ class RunKeys:
         self.partition = partition
         self.member = member
         """`owner:run id`, as leases and messages name the run."""
-        self.epoch = epoch_key(partition)
-        self.leases = leases_key(partition)
+        self.epoch = f"{place}:epoch"
+        """Holds a random text until the partition's keys are lost."""
+        self.leases = f"{place}:leases"
+        """A sorted set: each open run (`owner:run id`) with the server's time its lease ends at."""
         self.open = f"{place}:open:{member.partition(':')[0]}"
         """A hash: the owner's sessions with an open run, each with the run's member."""
         self.run = f"{place}:run:{member}"

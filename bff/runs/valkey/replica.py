@@ -37,6 +37,9 @@ class State(Enum):
     ENDED = "the server has all of it, with its end"
     LOST = "another instance has ended it"
 
+    __hash__ = object.__hash__
+    """As they are compared: by identity. An enum's own is a function of Python's at every move."""
+
 
 # Effects
 
@@ -125,6 +128,10 @@ TRANSITIONS: Mapping[str, Mapping[State, Sequence[State]]] = {
 here is a defect, and costs this one run."""
 
 
+_BEHIND = (BEGUN, BEHIND)
+"""The followers here have more than the server: with nothing on its way, these and no others."""
+
+
 class Impossible(Exception):
     """A transition that is not in the table."""
 
@@ -191,12 +198,12 @@ class Replica:
         """There is something to do, as soon as a pipeline leaves."""
         if self._out is not None or self.state is LOST:
             return False
-        return bool(self._puts) or (not self._away and self._behind)
+        return bool(self._puts) or (self.state in _BEHIND and not self._away)
 
     @property
-    def awaited(self) -> bool:
-        """Somebody waits until what was put last is delivered."""
-        return bool(self._puts) and self._puts[-1].waiter is not None
+    def can_wait(self) -> bool:
+        """Nobody waits for what there is to do, and the server is not behind."""
+        return self.state is LIVE and (not self._puts or self._puts[-1].waiter is None)
 
     @property
     def latest(self) -> int:
@@ -207,10 +214,6 @@ class Replica:
     def settled(self) -> bool:
         """Nothing is to be done for it: the server has all of it, or it is not ours."""
         return self.state in (LIVE, ENDED, LOST) and not self._puts
-
-    @property
-    def _behind(self) -> bool:
-        return not self._known or self.acked < self.delivered
 
     # Events
 
@@ -235,7 +238,7 @@ class Replica:
         if self._out is not None or self.state is LOST:
             return NOTHING
         records: Sequence[Record] = ()
-        if self._behind:
+        if self.state in _BEHIND:
             records = _fitting(self._copied(self.acked if self._known else 0))
             if not records:  # no copy is left to bring the server up to date with
                 return self._lose("sent")
@@ -329,15 +332,17 @@ class Replica:
         """The first puts go to the followers here."""
         if not count:
             return NOTHING
-        puts = [self._puts.popleft() for _ in range(count)]
-        for put in puts:
+        records: list[Record] = []
+        settled: list[Effect] = []
+        for _ in range(count):
+            put = self._puts.popleft()
+            records += put.records
             self.waiting -= put.size
-        records = puts[0].records if count == 1 else [item for put in puts for item in put.records]
-        self.end = puts[-1].end
+            self.end = put.end
+            if put.waiter is not None:
+                settled.append(Settle(put.waiter, superseded=False))
         self.delivered = records[-1].id
-        effects: list[Effect] = [Deliver(records, self.end)]
-        effects += [Settle(put.waiter, superseded=False) for put in puts if put.waiter is not None]
-        return effects
+        return [Deliver(records, self.end), *settled]
 
     def _lose(self, event: str) -> Sequence[Effect]:
         if self.state is LOST:
@@ -357,7 +362,7 @@ class Replica:
             return
         if isinstance(self._out, Close):
             state = CLOSING
-        elif self._behind:
+        elif not self._known or self.acked < self.delivered:
             never = self.state is BEGUN and not self._known
             state = BEGUN if never else BEHIND
         else:

@@ -23,8 +23,8 @@ from bff.runs.valkey.replica import Deliver, Effect, Forget, Replica, Settle, St
 
 logger = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.003
-"""From one pipeline to the next, unless somebody waits for what is ready."""
+GATHER_SECONDS = 0.004
+"""From one pipeline to the next, unless there is something ready that cannot wait."""
 
 
 class Replicas:
@@ -123,7 +123,10 @@ class Replicas:
         *,
         waiter: asyncio.Future[None] | None = None,
     ) -> None:
-        self.perform(replica, replica.put(records, end, waiter=waiter))
+        if effects := replica.put(records, end, waiter=waiter):
+            self.perform(replica, effects)
+        else:
+            self.see_to(replica)
 
     def superseded(self, member: str) -> None:
         """Another instance has ended a run of ours."""
@@ -161,7 +164,7 @@ class Replicas:
         if self.ready.is_set():
             return
         at = self._taken_at + GATHER_SECONDS
-        if replica.awaited or at <= self._loop.time():
+        if not replica.can_wait or at <= self._loop.time():
             self.ready.set()
         elif self._timer is None:
             self._timer = self._loop.call_at(at, self.ready.set)

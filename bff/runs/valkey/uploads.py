@@ -83,7 +83,7 @@ class Uploads:
     def _collect(self, batch: Sequence[Replica]) -> list[_Shipment]:
         appends: list[tuple[Replica, Sequence[Record]]] = []
         shipments: list[_Shipment] = []
-        room = MOST_EVENTS_IN_ALL
+        room: float = MOST_EVENTS_IN_ALL
         for replica in batch:
             if room <= 0:
                 self._replicas.see_to(replica)  # next time: nobody waits long for a backlog
@@ -93,7 +93,8 @@ class Uploads:
                     match effect:
                         case Append(records):
                             appends.append((replica, records))
-                            room -= len(records) + sum(len(item.data) for item in records) // 500
+                            for item in records:
+                                room -= 1 + len(item.data) / 500
                         case Close():
                             shipments.append(_Shipment(self._close(replica, effect), [replica]))
                         case Restore():

@@ -138,4 +138,9 @@ def test_what_nobody_waits_for__goes_with_what_comes_soon() -> None:
     replied(alice)
     replicas.put(alice.replica, [record(5, Message("the first for some time"))])
     assert replicas.ready.is_set()
+    assert replicas.take(9) == [alice.replica]
+
+    replied(bob)
+    replicas.happened(bob.replica, bob.replica.server_lost)
+    assert replicas.ready.is_set()
     loop.close()
