@@ -251,7 +251,7 @@ async def test_an_owner_that_was_taken_for_dead__cannot_write_and_hears_of_it(
 async def test_what_a_follower_took__does_not_come_again_when_its_run_is_anothers(
     valkey: Valkey, start_instance: StartInstance
 ) -> None:
-    frozen = Timing(lease_seconds=0.6, renew_seconds=1000, tick_seconds=1000, grace_seconds=0.4)
+    frozen = Timing(lease_seconds=2.0, renew_seconds=1000, tick_seconds=1000, grace_seconds=0.4)
     a, b = await start_instance(valkey.url, timing=frozen), await start_instance(valkey.url)
     run = await a.begin("run")
     taken: list[Record] = []
