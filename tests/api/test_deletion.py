@@ -101,6 +101,20 @@ async def test_a_branch_that_is_deleted_by_its_own_id__is_all_that_goes(start: S
     assert await statuses(service, f"/v1/runs/{first['run']}") == [200]
 
 
+async def test_a_chat_that_two_delete_at_once__is_gone_for_both(start: Start) -> None:
+    service = await start()
+    await ask(service, message("m1", "Where is Oslo?"))
+    runs = [await edit(service, f"Where is Moss {number}?") for number in range(5)]
+    path = "/v1/sessions/chat-1"
+
+    answers = await asyncio.gather(*(statuses(service, path, method="DELETE") for _ in range(4)))
+
+    assert [204] in answers
+    assert all(answer in ([204], [404]) for answer in answers)
+    assert await sessions(service) == []
+    assert await statuses(service, *(f"/v1/runs/{each['run']}" for each in runs)) == [404] * 5
+
+
 async def test_a_fork_that_was_asked_for__stays(start: Start) -> None:
     service = await start()
     await ask(service, message("m1", "Where is Oslo?"))
