@@ -52,7 +52,7 @@ def planned(options: argparse.Namespace) -> Plan:
     if full and missing:
         tell("without LiteLLM: `make .envs/litellm/.ready` installs it")
     if not options.before:
-        missing |= {"before", "before+valkey"}
+        missing |= {front for front in FRONTS if front.startswith("before")}
     there = [front for front in FRONTS if front not in missing]
     few = ("raw", "before", "ours") if options.before else ("raw", "probe", "fastapi", "ours")
     return Plan(

@@ -82,7 +82,6 @@ async def _one(
 ) -> Figures | None:
     try:
         async with AsyncExitStack() as stack:
-            await targets.clean(name)
             if scenario in FRESH:
                 front = await stack.enter_async_context(targets.front(name))
                 await warm_up(front)

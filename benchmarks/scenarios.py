@@ -29,7 +29,7 @@ STREAMS_AT_ONCE = 16
 LATENCY_SECONDS = 10.0
 """Then enough was timed one by one, once it was done …"""
 LEAST_CALLS = 50
-"""… so often: moto takes a quarter of a second for an answer's turn."""
+"""… so often."""
 
 
 @dataclass(frozen=True)

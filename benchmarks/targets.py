@@ -7,7 +7,6 @@ DynamoDB are measured beside it.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -15,8 +14,6 @@ import sys
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-
-import aiohttp
 
 from benchmarks.agentcore import ARN
 from benchmarks.client import KEY, NATIVE, OPENAI, OURS, RAW
@@ -28,10 +25,9 @@ LITELLM = ROOT / ".envs/litellm/bin/litellm"
 PYTHON = (sys.executable, "-m")
 REGION = "us-west-2"
 TABLE = "bench"
-CREATE_SECONDS = 60.0
 
 FRONTS = (
-    *("raw", "probe", "fastapi", "litellm", "before", "before+valkey"),
+    *("raw", "probe", "fastapi", "litellm", "before", "before+valkey", "before+dynamodb"),
     *("ours", "ours+valkey", "ours+dynamodb"),
 )
 """`before` is another checkout of ours, to see what a change has brought. What follows a `+` is a
@@ -109,25 +105,6 @@ class Targets:
         async with running(what, command, environ, folder=self._folder) as process:
             yield Front(process, OURS)
 
-    async def clean(self, name: str) -> None:
-        """Empty what a front shares with nobody: moto copies all that it holds at each write."""
-        if name.endswith("+dynamodb"):
-            url = f"{self._shared['dynamodb']}/moto-api/reset"
-            async with aiohttp.ClientSession() as client, client.post(url) as reply:
-                reply.raise_for_status()
-            await self._create_table()
-
-    async def _create_table(self) -> None:
-        """As an operator does; in a process of its own, so that none of this gets into ours."""
-        environ = {**self._environ, "AWS_ENDPOINT_URL_DYNAMODB": self._shared["dynamodb"]}
-        command = [*PYTHON, "bff", "create-table", TABLE]
-        async with asyncio.timeout(CREATE_SECONDS):
-            making = await asyncio.create_subprocess_exec(
-                *command, cwd=self._folder, env=environ, stdout=asyncio.subprocess.DEVNULL
-            )
-            if await making.wait():
-                raise RuntimeError(f"{' '.join(command)} ended with {making.returncode}")
-
     def _ours(self) -> dict[str, str]:
         self._fresh += 1
         return {
@@ -147,8 +124,7 @@ class Targets:
                 return {"REDIS_URL": self.valkey()}
             case "dynamodb":
                 if server not in self._shared:
-                    self._shared[server] = (await self._moto()).url
-                    await self.clean(f"+{server}")
+                    self._shared[server] = (await self._table()).url
                 url = self._shared[server]
                 return {"HISTORY": f"dynamodb://{TABLE}", "AWS_ENDPOINT_URL_DYNAMODB": url}
         return {}
@@ -159,13 +135,11 @@ class Targets:
             self._shared["valkey"] = self._stack.enter_context(running_valkey(self._folder)).url
         return self._shared["valkey"]
 
-    async def _moto(self) -> Running:
-        """A process of its own: what it uses is several times what the front does."""
-        command = [*PYTHON, "moto.server", "-H", "127.0.0.1", "-p", "{port}"]
-        moto = await self._stack.enter_async_context(
-            running("moto", command, os.environ, folder=self._folder, health="/moto-api/")
+    async def _table(self) -> Running:
+        command = [*PYTHON, "benchmarks.table", "{port}"]
+        return await self._stack.enter_async_context(
+            running("table", command, os.environ, folder=self._folder)
         )
-        return moto
 
     def _litellm(self) -> list[str]:
         """Arguments of its proxy, with its own provider in front of the fake."""
