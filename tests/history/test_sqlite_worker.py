@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bff.errors import Overloaded
-from bff.history.sqlite import open_sqlite
+from bff.history.sqlite import SqliteHistory, open_sqlite
 from bff.history.sqlite.statements import MOST
 from bff.history.sqlite.worker import MAX_WAITING, Thread, Worker
 from tests.history.turns import ALICE, TURN, approval, at_points, point, session_after, turn
@@ -117,6 +117,28 @@ async def test_a_turn_that_cannot_be_written__takes_none_that_ended_with_it(tmp_
     assert found is not None
     assert len(found[1].items) == 4
     assert [type(outcome) for outcome in outcomes] == [type(None), UnicodeEncodeError, type(None)]
+
+
+async def test_a_full_disk__costs_the_turns_that_do_not_fit(tmp_path: Path) -> None:
+    turns = [replace(turn(0, session_id=f"s{n}"), answer="x" * 3000) for n in range(60)]
+
+    async def room(history: SqliteHistory, pages: int) -> None:
+        connection = history._writer.connection
+        await history._writer.thread.ask(
+            lambda: connection.execute(f"PRAGMA max_page_count = {pages}").close()
+        )
+
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+        await room(history, 40)
+        outcomes = await together(history._writer, [history.add(ALICE, each) for each in turns])
+        await room(history, 4000)
+        await history.add(ALICE, TURN)
+
+        found = [await history.messages(ALICE, each.session_id, limit=9) for each in turns]
+    written = [outcome is None for outcome in outcomes]
+    assert set(written) == {True, False}
+    assert all(isinstance(outcome, Overloaded) for outcome in outcomes if outcome)
+    assert [each is not None and len(each[1].items) == 2 for each in found] == written
 
 
 async def test_calls_of_one_batch__are_done_in_their_order(tmp_path: Path) -> None:
