@@ -62,7 +62,7 @@ def loads(text: str | bytes) -> JSON:
 def loads_utf8(data: bytes) -> JSON:
     """The same of UTF-8 alone."""
     try:
-        if _LONG_NUMBER not in data.translate(_DIGITS):
+        if not data.translate(_DIGITS).count(_LONG_NUMBER):  # `in` makes an exception to find out
             return _loads(data)
     except ValueError:  # or what orjson alone refuses: NaN, half a surrogate pair
         pass

@@ -54,8 +54,7 @@ class Lines:
         if b"\r" in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        lines = chunk.split(b"\n")
-        rest = lines.pop()
+        *lines, rest = chunk.split(b"\n")
         if lines and self._partial:
             self._partial.append(lines[0])
             lines[0] = b"".join(self._partial)

@@ -51,9 +51,10 @@ class NativeEncoder:
     reconnects = True
 
     def __call__(self, records: Sequence[Record]) -> bytes:
-        return "".join(
-            [f"id: {item.id}\nevent: {item.name}\ndata: {item.data}\n\n" for item in records]
-        ).encode()
+        frames = ""
+        for item in records:  # one, mostly
+            frames += f"id: {item.id}\nevent: {item.name}\ndata: {item.data}\n\n"
+        return frames.encode()
 
 
 class EventStream(web.StreamResponse):
@@ -96,9 +97,9 @@ class EventStream(web.StreamResponse):
         """
         assert self._transport is not None
         assert self._writer is not None
-        written = b"%x\r\n%b\r\n" % (len(frames), frames) if self._in_chunks else frames
-        self._writer.output_size += len(written)
-        self._transport.write(written)
+        size = len(frames)
+        self._writer.output_size += size
+        self._transport.write(b"%x\r\n%b\r\n" % (size, frames) if self._in_chunks else frames)
 
     async def send_frames(self, frames: bytes) -> None:
         """Write whole frames; raises `ConnectionError` if the client is gone or too slow."""

@@ -224,11 +224,13 @@ class RunExecution:
         try:
             async with aclosing(agent.stream(self._prompt())) as batches:
                 async for batch in batches:
-                    self.deadline = min(now() + idle_seconds, over_at)
+                    idle_at = now() + idle_seconds
+                    self.deadline = idle_at if idle_at < over_at else over_at
                     if answered and asked_anew(batch, answered) and not self._went_on():
                         self.forgotten = True
                         raise AgentSessionIdle(agent_called=True)
-                    done = batch[-1] if batch and isinstance(batch[-1], Done) else None
+                    last = batch[-1] if batch else None
+                    done = last if type(last) is Done else None
                     events = batch[:-1] if done else batch
                     if self._client_tools:
                         events = self._client_tools.pass_on(events)
@@ -280,8 +282,7 @@ class RunExecution:
         """The events as the run's next records. Ids are spent here, before anything is written."""
         records = [record(id, event) for id, event in enumerate(events, self._next_id)]
         self._next_id += len(records)
-        for event in events:
-            self._transcript.add(event)
+        self._transcript.add(*events)
         return records
 
     def _outcome(self, outcome: Done | BaseException | None) -> tuple[Status, Done | Failed]:

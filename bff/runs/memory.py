@@ -47,19 +47,6 @@ class _Kept:
             return self.run
         return replace(self.run, last_event_id=self.last_id)
 
-    def add(self, records: Sequence[Record]) -> int:
-        size = size_of(records)
-        self.records.extend(records)
-        self.bytes += size
-        self.last_id = records[-1].id
-        if self.run.status == "running":
-            for listener in self.listeners:
-                listener.offer(records)
-        else:
-            self.wake()  # to the end, which followers have to see
-        forget_texts(records)
-        return size
-
     def wake(self) -> None:
         for listener in self.listeners:
             listener.wake()
@@ -241,7 +228,17 @@ class MemoryRunLog:
         return kept.state() if kept else None
 
     def _add(self, kept: _Kept, records: Sequence[Record]) -> None:
-        self.bytes += kept.add(records)
+        size = size_of(records)
+        kept.records.extend(records)
+        kept.bytes += size
+        kept.last_id = records[-1].id
+        self.bytes += size
+        if kept.run.status == "running":
+            for listener in kept.listeners:
+                listener.offer(records)
+        else:
+            kept.wake()  # to the end, which followers have to see
+        forget_texts(records)
         if len(kept.records) > self._max_events_per_run or kept.bytes > self._max_bytes_per_run:
             # a tenth more than needed, so that this is not done for every event
             self.bytes -= kept.drop(len(kept.records) - self._max_events_per_run * 9 // 10)

@@ -57,17 +57,21 @@ class Transcript:
         self.whole = True
         self.end: Done | Failed | None = None
 
-    def add(self, event: Event) -> None:
-        if type(event) is Message:  # nearly all of them, and a pattern takes as long as the rest
-            self.size += len(event.content)
-            if self.size > self._limit:
-                self.whole = False
-            elif self.whole:
-                self._text.append(event.content)
-                if len(self._text) > self._joined + JOINED_AT_ONCE:
-                    self._text[self._joined :] = ["".join(self._text[self._joined :])]
-                    self._joined += 1
-            return
+    def add(self, *events: Event) -> None:
+        for event in events:
+            if type(event) is Message:  # nearly all, and a pattern takes as long as the rest
+                self.size += len(event.content)
+                if self.size > self._limit:
+                    self.whole = False
+                elif self.whole:
+                    self._text.append(event.content)
+            else:
+                self._add(event)
+        if len(self._text) > self._joined + JOINED_AT_ONCE:
+            self._text[self._joined :] = ["".join(self._text[self._joined :])]
+            self._joined += 1
+
+    def _add(self, event: Event) -> None:
         match event:
             case Thinking(content):
                 if self._fits(len(content)):

@@ -338,7 +338,7 @@ class Assembly:
             self.speakers.settle()
             self.speakers.taken()
         events = self.out[:]
-        self.out.clear()
+        del self.out[:]
         return events
 
 

@@ -275,7 +275,8 @@ def _read_list(answer: Assembly, name: str | None, items: list[JSON]) -> None:
 
 def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> None:
     if len(frame) == 1 and name is None:  # most frames of most agents: one text, one key
-        ((key, value),) = frame.items()
+        (key,) = frame
+        value = frame[key]
         if type(value) is str and key in untyped.TEXT_KEYS:
             say(answer, key, value, alone=True)
             return

@@ -8,7 +8,8 @@ is lost: the end of the answer frees the floor for good.
 
 from __future__ import annotations
 
-from bff.agents.dialects.text_once import Memory, Replaced, TextOnce
+from bff.agents.dialects.segments import Memory
+from bff.agents.dialects.text_once import Replaced, TextOnce
 from bff.events import Event, Message, Thinking
 
 _MESSAGE = "message "

@@ -92,7 +92,8 @@ def read_event(answer: Assembly, event: dict[str, JSON]) -> bool:
     except (KeyError, TypeError):
         text = None
     if type(text) is str and len(event) == 1:
-        answer.dialects.add("converse")
+        if "converse" not in answer.dialects:
+            answer.dialects.add("converse")
         answer.text.delta(text, "converse")
         return True
     if not is_converse(event):

@@ -19,7 +19,8 @@ from bff.agents.dialects.repetition import (
     missing,
     squeezed,
 )
-from bff.events import JOINED_AT_ONCE, Event, well_formed
+from bff.agents.dialects.segments import Memory, Segment
+from bff.events import Event, well_formed
 
 _TWINS = {"converse", "strands"}
 """Sources that never say anything but the same."""
@@ -28,59 +29,6 @@ _LONGEST_PENDING = 4096
 """How far, in characters, one of several sources that say the same may run ahead."""
 _MOST_SEGMENTS = 256
 """How far back a message is looked for that comes once more."""
-
-
-class Segment:
-    """Text said in one piece: a message, or what stands between two tool calls."""
-
-    __slots__ = ("_joined", "count", "length", "owner", "pending", "pieces", "sources", "speaker")
-
-    def __init__(self, source: str, speaker: str) -> None:
-        self.pieces: list[str] = []
-        self._joined = 0
-        """How many pieces in front are of many each: a token takes 49 bytes beside its text."""
-        self.count = 0
-        """Pieces that are not blank; more than two are two."""
-        self.length = 0
-        self.speaker = speaker
-        self.owner = source
-        """The source that began it."""
-        self.sources: tuple[str, ...] = (source,)
-        """Who said it; each source may say a segment once. Few do, and a set is four times this."""
-        self.pending: dict[str, str] | None = None
-        """What each source has yet to repeat, once a second one says the same beside the first."""
-
-    def said_by(self, source: str) -> None:
-        if source not in self.sources:
-            self.sources += (source,)
-
-    def add(self, text: str) -> None:
-        self.pieces.append(text)
-        if len(self.pieces) > self._joined + JOINED_AT_ONCE:
-            self.pieces[self._joined :] = ["".join(self.pieces[self._joined :])]
-            self._joined += 1
-        if self.count < 2:
-            self.count += not text.isspace()
-        self.length += len(text)
-
-    @property
-    def text(self) -> str:
-        if len(self.pieces) > 1:
-            self.pieces[:] = ["".join(self.pieces)]
-            self._joined = 1
-        return self.pieces[0] if self.pieces else ""
-
-
-class Memory:
-    """What all speakers said, of one kind: the answer, or the reasoning."""
-
-    __slots__ = ("by_key", "heard", "segments")
-
-    def __init__(self) -> None:
-        self.segments: list[Segment] = []
-        self.by_key: dict[str, Segment] = {}
-        self.heard = False
-        """Whether anything but white space was said."""
 
 
 Replaced = Callable[[str], None]
@@ -327,13 +275,15 @@ class TextOnce:
         self.speaking = True
         if self._half:
             text, self._half = well_formed(self._half + text), ""
-        if "\ud800" <= text[-1] <= "\udbff":  # half a character; the next text has the other
-            text, self._half = text[:-1], text[-1]
+        last = text[-1]
+        if "\ud800" <= last <= "\udbff":  # half a character; the next text has the other
+            text, self._half = text[:-1], last
             if not text:
                 return
+            last = text[-1]
         if not self._memory.heard and not text.isspace():
             self._memory.heard = True
-        self.ends_line = text[-1] == "\n"
+        self.ends_line = last == "\n"
         self._out.append(self._event(text))
 
     def _unsaid(self, text: str, source: str, key: str | None) -> str:
