@@ -20,9 +20,9 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from bff.errors import Overloaded
-from bff.history.aws import code_of, open_session, translating_aws
+from bff.history.aws import code_of, open_client, open_session, translating_aws
 from bff.history.dynamodb.calls import Table
-from bff.history.dynamodb.client import RETRIES, Client, open_items, read_answer
+from bff.history.dynamodb.client import RETRIES, Client, endpoint_of, open_items, read_answer
 
 REGION = "eu-central-1"
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -241,6 +241,26 @@ async def test_nothing_listens__is_overloaded() -> None:
     async with open_items("http://127.0.0.1:1/", open_session(REGION), region=REGION) as client:
         with pytest.raises(Overloaded), translating_aws("dynamodb://bench"):
             await client.call("GetItem", {})
+
+
+@pytest.mark.parametrize(
+    ("region", "setting", "url"),
+    [
+        ("eu-central-1", "", "https://dynamodb.eu-central-1.amazonaws.com/"),
+        ("cn-north-1", "", "https://dynamodb.cn-north-1.amazonaws.com.cn/"),
+        ("us-east-1", "AWS_USE_FIPS_ENDPOINT", "https://dynamodb-fips.us-east-1.amazonaws.com/"),
+        ("us-gov-west-1", "AWS_USE_FIPS_ENDPOINT", "https://dynamodb.us-gov-west-1.amazonaws.com/"),
+        ("us-east-1", "AWS_USE_DUALSTACK_ENDPOINT", "https://dynamodb.us-east-1.api.aws/"),
+    ],
+)
+async def test_the_endpoint__is_where_botocore_sends_its_calls(
+    region: str, setting: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB", raising=False)
+    if setting:
+        monkeypatch.setenv(setting, "true")
+    async with open_client("dynamodb", region=region) as client:
+        assert await endpoint_of(client) == url
 
 
 async def test_a_proxy_of_the_environment__is_used_but_for_what_it_excepts(

@@ -27,7 +27,7 @@ from bff.history import (
 )
 from bff.history.aws import CHECK_SECONDS, Work, open_client, open_session
 from bff.history.dynamodb.calls import KEYS, REQUEST_BYTES, Table, pause, size_of
-from bff.history.dynamodb.client import Client, open_items
+from bff.history.dynamodb.client import Client, endpoint_of, open_items
 from bff.history.dynamodb.deletion import Sweeper, beginning, begun_whole, branches, removal
 from bff.history.dynamodb.forgetting import forget_turn
 from bff.history.dynamodb.items import (
@@ -82,7 +82,7 @@ async def open_dynamodb(
     session = open_session(region)
     async with open_client("dynamodb", region=region, session=session) as client:
         await check_table(client, table, min(CHECK_SECONDS, call_timeout_seconds))
-        endpoint = client.meta.endpoint_url
+        endpoint = await endpoint_of(client)
     async with open_items(endpoint, session, region=region) as items:
         work = Work(f"dynamodb://{table}", call_timeout_seconds)
         try:

@@ -12,17 +12,18 @@ import random
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 from aiobotocore.session import AioSession
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 from yarl import URL
 
-from bff.history.aws import CONNECT_SECONDS, POOL, READ_SECONDS, USER_AGENT, code_of
+from bff.history.aws import CHECK_SECONDS, CONNECT_SECONDS, POOL, READ_SECONDS, USER_AGENT, code_of
 from bff.json_text import JSON, dumps_bytes, loads
 from bff.off_loop import off_loop
 from bff.signing import Signer
@@ -159,6 +160,22 @@ def _may_be_repeated(error: Exception) -> bool:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         return status >= 500 or code_of(error) in _REPEATABLE
     return True
+
+
+async def endpoint_of(client: Any) -> str:
+    """Where a client of botocore's sends its calls: the partition, FIPS, dual stack and account may
+    say, and only a call says what they do. This one is answered here."""
+    found = [client.meta.endpoint_url]
+
+    def answer(params: Mapping[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        found.append(params["url"])
+        return AWSResponse(params["url"], 200, {}, None), {}
+
+    client.meta.events.register("before-call.dynamodb.ListTables", answer)
+    with suppress(BotoCoreError, aiohttp.ClientError, OSError):  # no account without credentials
+        async with asyncio.timeout(CHECK_SECONDS):
+            await client.list_tables()
+    return str(found[-1])
 
 
 @asynccontextmanager
