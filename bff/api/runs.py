@@ -15,8 +15,9 @@ from bff.runs.log import Run
 
 
 async def show_run(request: web.Request) -> web.StreamResponse:
-    """The run's state."""
-    return run_state(await _find(request))
+    """The run's state; of one that was cancelled because its session was deleted, too."""
+    owner, run_id = request[PRINCIPAL].id, request.match_info["run_id"]
+    return run_state(await request.app[RUNS].find(owner, run_id, deleted=True))
 
 
 async def resume_run(request: web.Request) -> web.StreamResponse:

@@ -14,13 +14,12 @@ import os
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from bff.agents import Agent
 from bff.errors import Draining, NotFound, SessionBusy
-from bff.events import Done, Failed, Record, Start, record
+from bff.events import Done, Record, Start, record
 from bff.files import Files
 from bff.history import History
 from bff.log_context import RunAtHand, current_run
@@ -178,9 +177,9 @@ class Runs:
 
     # Finding
 
-    async def find(self, owner: str, run_id: str) -> Run:
-        """The owner's run; raises `NotFound`."""
-        run = await self._log.find(owner, run_id)
+    async def find(self, owner: str, run_id: str, *, deleted: bool = False) -> Run:
+        """The owner's run; raises `NotFound`. With `deleted`, as `RunLog.find`."""
+        run = await self._log.find(owner, run_id, deleted=deleted)
         if run is None:
             raise NotFound
         return run
@@ -211,10 +210,11 @@ class Runs:
         False if there were none. Raises `SessionBusy` for one that does not end in time.
         """
         # a shared log is asked for both at once: who is open now is among them
-        was_open, run_ids = await asyncio.gather(
+        cancelled, run_ids = await asyncio.gather(
             self._cancel_session(owner, session_id), self._log.runs_of(owner, session_id)
         )
-        return await self._log.forget(owner, run_ids) or was_open
+        found = await self._log.forget(owner, run_ids, ended=cancelled)
+        return found or cancelled is not None
 
     async def so_far(self, run: Run) -> Sequence[Record]:
         """A run's records as they are now, without waiting for more and without following it."""
@@ -272,18 +272,17 @@ class Runs:
         if ours or end is None:
             return await self.find(run.owner, run.run_id)
         # another instance's: its last record tells what asking the server once more would tell
-        return replace(
-            run, status=_status_of(end), last_event_id=end.id, ended_at=self._parts.clock()
-        )
+        return run.ended_with(end, self._parts.clock())
 
-    async def _cancel_session(self, owner: str, session_id: str) -> bool:
-        """Cancel what is open in a session, to its end; true if a run was."""
+    async def _cancel_session(self, owner: str, session_id: str) -> Run | None:
+        """Cancel what is open in a session, to its end; the run, if there was one, as it ended."""
         run = await self.find_open(owner, session_id)
         if run is None:
-            return False
-        if await self._stop(run) is None:
+            return None
+        end = await self._stop(run)
+        if end is None:
             raise SessionBusy(retry_after_seconds=1)
-        return True
+        return run.ended_with(end, self._parts.clock())
 
     async def request_cancel(self, run: Run) -> None:
         """Tell the run's owner to stop it; returns before it has."""
@@ -386,13 +385,3 @@ class Runs:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _status_of(end: Record) -> Status:
-    """The status of a run with that terminal record."""
-    match end.event:
-        case Done(status):
-            return status
-        case Failed({"code": "interrupted"}):
-            return "interrupted"
-    return "failed"

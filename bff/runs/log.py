@@ -9,11 +9,11 @@ several instances share (`bff/runs/valkey/`). Whatever must be decided in one st
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol
 
 from bff.errors import NotFound, Overloaded, Problem
-from bff.events import Failed, Record
+from bff.events import Done, Failed, Record
 from bff.runs.request import Idempotency, RunRequest
 
 Status = Literal["running", "complete", "cancelled", "failed", "input_required", "interrupted"]
@@ -54,10 +54,36 @@ class Run:
             raise Overloaded(retry_after_seconds=1)
         raise ValueError(seen)
 
+    def without_words(self) -> Run:
+        """The run as its state tells of it: nothing that was said, asked or sent."""
+        request = RunRequest(
+            owner=self.owner,
+            session_id=self.session_id,
+            agent_session_id=self.request.agent_session_id,
+            agent=self.request.agent,
+            message="",
+            request_id=self.request.request_id,
+        )
+        return replace(self, request=request)
+
+    def ended_with(self, end: Record, ended_at: float) -> Run:
+        """The run with that terminal record."""
+        return replace(self, status=_status_of(end), last_event_id=end.id, ended_at=ended_at)
+
     def ended_by(self, problem: Problem) -> Failed:
         """The terminal event of a run that the problem has ended."""
         instance = f"/v1/runs/{self.run_id}"
         return Failed(problem.document(request_id=self.request.request_id, instance=instance))
+
+
+def _status_of(end: Record) -> Status:
+    """The status of a run with that terminal record."""
+    match end.event:
+        case Done(status):
+            return status
+        case Failed({"code": "interrupted"}):
+            return "interrupted"
+    return "failed"
 
 
 class Superseded(Exception):
@@ -122,8 +148,12 @@ class RunLog(Protocol):
         """Append the terminal record, free session and slot, begin the retention."""
         ...
 
-    async def find(self, owner: str, run_id: str) -> Run | None:
-        """The run, or None if this owner has none of that id or its retention is over."""
+    async def find(self, owner: str, run_id: str, *, deleted: bool = False) -> Run | None:
+        """The run, or None if this owner has none of that id or its retention is over.
+
+        With `deleted`, one too that was forgotten with a word on how it ended (`forget`): that is
+        all that is known of it, and nothing of what was said.
+        """
         ...
 
     async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
@@ -173,9 +203,10 @@ class RunLog(Protocol):
         """
         ...
 
-    async def forget(self, owner: str, run_ids: Sequence[str]) -> bool:
+    async def forget(self, owner: str, run_ids: Sequence[str], *, ended: Run | None = None) -> bool:
         """Make runs that have ended as unknown as if they had never been, on every instance.
 
+        Of one of them, `ended`, it stays known how it ended, since somebody may be waiting for it.
         Their idempotency keys begin no others for as long as they would have named these. True if
         any was known; one that is open stays. Raises `Overloaded` if that cannot be seen to.
         """

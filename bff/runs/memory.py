@@ -95,6 +95,7 @@ class MemoryRunLog:
         self._whole: OrderedDict[tuple[str, str], _Kept] = OrderedDict()  # ended, never cut here
         self._open: dict[str, dict[str, _Kept]] = {}  # owner -> session -> run
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}  # key -> fingerprint, run id
+        self._endings: OrderedDict[tuple[str, str], Run] = OrderedDict()  # of forgotten runs
         self._spent: OrderedDict[tuple[str, str], float] = OrderedDict()  # keys of forgotten runs
         self.bytes = 0
         self._bell = Bell()
@@ -209,7 +210,7 @@ class MemoryRunLog:
     def get(self, owner: str, run_id: str) -> Run | None:
         """As `find`."""
         kept = self._runs.get((owner, run_id))
-        return None if kept is None or self._over(kept) else kept.state()
+        return None if kept is None or self._over(kept.run) else kept.state()
 
     def known(self, owner: str, idempotency: Idempotency) -> Run | None:
         """As `find_known`."""
@@ -247,8 +248,10 @@ class MemoryRunLog:
         if self.bytes > self._max_bytes:
             self._make_room(0)
 
-    async def find(self, owner: str, run_id: str) -> Run | None:
-        return self.get(owner, run_id)
+    async def find(self, owner: str, run_id: str, *, deleted: bool = False) -> Run | None:
+        self._sweep()
+        run = self.get(owner, run_id)
+        return self._endings.get((owner, run_id)) if run is None and deleted else run
 
     async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
         self._sweep()
@@ -310,11 +313,13 @@ class MemoryRunLog:
             if whose == owner and kept.run.session_id == session_id
         ]
 
-    async def forget(self, owner: str, run_ids: Sequence[str]) -> bool:
-        ended = [place for run_id in run_ids if (place := (owner, run_id)) in self._ended]
-        for place in ended:
+    async def forget(self, owner: str, run_ids: Sequence[str], *, ended: Run | None = None) -> bool:
+        found = [place for run_id in run_ids if (place := (owner, run_id)) in self._ended]
+        for place in found:
             self._forget_early(place, self._ended[place])
-        return bool(ended)
+        if ended and ended.run_id in run_ids:
+            self._endings[owner, ended.run_id] = ended.without_words()
+        return bool(found)
 
     async def is_forgotten(self, run: Run) -> bool:
         return False  # whoever forgets a run here has seen its turn written
@@ -322,17 +327,19 @@ class MemoryRunLog:
     async def ping(self) -> None:
         """Memory is always there."""
 
-    def _over(self, kept: _Kept) -> bool:
-        ended_at = kept.run.ended_at
+    def _over(self, run: Run) -> bool:
+        ended_at = run.ended_at
         return ended_at is not None and ended_at + self._retention_seconds <= self._clock()
 
     def _sweep(self) -> None:
         """Forget the runs whose retention is over."""
         while self._ended:
             place, kept = next(iter(self._ended.items()))
-            if not self._over(kept):
-                return
+            if not self._over(kept.run):
+                break
             self._forget(place, kept)
+        while self._endings and self._over(next(iter(self._endings.values()))):
+            self._endings.popitem(last=False)
         while self._spent and next(iter(self._spent.values())) <= self._clock():
             key, _ = self._spent.popitem(last=False)
             del self._keys[key]

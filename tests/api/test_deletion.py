@@ -58,8 +58,10 @@ async def test_a_chat__takes_its_branches_along_and_what_is_open_in_them(start: 
 
     assert await sessions(service) == []
     for each in (first, second, third):
-        paths = [f"/v1/sessions/{each['session']}", f"/v1/runs/{each['run']}"]
-        assert await statuses(service, *paths, f"{paths[1]}/events") == [404] * 3
+        run, session = f"/v1/runs/{each['run']}", f"/v1/sessions/{each['session']}"
+        assert await statuses(service, session, f"{run}/events") == [404, 404]
+        assert await statuses(service, run) == [200 if each is third else 404]
+    assert (await get(service, f"/v1/runs/{third['run']}"))["status"] == "cancelled"
     assert await statuses(service, "/v1/ui/chat/chat-1", "/v1/ui/chat/chat-1/stream") == [404, 204]
     async with asyncio.timeout(30):
         while set(agent.stopped) != {call.session_id for call in agent.calls}:
@@ -210,7 +212,7 @@ async def test_who_reads_a_run_that_is_deleted__is_told_its_end(start: Start) ->
         events = await service.read(reading)
     assert events[-1]["event"] == "done"
     assert '"cancelled"' in events[-1]["data"]
-    assert await statuses(service, f"/v1/runs/{run_id}") == [404]
+    assert await statuses(service, f"/v1/runs/{run_id}/events") == [404]
 
 
 async def test_a_sessions_only_response__takes_its_session_along(start: Start) -> None:

@@ -354,7 +354,10 @@ async def test_deleting__cancels_what_is_open_first(start: Start, earlier: bool)
     reply = await service.client.delete("/v1/sessions/s-1")
 
     assert reply.status == 204
-    assert (await service.client.get(f"/v1/runs/{run_id}")).status == 404
+    # whoever waits for it learns that it was cancelled, and nothing of what was said
+    assert (await get(service, f"/v1/runs/{run_id}"))["status"] == "cancelled"
+    assert (await service.client.get(f"/v1/runs/{run_id}/events")).status == 404
+    assert (await service.client.post(f"/v1/runs/{run_id}/cancel")).status == 404
     assert (await service.client.get("/v1/sessions/s-1")).status == 404
     assert await get(service, "/v1/sessions") == {"sessions": [], "next_cursor": None}
     async with asyncio.timeout(30):

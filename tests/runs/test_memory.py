@@ -114,6 +114,25 @@ async def test_a_forgotten_session__has_none_of_its_runs_but_the_open_one() -> N
     assert not await forget_session(log, owner, "chat")
 
 
+async def test_a_forgotten_run__says_how_it_ended_where_that_is_wanted() -> None:
+    clock = Clock()
+    log = MemoryRunLog(retention_seconds=60, clock=clock)
+    run = await open_run(log, run_id="mine", session_id="chat")
+    end = record(2, Done("cancelled"))
+    await log.close(run, end, "cancelled")
+
+    assert await log.forget("owner", ["mine"], ended=run.ended_with(end, clock.now))
+
+    assert await log.find("owner", "mine") is None
+    assert await log.find("somebody", "mine", deleted=True) is None
+    left = await log.find("owner", "mine", deleted=True)
+    assert left is not None
+    assert (left.status, left.last_event_id, left.session_id) == ("cancelled", 2, "chat")
+    assert left == left.without_words()
+    clock.now += 60
+    assert await log.find("owner", "mine", deleted=True) is None
+
+
 async def test_too_many_events__show_as_one_gap_with_both_ends_inclusive() -> None:
     log = MemoryRunLog(retention_seconds=900, max_events_per_run=100)
     run = await open_run(log)

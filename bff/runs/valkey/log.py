@@ -34,7 +34,7 @@ from bff.runs.valkey.keys import (
 )
 from bff.runs.valkey.remote_runs import RemoteRuns
 from bff.runs.valkey.replicas import Replicas
-from bff.runs.valkey.stored_form import read_run
+from bff.runs.valkey.stored_form import read_ended, read_run, write_ended
 from bff.runs.valkey.takeover import Takeover
 
 MOST_WAITING_BYTES = 256 * 1024
@@ -128,14 +128,18 @@ class ValkeyRunLog:
 
     # Reading
 
-    async def find(self, owner: str, run_id: str) -> Run | None:
+    async def find(self, owner: str, run_id: str, *, deleted: bool = False) -> Run | None:
         try:
-            return await self._ours_or_theirs(run_keys(owner, run_id))
+            return await self._ours_or_theirs(run_keys(owner, run_id), deleted=deleted)
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
 
     async def _ours_or_theirs(
-        self, keys: RunKeys, *, forgotten: Callable[[], Exception] | None = None
+        self,
+        keys: RunKeys,
+        *,
+        forgotten: Callable[[], Exception] | None = None,
+        deleted: bool = False,
     ) -> Run | None:
         """The run as we have it, if it is ours, else as the server has it. Raises `Unreachable`.
 
@@ -145,18 +149,23 @@ class ValkeyRunLog:
         ours = self.replicas.state(keys)
         if ours is not None and (ours.status == "running" or not await self._is_forgotten(keys)):
             return ours
-        return await self._find(keys, forgotten=forgotten)
+        return await self._find(keys, forgotten=forgotten, deleted=deleted)
 
     async def _is_forgotten(self, keys: RunKeys) -> bool:
         """Whether the server says so; our own copy is let go then."""
         with suppress(Unreachable):
-            if await self.lane.run(_finding(keys)) == ["forgotten"]:
+            reply = await self.lane.run(_finding(keys))
+            if reply[0] == "forgotten":
                 self.replicas.superseded(keys.member)
                 return True
         return False
 
     async def _find(
-        self, keys: RunKeys, *, forgotten: Callable[[], Exception] | None = None
+        self,
+        keys: RunKeys,
+        *,
+        forgotten: Callable[[], Exception] | None = None,
+        deleted: bool = False,
     ) -> Run | None:
         """The run as the server has it; raises `Unreachable`, and `forgotten` for one that was."""
         reply = await self.lane.run(_finding(keys))
@@ -172,10 +181,10 @@ class ValkeyRunLog:
                 if self.epochs.fresh(keys.partition):
                     raise Overloaded(retry_after_seconds=RETRY_SECONDS)  # its owner may bring it
                 return None
-            case ["forgotten"]:
+            case ["forgotten", ending]:
                 if forgotten is not None:
                     raise forgotten()
-                return None
+                return read_ended(ending) if deleted and ending else None
         return _found(reply)
 
     async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
@@ -296,13 +305,16 @@ class ValkeyRunLog:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS)
         return list({*ours, *theirs})
 
-    async def forget(self, owner: str, run_ids: Sequence[str]) -> bool:
+    async def forget(self, owner: str, run_ids: Sequence[str], *, ended: Run | None = None) -> bool:
         runs = [run_keys(owner, run_id) for run_id in run_ids]
         if any(self.replicas.has_more(keys) for keys in runs):
             raise Overloaded(retry_after_seconds=RETRY_SECONDS)
-        calls = [
-            Call(scripts.FORGET, (keys.run, keys.log), (keys.member, self.ttl_ms)) for keys in runs
-        ]
+        calls = []
+        for keys, run_id in zip(runs, run_ids, strict=True):
+            ending = write_ended(ended) if ended and ended.run_id == run_id else ""
+            calls.append(
+                Call(scripts.FORGET, (keys.run, keys.log), (keys.member, self.ttl_ms, ending))
+            )
         try:
             words = [word for [word] in await self.lane.run_all(calls)]
         except Unreachable:

@@ -51,6 +51,30 @@ def read_run(
     )
 
 
+def write_ended(run: Run) -> str:
+    """How a run ended that is forgotten, without anything that was said in it."""
+    return dumps(
+        {
+            "meta": write_meta(run.without_words()),
+            "status": run.status,
+            "last": run.last_event_id,
+            "ended": run.ended_at,
+        }
+    )
+
+
+def read_ended(text: str) -> Run:
+    """What `write_ended` wrote."""
+    fields: dict[str, JSON] = json.loads(text)
+    return read_run(
+        fields["meta"],
+        said="",
+        status=fields["status"],
+        last_event_id=fields["last"],
+        ended_at=fields["ended"],
+    )
+
+
 def write_event(item: Record) -> str:
     return f"{item.name} {item.data}"
 

@@ -183,12 +183,12 @@ class Model:
 
     def _forget(self, keys: list[str], args: list[str]) -> Any:
         run, log = keys
-        member = args[0]
+        member, _, ending = args
         h = self.data.get(run)
         if not h or h["status"] in ("running", "forgotten"):
             return [h["status"] if h else "missing"]
         self.data.pop(log, None)
-        self.data[run] = {"status": "forgotten", "instance": ""}
+        self.data[run] = {"status": "forgotten", "instance": "", "ending": ending}
         if h["instance"]:
             self._publish(h["instance"], f"lost {member}")
         return [h["status"]]
@@ -245,8 +245,10 @@ class Model:
     def _find(self, keys: list[str], args: list[str]) -> Any:
         leases, run = keys
         h = self.data.get(run)
-        if not h or h["status"] == "forgotten":
-            return [h["status"] if h else "missing"]
+        if not h:
+            return ["missing"]
+        if h["status"] == "forgotten":
+            return [h["status"], h["ending"]]
         till = self.data.get(leases, {}).get(args[0])
         left = till - self.now() if till is not None else 0
         said = h.get("said", "") if h["status"] in ("running", "interrupted") else ""

@@ -108,9 +108,11 @@ async def test_a_chat__is_deleted_by_whichever_task_is_asked(
 
     for task in (a, b):
         for run_id in runs:
-            for path in (run_id, f"{run_id}/events"):
-                async with client.get(f"{task.url}/v1/runs/{path}") as gone:
-                    assert gone.status == 404, (task, path)
+            async with client.get(f"{task.url}/v1/runs/{run_id}/events") as gone:
+                assert gone.status == 404, (task, run_id)
+            async with client.get(f"{task.url}/v1/runs/{run_id}") as state:
+                cancelled = state.status == 200 and (await state.json())["status"] == "cancelled"
+                assert cancelled if run_id == runs[-1] else state.status == 404, (task, run_id)
         async with client.get(f"{task.url}/v1/sessions") as listed:
             assert (await listed.json())["sessions"] == []
         async with client.post(f"{task.url}/v1/chat", json=first, headers=keyed) as repeated:

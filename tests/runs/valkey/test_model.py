@@ -189,7 +189,8 @@ class Calls:
         return self._pair.run(scripts.WITHDRAW, names, keys.member, instance, keys.session)
 
     def call_forget(self, keys: OwnKeys, instance: str) -> Any:
-        return self._pair.run(scripts.FORGET, (keys.run, keys.log), keys.member, 600_000)
+        ending = self._chance.choice(["", "it ended"])
+        return self._pair.run(scripts.FORGET, (keys.run, keys.log), keys.member, 600_000, ending)
 
     def call_session_runs(self, keys: OwnKeys, instance: str) -> Any:
         return self._pair.run(scripts.SESSION_RUNS, (keys.session_runs,))

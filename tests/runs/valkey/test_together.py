@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from bff.errors import Invalid, NotFound, Overloaded, SessionBusy, TooManyStreams
-from bff.events import Failed, Message, Record, record
+from bff.events import Done, Failed, Message, Record, record
 from bff.runs.log import Superseded
 from bff.runs.request import Idempotency
 from bff.runs.valkey.keys import epoch_key, partition, session_runs_key
@@ -337,6 +337,24 @@ async def test_a_forgotten_session__has_none_of_its_runs_on_any_task(
     assert ids(await reading) == [1, 2]
     assert await forget_session(c.log, "owner", "chat")
     assert await b.log.find("owner", "open") is None
+
+
+async def test_a_forgotten_run__says_on_every_task_how_it_ended_where_that_is_wanted(
+    valkey: Valkey, start_instance: StartInstance
+) -> None:
+    a, b = [await start_instance(valkey.url) for _ in range(2)]
+    run, other = await a.begin("mine", session_id="chat"), await a.begin("other")
+    for each in (run, other):
+        await a.end(each, 2)
+    ended = run.ended_with(record(2, Done("cancelled")), 1_700_000_000.125)
+
+    assert await b.log.forget("owner", ["mine", "other"], ended=ended)
+
+    for task in (a, b):
+        assert await task.log.find("owner", "mine") is None
+        assert await task.log.find("owner", "mine", deleted=True) == ended.without_words()
+        assert await task.log.find("owner", "other", deleted=True) is None
+        assert await task.log.find("somebody", "mine", deleted=True) is None
 
 
 async def test_a_forgotten_session__has_no_run_whose_owner_died(
