@@ -78,7 +78,7 @@ async def decided_ms(said: tuple[ChatMessage, ...], folder: Path) -> float:
     sought = Sought(
         owner="0" * 64,
         conversation=Conversation(before=said, new=(user_message("More"),)),
-        default_agent="agent",
+        agents=["agent"],
         now=3,
     )
     times = []

@@ -48,7 +48,6 @@ from bff.runs.answers import asked_since, earlier_answer, start_answer, start_me
 from bff.runs.log import Run
 from bff.runs.request import Idempotency, OnDisconnect, RunRequest
 from bff.runs.transcript import Transcript
-from bff.settings import AgentSetting, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +136,7 @@ async def _find_place(request: web.Request, asked: Asked, *, beside: bool = Fals
             conversation=_checked(asked.conversation, asked.answered_in or "messages"),
             name=asked.name,
             agent=asked.agent,
-            default_agent=app[SETTINGS].agents[0].name,
+            agents=[agent.name for agent in app[SETTINGS].agents],
             rewrites=asked.rewrites,
             unique_ids=asked.unique_ids,
             behind=asked.behind,
@@ -183,7 +182,7 @@ async def _start_at(request: web.Request, asked: Asked, place: Place) -> Followe
     elif len(questions) < len(open_inputs):
         questions = tuple(open_inputs)
         conversation = replace(conversation, answers=with_expired(conversation.answers, questions))
-    setting = _setting(settings, place.agent)
+    setting = next(agent for agent in settings.agents if agent.name == place.agent)
     if conversation.new and questions and not takes_both(setting.payload, questions):
         raise Invalid.of("messages", ONE_AT_A_TIME)
     request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
@@ -263,12 +262,6 @@ def _asked_by(asked: Asked, place: Place) -> str | None:
 
 def _all_cancelled(conversation: Conversation) -> bool:
     return all(answer.status == "cancelled" for answer in conversation.answers)
-
-
-def _setting(settings: Settings, name: str) -> AgentSetting:
-    """The agent's setting; the default's for an agent that is no longer there."""
-    agents = settings.agents
-    return next((agent for agent in agents if agent.name == name), agents[0])
 
 
 # How it ended

@@ -41,25 +41,35 @@ class Sought:
     """What decides about the session.
 
     `name` is the client's own name for it, `agent` the agent asked for; None where the client says
-    nothing of it. `rewrites` is a client's own word that what it says replaces what was said.
-    `unique_ids` says that its ids of messages tell them apart within a session. `behind` is the
-    session and the run, both known to be the owner's, whose answer the client names as what it goes
-    on from: what the conversation has of earlier messages comes after that. `beside` says that the
-    session has an open run, which a client that did not name it cannot know of: branch off.
-    `helps_itself` says that the client asks things of its own at the address of the chat.
+    nothing of it. `agents` are those there are, the default one first. `rewrites` is a client's own
+    word that what it says replaces what was said. `unique_ids` says that its ids of messages tell
+    them apart within a session. `behind` is the session and the run, both known to be the owner's,
+    whose answer the client names as what it goes on from: what the conversation has of earlier
+    messages comes after that. `beside` says that the session has an open run, which a client that
+    did not name it cannot know of: branch off. `helps_itself` says that the client asks things of
+    its own at the address of the chat.
     """
 
     owner: str
     conversation: Conversation
     name: str | None = None
     agent: str | None = None
-    default_agent: str
+    agents: Sequence[str]
     rewrites: bool = False
     unique_ids: bool = False
     behind: tuple[str, str] | None = None
     beside: bool = False
     helps_itself: bool = False
     now: float
+
+    @property
+    def agent_of_new(self) -> str:
+        """Whose a session is that begins now."""
+        return self.agent or self.agents[0]
+
+    def agent_behind(self, session: Session) -> str:
+        """Who goes on from what was said in a session: its own agent, while there is such a one."""
+        return self.agent or (session.agent if session.agent in self.agents else self.agents[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +148,7 @@ def _helper(sought: Sought) -> Place:
     conversation = sought.conversation
     if not conversation.new:
         conversation = replace(conversation, new=as_message(conversation), before=())
-    agent = sought.agent or sought.default_agent
+    agent = sought.agent_of_new
     return Place(
         session_id=str(uuid4()),
         agent=agent,
@@ -157,7 +167,7 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
         if session is not None and session.branch is not None:
             session = await history.session(sought.owner, session.branch) or session
     if session is None:
-        said = await _said(sought, sought.agent or sought.default_agent, name)
+        said = await _said(sought, sought.agent_of_new, name)
         return await _begin(history, sought, name, said)
     if sought.unique_ids:
         async with _LookingUp(sought):
@@ -168,7 +178,7 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
             conversation, again = await without_repeats(known, name, sought.conversation)
             rewrites = sought.rewrites or (again and not at_root)
             sought = replace(sought, conversation=conversation, rewrites=rewrites)
-    agent = sought.agent or session.agent
+    agent = sought.agent_behind(session)
     said = await _said(sought, agent, name)
     if agent != session.agent:  # a session stays with its agent
         last: str | None = None
@@ -228,14 +238,12 @@ async def _behind(history: History, sought: Sought, session_id: str, run_id: str
     session: Session | None = None
     async with _LookingUp(sought):
         session = await history.session(sought.owner, session_id)
-    agent = sought.agent or (session.agent if session else sought.default_agent)
+    agent = sought.agent_behind(session) if session else sought.agent_of_new
     said = await _said(sought, agent, sought.name)
     if session is None:
         place = await _begin(history, sought, session_id, said)
     elif _only_answers(conversation) or (
-        session.last_run_id == run_id
-        and sought.agent in (None, session.agent)
-        and not sought.beside
+        session.last_run_id == run_id and agent == session.agent and not sought.beside
     ):
         place = await _go_on(history, sought, session, said)
     else:
@@ -246,7 +254,7 @@ async def _behind(history: History, sought: Sought, session_id: str, run_id: str
 
 async def _by_transcript(history: History, sought: Sought) -> Place:
     """The session whose transcript this is."""
-    said = await _said(sought, sought.agent or sought.default_agent, None)
+    said = await _said(sought, sought.agent_of_new, None)
     if not said.turns:
         return await _begin(history, sought, str(uuid4()), said)
     async with _LookingUp(sought):
@@ -284,7 +292,7 @@ async def _go_on(history: History, sought: Sought, session: Session, said: _Said
 async def _begin(history: History, sought: Sought, session_id: str, said: _Said) -> Place:
     """A session that begins with this request, and with the transcript that came with it."""
     conversation = sought.conversation
-    agent = sought.agent or sought.default_agent
+    agent = sought.agent_of_new
     session: Session | None = None
     if said.turns:
         given = given_turns(session_id, agent, said.turns, sought.now)
@@ -312,7 +320,7 @@ async def _branch(
     """A session that begins with another's turns up to a run, `behind` it, or with none of them."""
     origin, run_id = behind or (session.session_id, None)
     conversation = sought.conversation
-    agent = sought.agent or session.agent
+    agent = sought.agent_behind(session)
     session_id = str(uuid4())
     kept: Sequence[Turn] = ()
     async with _LookingUp(sought):

@@ -44,7 +44,7 @@ class Chat:
             Sought(
                 owner="alice",
                 conversation=conversation,
-                default_agent="agent",
+                agents=("agent", "coder"),
                 now=next(self.clock),
                 **{**known, **fields},
             ),
@@ -334,7 +334,7 @@ async def test_a_clients_call_for_itself__joins_and_forks_nothing(
     sought = Sought(
         owner="alice",
         conversation=conversation,
-        default_agent="agent",
+        agents=("agent", "coder"),
         now=0,
         name=name,
         helps_itself=True,
