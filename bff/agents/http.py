@@ -105,7 +105,7 @@ async def stream(
 ) -> AsyncGenerator[Sequence[Event], None]:
     """Post once and yield the answer's events; `prepare` makes the request, anew per attempt."""
     response = await _answered(session, prepare, advice, pauses)
-    del prepare  # and with it the request, which may be megabytes of conversation
+    del prepare, advice  # and with them the request, which may be megabytes of conversation
     try:
         decoder = Decoder(response.headers.get("Content-Type", ""))
         _forget_heads(response)

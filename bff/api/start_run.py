@@ -185,7 +185,8 @@ async def _start_at(request: web.Request, asked: Asked, place: Place) -> Followe
     setting = next(agent for agent in settings.agents if agent.name == place.agent)
     if conversation.new and questions and not takes_both(setting.payload, questions):
         raise Invalid.of("messages", ONE_AT_A_TIME)
-    request[IGNORED] = (*asked.ignored, *without_place(conversation, setting))
+    if ignored := (*asked.ignored, *without_place(conversation, setting)):
+        request[IGNORED] = ignored
     wanted = await _run_request(request, asked, place, conversation, questions)
     taken = await take_files(request, wanted, place, setting, field=asked.answered_in or "message")
     try:

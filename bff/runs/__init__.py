@@ -85,6 +85,8 @@ class Runs:
         self._ends: dict[str, asyncio.Task[Status]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._followers = 0
+        self._on_end, self._on_leaving = self._ended, self.left
+        """Each look at a method makes one more of it, and an open run would hold two."""
         self._unfollowed = asyncio.Event()
         self._unfollowed.set()
         log.bind(self)
@@ -166,10 +168,10 @@ class Runs:
             self._executions[run.run_id] = execution
             end = asyncio.create_task(execution.finish(), name=run.run_id)
             self._ends[run.run_id] = end
-            end.add_done_callback(self._ended)
+            end.add_done_callback(self._on_end)
             if claim:
                 claim.pass_on(execution)
-        return Follower(self._log, opened, left=self.left)
+        return Follower(self._log, opened, left=self._on_leaving)
 
     def _left_while_opening(self, opening: asyncio.Task[Follower]) -> None:
         if not opening.cancelled() and opening.exception() is None:
@@ -232,7 +234,7 @@ class Runs:
     async def follow(self, run: Run) -> Follower:
         """One more reader."""
         await self._join(run)
-        return Follower(self._log, run, left=self.left)
+        return Follower(self._log, run, left=self._on_leaving)
 
     async def _join(self, run: Run) -> None:
         self._followers += 1
@@ -368,7 +370,7 @@ class Runs:
         self._spawn(self._remember_interrupted(run))
 
     async def _remember_interrupted(self, run: Run) -> None:
-        transcript = await Follower(self._log, run, left=self.left).fold()
+        transcript = await Follower(self._log, run, left=self._on_leaving).fold()
         left_open = await not_taken(self._parts.history, run) if run.request.questions else ()
         await write_turn(self._parts, run, transcript, "interrupted", left_open=left_open)
         await take_back(self._log, self._parts.history, run)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -219,35 +219,38 @@ class RunExecution:
         began, idle_seconds = now(), self._parts.idle_timeout_seconds
         over_at = began + self._call.deadline_seconds
         self.deadline = min(began + idle_seconds, over_at)
+        batches = agent.stream(self._prompt())
         bell.add(self)
         bell.look_at(self.deadline)
         try:
-            async with aclosing(agent.stream(self._prompt())) as batches:
-                async for batch in batches:
-                    idle_at = now() + idle_seconds
-                    self.deadline = idle_at if idle_at < over_at else over_at
-                    if answered and asked_anew(batch, answered) and not self._went_on():
-                        self.forgotten = True
-                        raise AgentSessionIdle(agent_called=True)
-                    last = batch[-1] if batch else None
-                    done = last if type(last) is Done else None
-                    events = batch[:-1] if done else batch
-                    if self._client_tools:
-                        events = self._client_tools.pass_on(events)
-                        if done:
-                            events = [*events, *self._client_tools.questions()]
-                    if events:
-                        if self._next_id == 2:
-                            self._call.let_go()
-                            self._parts.observer.run_spoke(self.run.request.agent, now() - began)
-                        if File in map(type, events):
-                            events = await self._keep_files(events)
-                        await log.append(self.run, self._number(events))
+            async for batch in batches:
+                idle_at = now() + idle_seconds
+                self.deadline = idle_at if idle_at < over_at else over_at
+                if answered and asked_anew(batch, answered) and not self._went_on():
+                    self.forgotten = True
+                    raise AgentSessionIdle(agent_called=True)
+                last = batch[-1] if batch else None
+                done = last if type(last) is Done else None
+                events = batch[:-1] if done else batch
+                if self._client_tools:
+                    events = self._client_tools.pass_on(events)
                     if done:
-                        encode(done)  # an end that cannot be told has to fail here
-                        return done
+                        events = [*events, *self._client_tools.questions()]
+                if events:
+                    if self._next_id == 2:
+                        self._call.let_go()
+                        self._parts.observer.run_spoke(self.run.request.agent, now() - began)
+                    if File in map(type, events):
+                        events = await self._keep_files(events)
+                    await log.append(self.run, self._number(events))
+                if done:
+                    encode(done)  # an end that cannot be told has to fail here, or there is none
+                    return done
         finally:
-            bell.discard(self)
+            try:
+                await batches.aclose()
+            finally:
+                bell.discard(self)
         raise AgentFailed(agent_called=True)  # an agent that ends without `Done` broke its promise
 
     async def _keep_files(self, events: Sequence[Event]) -> Sequence[Event]:

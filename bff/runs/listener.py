@@ -31,20 +31,16 @@ class Listener:
         """The last record that its follower has."""
         bell.add(self)
 
-    async def wait(self, at: int) -> None:
-        """Return when there is more behind record `at` than was taken, or after the silence.
+    def more(self, at: int) -> asyncio.Future[None]:
+        """Done when there is more behind record `at` than was taken, or after the silence.
 
-        Raises what taking it raised.
+        Fails as taking it failed.
         """
         self.at = at
         self.deadline = self._loop.time() + self._seconds
         self._bell.look_at(self.deadline)
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            self.deadline = NEVER
+        return self._waiter
 
     def offer(self, records: Sequence[Record]) -> None:
         """Give it what was just added, which follows what it has if it waits."""

@@ -282,7 +282,7 @@ class MemoryRunLog:
                 elif kept.dropped or kept.run.status != "running":
                     return
                 else:
-                    await listener.wait(after)
+                    await listener.more(after)
                     after = listener.at
                     if kept.last_id == after and not kept.dropped:
                         yield ()

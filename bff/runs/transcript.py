@@ -18,6 +18,7 @@ from bff.events import (
     Thinking,
     ToolEnd,
     ToolStart,
+    ToolUse,
     well_formed,
 )
 
@@ -45,7 +46,7 @@ class Transcript:
     )
 
     def __init__(self, answered: Iterable[Input] = (), limit: int = 8 * 1024 * 1024) -> None:
-        self._asked = {question.tool.id: question.tool for question in answered if question.tool}
+        self._asked = _asked_about(answered) if answered else _NOTHING
         self._text: list[str] = []
         self._joined = 0
         self._tools: dict[str, dict[str, JSON]] = {}
@@ -131,6 +132,13 @@ class Transcript:
     @property
     def usage(self) -> Mapping[str, int] | None:
         return self.end.usage if isinstance(self.end, Done) else None
+
+
+_NOTHING: Mapping[str, ToolUse] = {}
+
+
+def _asked_about(questions: Iterable[Input]) -> Mapping[str, ToolUse]:
+    return {question.tool.id: question.tool for question in questions if question.tool}
 
 
 def _file_part(

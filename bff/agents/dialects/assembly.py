@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bff.agents.dialects.speakers import Speakers, Voice
+from bff.agents.dialects.text_once import TextOnce
 from bff.agents.dialects.tool_calls import ToolCalls
 from bff.agents.dialects.untyped import only_text
 from bff.agents.dialects.usage import Usage
@@ -24,6 +25,7 @@ _MOST_SIDE_BY_SIDE = 5
 _DEEPEST = 8
 """Envelopes around envelopes around one event."""
 
+_NOTHING: dict[str, JSON] = {}
 _LONGEST_JSON = 64 * 1024
 """Characters of JSON that stand for an answer without text; of more, only the last is shown."""
 
@@ -83,7 +85,6 @@ class Assembly:
         "strings",
         "structured",
         "text",
-        "thinking",
         "tools",
         "unfinished",
         "unidentified",
@@ -92,6 +93,7 @@ class Assembly:
     )
 
     tools: ToolCalls
+    usage: Usage
     streams: dict[str, str]
     """The messages that stream side by side, where only their start says their id."""
     nodes: set[str]
@@ -100,6 +102,8 @@ class Assembly:
     """Texts that may be the answer if nothing else is, by where they stood."""
     _asked_about: set[str]
     _attached: set[str]
+    _customs: list[JSON]
+    _inputs: dict[str, Input]
     _ids: set[str] | None
     """Ids beside texts, until one comes again: then they are messages', else events'."""
 
@@ -114,8 +118,6 @@ class Assembly:
         self.speakers = Speakers(self.out, self.redact)
         self.voice = self.speakers.main
         self.text = self.voice.text
-        self.thinking = self.voice.thinking
-        self.usage = Usage()
         self.dialects: set[str] = set()
         """Which were recognised."""
         self.strings: str | None = None
@@ -130,11 +132,11 @@ class Assembly:
         """Its id: a chunk that has none goes on with the last."""
         self.stopped: str | None = None
         """Why the model's last message ended, where it said so."""
-        self.state: dict[str, JSON] = {}
+        self.state = _NOTHING
         """What a graph's latest state holds beside its messages."""
         self.latest: JSON = None
         """What is the answer if nothing else is: a last frame's message, a state without any."""
-        self.checkpoint: dict[str, JSON] = {}
+        self.checkpoint = _NOTHING
         """A graph's latest stored state."""
         self.unidentified: JSON = None
         """A question whose id may still be told."""
@@ -142,8 +144,6 @@ class Assembly:
         """An answer that is no text, in the framework's own place for one."""
         self._read = read
         self._depth = 0
-        self._customs: list[JSON] = []
-        self._inputs: dict[str, Input] = {}
         self._ids_are_events = False
 
     if not TYPE_CHECKING:
@@ -156,6 +156,11 @@ class Assembly:
             made = _MADE_LATE[name](self)
             setattr(self, name, made)
             return made
+
+    @property
+    def thinking(self) -> TextOnce:
+        """Where the voice's reasoning goes."""
+        return self.voice.thinking
 
     @property
     def has_content(self) -> bool:
@@ -203,7 +208,7 @@ class Assembly:
 
     def enter(self, voice: Voice) -> None:
         self.speakers.enter(voice)
-        self.voice, self.text, self.thinking = voice, voice.text, voice.thinking
+        self.voice, self.text = voice, voice.text
         self.tools.speaker = voice.name if voice.strict else ""
 
     def enter_message(self, id: str | None, *, announced: bool) -> None:
@@ -285,8 +290,7 @@ class Assembly:
 
     def pause(self) -> None:
         """The next text is another piece than the last."""
-        self.text.pause()
-        self.thinking.pause()
+        self.voice.pause()
 
     def end(self, *, whole: bool) -> None:
         """Tell what only the end makes sure of; an answer that is not `whole` is told as it is."""
@@ -344,10 +348,13 @@ class Assembly:
 
 _MADE_LATE: Mapping[str, Callable[[Assembly], object]] = {
     "tools": lambda answer: ToolCalls(answer.out, answer.pause),
+    "usage": lambda answer: Usage(),
     "streams": lambda answer: {},
     "nodes": lambda answer: set(),
     "noted": lambda answer: {},
     "_asked_about": lambda answer: set(),
     "_attached": lambda answer: set(),
+    "_customs": lambda answer: [],
+    "_inputs": lambda answer: {},
     "_ids": lambda answer: set(),
 }

@@ -24,14 +24,18 @@ _SILENT_PIECES = 16
 class Voice:
     """One speaker, and what it said that still waits for the floor."""
 
-    __slots__ = ("announced", "last", "message", "name", "strict", "text", "thinking", "waiting")
+    __slots__ = (
+        *("_speakers", "_thinking", "announced", "last", "message", "name", "strict", "text"),
+        "waiting",
+    )
 
-    def __init__(self, name: str, text: TextOnce, thinking: TextOnce, *, announced: bool) -> None:
+    def __init__(self, name: str, text: TextOnce, speakers: Speakers, *, announced: bool) -> None:
         self.name = name
         self.strict = bool(name) and not name.startswith(_MESSAGE)
         """Whether it is somebody: what others say or call is never taken for its own."""
         self.text = text
-        self.thinking = thinking
+        self._speakers = speakers
+        self._thinking: TextOnce | None = None
         self.announced = announced
         """Whether its framework says when a message of it has ended."""
         self.message: str | None = None
@@ -42,7 +46,27 @@ class Voice:
 
     @property
     def speaking(self) -> bool:
-        return self.text.speaking or self.thinking.speaking
+        thinking = self._thinking
+        return self.text.speaking or (thinking is not None and thinking.speaking)
+
+    @property
+    def thinking(self) -> TextOnce:
+        """Its reasoning, which most answers have none of."""
+        if self._thinking is None:
+            self._thinking = self._speakers.reasoning_of(self)
+        return self._thinking
+
+    def pause(self) -> None:
+        """Its next text is another piece than the last."""
+        self.text.pause()
+        if self._thinking is not None:
+            self._thinking.pause()
+
+    def end(self) -> None:
+        """It says nothing more."""
+        if self._thinking is not None:
+            self._thinking.end()
+        self.text.end()
 
 
 class Speakers:
@@ -73,7 +97,7 @@ class Speakers:
         self._out = out
         self._replaced = replaced
         self._said = Memory()
-        self._thought = Memory()
+        self._thought: Memory | None = None
         self._voices: dict[str, Voice] = {}
         self._messages: dict[str, Voice] = {}
         self._mark = 0
@@ -100,10 +124,15 @@ class Speakers:
     def _new(self, name: str, *, announced: bool) -> Voice:
         strict = "" if name.startswith(_MESSAGE) else name
         text = TextOnce(self._out, Message, self._said, strict, self._replaced)
-        thinking = TextOnce(self._out, Thinking, self._thought, strict)
         self.many = bool(self._voices)
-        voice = self._voices[name] = Voice(name, text, thinking, announced=announced)
+        voice = self._voices[name] = Voice(name, text, self, announced=announced)
         return voice
+
+    def reasoning_of(self, voice: Voice) -> TextOnce:
+        """Where that voice's reasoning goes."""
+        if self._thought is None:
+            self._thought = Memory()
+        return TextOnce(self._out, Thinking, self._thought, voice.name if voice.strict else "")
 
     def enter(self, voice: Voice) -> None:
         """From here on that voice speaks."""
@@ -160,8 +189,7 @@ class Speakers:
         """The answer has ended: whoever waits is heard, in the order they came."""
         for voice in self._voices.values():
             self.enter(voice)
-            voice.thinking.end()
-            voice.text.end()
+            voice.end()
         self.settle()
         for voice in self._voices.values():
             self._flush(voice)
