@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
@@ -11,9 +12,10 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bff.api import TELEMETRY
 from bff.api.streaming import COMMENT, EventStream, NativeEncoder, SlowClientError, stream_run
-from bff.events import Message, Record, record
+from bff.events import Done, Message, Record, Start, record
 from bff.runs import Follower
 from bff.runs.log import Take
+from bff.runs.memory import MemoryRunLog
 from bff.server import Runner
 from bff.settings import HEARTBEAT_SECONDS
 from bff.telemetry import Telemetry
@@ -51,6 +53,71 @@ async def test_a_reader_that_does_not_read__is_cut_and_holds_no_memory() -> None
         await runner.cleanup()
 
     assert isinstance(error, SlowClientError)
+
+
+async def test_a_client_that_stops_to_read_for_a_while__is_told_everything_once() -> None:
+    log = MemoryRunLog(retention_seconds=60)
+    run = await log.open(RUN, record(1, Start("run", "s")), idempotency=None, max_open=1)
+    taken: list[int] = []
+    pulled: list[int] = []
+
+    class Watched(Follower):
+        def batches(
+            self, after: int = 0, *, silence_seconds: float = 60, take: Take | None = None
+        ) -> AsyncGenerator[tuple[Record, ...], None]:
+            assert take is not None
+
+            def watched(records: Sequence[Record]) -> bool:
+                done = take(records)
+                taken.extend(item.id for item in records if done)
+                return done
+
+            return self._watched(super().batches(after, take=watched))
+
+        async def _watched(
+            self, batches: AsyncGenerator[tuple[Record, ...], None]
+        ) -> AsyncGenerator[tuple[Record, ...], None]:
+            async for batch in batches:
+                pulled.extend(item.id for item in batch)
+                yield batch
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        transport = request.transport
+        assert transport is not None
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        return await stream_run(request, Watched(log, run, left=lambda run: None), NativeEncoder())
+
+    async def speak(ids: range) -> None:
+        for id in ids:
+            await log.append(run, [record(id, Message("x" * 2000))])
+            await asyncio.sleep(0)
+
+    app = web.Application()
+    app[TELEMETRY] = Telemetry()
+    app.router.add_get("/", stream)
+    async with TestServer(app) as server:
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        narrow.connect((server.host, server.port))
+        reader, writer = await asyncio.open_connection(sock=narrow, limit=1024)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        head = await reader.readuntil(b"event: start\n")
+        await speak(range(2, 2000))
+        read = asyncio.create_task(reader.read())
+        last = 1999
+        async with asyncio.timeout(30):
+            while taken[-1] < 2000:  # it keeps up again
+                last += 1
+                await speak(range(last, last + 1))
+        await log.close(run, record(last + 1, Done()), "complete")
+        text = (head + await read).decode()
+        writer.close()
+
+    told = [int(line[4:]) for line in text.splitlines() if line.startswith("id: ")]
+    assert told == list(range(1, last + 2))
+    assert taken[0] == 2
+    assert len(pulled) > 1000
+    assert sorted(taken + pulled) == told
 
 
 class Mute(NativeEncoder):
