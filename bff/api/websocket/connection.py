@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -281,8 +281,16 @@ class Socket:
 
     async def _pass_on(self, follower: Follower, after: int) -> None:
         run_id = follower.run.run_id
+
+        def take(records: Sequence[Record]) -> bool:
+            if not self._outbox.has_room:
+                return False
+            for record in records:
+                self._outbox.text_now(frame_of(run_id, record))
+            return True
+
         try:
-            async with aclosing(follower.batches(after)) as batches:
+            async with aclosing(follower.batches(after, take=take)) as batches:
                 async for batch in batches:
                     for record in batch:
                         await self._outbox.text(frame_of(run_id, record))

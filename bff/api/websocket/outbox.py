@@ -82,6 +82,24 @@ class Outbox:
         else:
             self._add(send, size)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether nothing waits to be sent, and the client reads as fast as it is written to."""
+        return (
+            not self.closing
+            and self._is_idle()
+            and self._transport.get_write_buffer_size() < NEVER_WAITS_BYTES
+        )
+
+    def text_now(self, text: str) -> None:
+        """Send, where there is room, without a wait."""
+        sending = self._response.send_str(text)
+        try:
+            sending.send(None)
+        except (StopIteration, ConnectionError):
+            return  # it is sent; or the client has gone, which ends the reading too
+        sending.close()  # it is written, and now waits for the client, which the next one sees to
+
     def _is_idle(self) -> bool:
         return not self._queue and (self._writer is None or self._writer.done())
 
