@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bff.conversations import transcript
-from bff.conversations.placing import Sought, find_place
+from bff.conversations.placing import find_place
+from bff.conversations.sought import Sought
 from bff.history import Turn
 from bff.history.sqlite import open_sqlite
 from bff.messages import ChatMessage, Conversation, TextPart, user_message

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bff.api import BODY, HISTORY, PRINCIPAL, SETTINGS, TELEMETRY
 from bff.conversations.earlier import everything_said
-from bff.conversations.placing import Place
+from bff.conversations.place import Place
 from bff.errors import Forbidden
 from bff.identity.principals import Principal
 from bff.messages import ChatMessage, Conversation

@@ -14,7 +14,7 @@ from aiohttp import web
 from bff.agents.payload import places
 from bff.api import BODIES, BODY, FILES, SETTINGS
 from bff.api.bodies import Body
-from bff.conversations.placing import Place
+from bff.conversations.place import Place
 from bff.files import Files
 from bff.files.for_agents import AGENTCORE, CONVERSE, ForAgent
 from bff.files.parts import KeptParts, discard, keep_parts, without_bytes

@@ -20,7 +20,8 @@ from bff.api.agent_call import call_of
 from bff.api.message_files import take_files
 from bff.api.streaming import run_headers
 from bff.api.without_place import without_place
-from bff.conversations.placing import Place, Sought, find_place
+from bff.conversations.place import Place
+from bff.conversations.placing import find_place
 from bff.conversations.questions import (
     answering,
     answers_as_text,
@@ -30,6 +31,7 @@ from bff.conversations.questions import (
     with_expired,
     with_results,
 )
+from bff.conversations.sought import Sought
 from bff.errors import (
     AgentFailed,
     Invalid,

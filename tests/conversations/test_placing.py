@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from bff.conversations import transcript
 from bff.conversations.earlier import everything_said
-from bff.conversations.placing import Place, Sought, find_place
+from bff.conversations.place import Place
+from bff.conversations.placing import find_place
+from bff.conversations.sought import Sought
 from bff.errors import Overloaded
 from bff.events import Input, input_fields
 from bff.history import Session, Turn
