@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 
-from bff.runs.execution import RunObserver
+from bff.runs.dependencies import RunObserver
 from bff.runs.log import Status
 from bff.settings import Settings
 

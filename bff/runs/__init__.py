@@ -26,15 +26,12 @@ from bff.log_context import RunAtHand, current_run
 from bff.runs.answers import Claim, not_taken
 from bff.runs.bell import Bell
 from bff.runs.deleted import take_back
-from bff.runs.execution import (
-    RunDependencies,
-    RunExecution,
-    RunObserver,
-    write_turn,
-)
+from bff.runs.dependencies import RunDependencies, RunObserver
+from bff.runs.execution import RunExecution
 from bff.runs.follower import Follower
 from bff.runs.log import Run, RunLog, Status
 from bff.runs.request import Idempotency, RunRequest
+from bff.runs.turns import write_turn
 from bff.settings import HEARTBEAT_SECONDS, STOP_GRACE_SECONDS
 
 __all__ = ["Follower", "RunObserver", "RunRequest", "Runs"]

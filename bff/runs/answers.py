@@ -18,7 +18,8 @@ from bff.events import Done, Input, record
 from bff.history import History, Session
 from bff.history.questions import input_ids, input_key
 from bff.messages import Answer
-from bff.runs.execution import RunDependencies, RunExecution
+from bff.runs.dependencies import RunDependencies
+from bff.runs.execution import RunExecution
 from bff.runs.log import Run
 from bff.runs.request import RunRequest
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
-from bff.agents import Agent, Prompt
-from bff.conversations.questions import asked_anew, questions_as_text
-from bff.conversations.transcript import point_of_run, points, points_broken_off
+from bff.agents import Prompt
+from bff.conversations.questions import asked_anew
 from bff.errors import (
     AgentFailed,
     AgentSessionIdle,
@@ -24,50 +22,18 @@ from bff.errors import (
     Interrupted,
     Problem,
 )
-from bff.events import Done, Event, Failed, File, Input, Record, encode, input_fields, record
-from bff.files import Files
-from bff.files.made import keep_answer, keep_made
-from bff.history import CALL_TIMEOUT_SECONDS, History, Turn
-from bff.runs.bell import NEVER, Bell
+from bff.events import Done, Event, Failed, File, Input, Record, encode, record
+from bff.files.made import keep_made
+from bff.runs.bell import NEVER
 from bff.runs.client_tools import ClientTools
 from bff.runs.deleted import take_back
-from bff.runs.log import Run, RunLog, Status, Superseded
-from bff.runs.request import Call, RunRequest
+from bff.runs.dependencies import RunDependencies
+from bff.runs.log import Run, Status, Superseded
+from bff.runs.request import Call
 from bff.runs.transcript import Transcript
+from bff.runs.turns import HISTORY_SECONDS, write_turn
 
 logger = logging.getLogger(__name__)
-
-HISTORY_SECONDS = CALL_TIMEOUT_SECONDS + 0.5
-"""How long the end of a run may wait for the history: until its call is over, which goes on when we
-have left. A turn that was written after its run had ended could undo a deletion."""
-
-
-class RunObserver(Protocol):
-    """Who is told how runs go (metrics)."""
-
-    def run_started(self) -> None: ...
-
-    def run_spoke(self, agent: str, seconds: float) -> None:
-        """The agent's first event came, `seconds` after the run began."""
-        ...
-
-    def run_ended(self, agent: str, status: Status, code: str | None, seconds: float) -> None: ...
-
-    def history_failed(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunDependencies:
-    """What a run needs around it."""
-
-    agents: Mapping[str, Agent]
-    history: History
-    files: Files | None
-    log: RunLog
-    bell: Bell
-    observer: RunObserver
-    idle_timeout_seconds: float
-    clock: Callable[[], float]
 
 
 class RunExecution:
@@ -328,69 +294,3 @@ class RunExecution:
             case Failed(problem) if "should_retry" not in problem:
                 return self.run.request.questions
         return () if self._called else self.run.request.questions
-
-
-async def write_turn(
-    parts: RunDependencies,
-    run: Run,
-    transcript: Transcript,
-    status: Status,
-    *,
-    left_open: Sequence[Input] = (),
-    limit: asyncio.Timeout | None = None,
-) -> None:
-    """Write the turn; a history that cannot be written does not take the answer away."""
-    request = run.request
-    if not request.listed:
-        return
-    turn = Turn(
-        run_id=run.run_id,
-        session_id=run.session_id,
-        agent=request.agent,
-        message=request.message,
-        parts=request.parts,
-        answer=transcript.text,
-        answer_parts=transcript.parts,
-        tool_calls=transcript.tool_calls,
-        status=status,
-        asked_at=run.created_at,
-        answered_at=parts.clock(),
-        inputs=[input_fields(question) for question in left_open],
-        continues=request.continues,
-        points=(
-            *_points(request, transcript, status),
-            *([point_of_run(run.run_id)] if request.referable else ()),
-        ),
-    )
-    try:
-        async with limit or asyncio.timeout(HISTORY_SECONDS):
-            if turn.answer_parts:
-                kept = await keep_answer(parts.files, run.owner, run.session_id, turn.answer_parts)
-                turn = replace(turn, answer_parts=kept)
-            await parts.history.add(run.owner, turn)
-    except Exception:
-        logger.exception("run %s is missing from the history", run.run_id)
-        parts.observer.history_failed()
-
-
-def _points(request: RunRequest, transcript: Transcript, status: Status) -> tuple[str, ...]:
-    """What the turn is found by: where it leaves the transcript, in every wording a client may have
-    been shown, and its marks."""
-    if request.point is None:
-        return ()
-    return (*_left_at(request, request.point, transcript, status), *request.marks)
-
-
-def _left_at(
-    request: RunRequest, point: str, transcript: Transcript, status: Status
-) -> tuple[str, ...]:
-    before = request.call.continued if request.call else None
-    user = before.user if before else request.message
-    answer = (before.assistant if before else "") + transcript.text
-    match status:
-        case "failed" | "interrupted":
-            return points_broken_off(point, user, None)
-        case "cancelled":
-            return points_broken_off(point, user, answer)
-    asked = questions_as_text(transcript.inputs)
-    return points(point, user, [answer, f"{answer}\n\n{asked}"] if asked else [answer])

@@ -14,10 +14,10 @@ from bff.errors import AgentThrottled, Draining, Invalid, NotFound, SessionBusy,
 from bff.events import Custom, Done, Event, Failed, Input, Message, Record, ToolEnd, ToolStart
 from bff.history import CALL_TIMEOUT_SECONDS, Turn
 from bff.runs import Follower, Runs
-from bff.runs.execution import HISTORY_SECONDS
 from bff.runs.log import Run
 from bff.runs.memory import MemoryRunLog
 from bff.runs.request import Idempotency, RunRequest
+from bff.runs.turns import HISTORY_SECONDS
 from tests.fakes.requests import run_request_of
 from tests.fakes.scripted import HELLO, ListHistory, Notes, ScriptedAgent, Step
 
