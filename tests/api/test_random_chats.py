@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bff.agents import Prompt
@@ -124,7 +124,8 @@ class Chat:
         self.texts.append(answer)
         self.ids.append(id)
         assert len(heard) == calls + 1
-        assert heard[-1] == self.texts[:-1]
+        # what it is told is what the client has, white space and all
+        assert [text.removesuffix("\n") for text in heard[-1]] == self.texts[:-1]
         assert answer == answer_to(heard[-1])
 
     async def edit(self, task: int, turn: int, text: str) -> None:
@@ -344,6 +345,14 @@ async def two(start: Start, tmp_path: Path) -> Tasks:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=steps)
+@example(
+    steps=[
+        ("begin", InstructedOpenAI, 0, "Hi"),
+        *[("say", 0, 1, "Hi")] * 2,
+        ("edit", 0, 0, "Hi", 1),
+        ("say", 0, 1, "Hi"),
+    ]
+)
 async def test_the_agent__knows_what_each_client_sees(two: Tasks, steps: list[Any]) -> None:
     chats: list[Chat] = []
     for step in steps:

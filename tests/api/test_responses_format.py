@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,9 +26,12 @@ QUESTIONS = (
 )
 ASKING = Done("input_required", inputs=QUESTIONS)
 
+ENDED = replace(RUN, ended_at=RUN.created_at + 2)
+"""Read again, so that its end does not depend on the clock."""
+
 
 def told(items: list[Record], *, after: int = -1) -> list[dict[str, Any]]:
-    return parsed(ResponseEncoder(RUN, Response.of(RUN), headers={}, after=after)(items))
+    return parsed(ResponseEncoder(ENDED, Response.of(RUN), headers={}, after=after)(items))
 
 
 def types(events: list[dict[str, Any]]) -> list[str]:
@@ -82,7 +86,7 @@ def test_what_was_streamed__is_what_is_read_whole() -> None:
     output = events[-1]["response"]["output"]
 
     assert sorted(done, key=lambda item: item["id"]) == sorted(output, key=lambda i: i["id"])
-    assert Response.of(RUN).fold(RUN, items) == events[-1]["response"]
+    assert Response.of(RUN).fold(ENDED, items) == events[-1]["response"]
     for index, event in enumerate(events):
         if event["type"] == "response.output_item.added":
             assert output[event["output_index"]]["id"] == event["item"]["id"], index
@@ -100,10 +104,10 @@ def test_every_piece_of_text__adds_up_to_the_items() -> None:
 def test_going_on_behind_any_event__is_the_rest_to_the_letter(end: Event) -> None:
     asked = QUESTIONS if end is ASKING else ()
     items = records(*BODY, *asked, end)
-    whole = ResponseEncoder(RUN, Response.of(RUN), headers={})(items).decode().split("\n\n")
+    whole = ResponseEncoder(ENDED, Response.of(RUN), headers={})(items).decode().split("\n\n")
 
     for after in range(len(whole) - 1):
-        encoder = ResponseEncoder(RUN, Response.of(RUN), headers={}, after=after)
+        encoder = ResponseEncoder(ENDED, Response.of(RUN), headers={}, after=after)
         rest = b"".join(encoder([item]) for item in items).decode()
         assert rest.split("\n\n") == whole[after + 1 :]
 
