@@ -202,8 +202,10 @@ class Replica:
 
     @property
     def can_wait(self) -> bool:
-        """Nobody waits for what there is to do, and the server is not behind."""
-        return self.state is LIVE and (not self._puts or self._puts[-1].waiter is None)
+        """Nobody waits for what there is to do, the server is not behind, and something was said
+        before: the first words of an answer are what its reader waits for."""
+        said = self.delivered > 1  # which is `start`
+        return said and self.state is LIVE and (not self._puts or self._puts[-1].waiter is None)
 
     @property
     def latest(self) -> int:

@@ -44,14 +44,14 @@ class Kept:
     said: asyncio.Future[None]
 
 
-def begun(replicas: Replicas, name: str) -> Kept:
+def begun(replicas: Replicas, name: str, *, waits: bool = True) -> Kept:
     run = Run(run_id=name, request=run_request_of("hi", owner=name), created_at=0, last_event_id=1)
     first = record(1, Start(run.run_id, run.session_id))
     replicas.begin(run, first, idempotency=None, max_open=1, known=True)
     replica = replicas.of(run)
     assert replica is not None
     said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    replicas.put(replica, [record(2, Message("word"))], waiter=said)
+    replicas.put(replica, [record(2, Message("word"))], waiter=said if waits else None)
     return Kept(run, replica, said)
 
 
@@ -109,6 +109,10 @@ def test_what_nobody_waits_for__goes_with_what_comes_soon() -> None:
         replicas = Replicas(MemoryRunLog(retention_seconds=60))
         return replicas, begun(replicas, "alice"), begun(replicas, "bob")
 
+    async def of_another() -> Replica:
+        """A run that says its first words, which nobody waits for."""
+        return begun(replicas, "carol", waits=False).replica
+
     replicas, alice, bob = loop.run_until_complete(kept())
     assert replicas.ready.is_set()
     assert replicas.take(9) == [alice.replica, bob.replica]
@@ -132,6 +136,9 @@ def test_what_nobody_waits_for__goes_with_what_comes_soon() -> None:
     replicas.put(bob.replica, [record(4, Message("it is waited for"))], waiter=loop.create_future())
     assert replicas.ready.is_set()
     assert replicas.take(9) == [alice.replica, bob.replica]
+    carol = loop.run_until_complete(of_another())
+    assert replicas.ready.is_set()  # though another pipeline has just left
+    assert replicas.take(9) == [carol]
     loop.advance(GATHER_SECONDS)
     assert not replicas.ready.is_set()
 
