@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from bff.errors import Invalid, Overloaded, SessionBusy
 from bff.events import Record, gap
@@ -103,7 +103,7 @@ class ValkeyRunLog:
     async def _earlier(self, keys: RunKeys) -> Run:
         """The run of a key that was used before. What became of it may not be made up."""
         with suppress(Unreachable):
-            if (run := await self._find(keys, forgotten=key_of_forgotten)) is not None:
+            if (run := await self._find(keys, forgotten=_refused)) is not None:
                 return run
         raise Overloaded(retry_after_seconds=RETRY_SECONDS)
 
@@ -130,16 +130,13 @@ class ValkeyRunLog:
 
     async def find(self, owner: str, run_id: str, *, deleted: bool = False) -> Run | None:
         try:
-            return await self._ours_or_theirs(run_keys(owner, run_id), deleted=deleted)
+            forgotten = _as_it_ended if deleted else _unknown
+            return await self._ours_or_theirs(run_keys(owner, run_id), forgotten=forgotten)
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
 
     async def _ours_or_theirs(
-        self,
-        keys: RunKeys,
-        *,
-        forgotten: Callable[[], Exception] | None = None,
-        deleted: bool = False,
+        self, keys: RunKeys, *, forgotten: Callable[[str], Run | None]
     ) -> Run | None:
         """The run as we have it, if it is ours, else as the server has it. Raises `Unreachable`.
 
@@ -149,7 +146,7 @@ class ValkeyRunLog:
         ours = self.replicas.state(keys)
         if ours is not None and (ours.status == "running" or not await self._is_forgotten(keys)):
             return ours
-        return await self._find(keys, forgotten=forgotten, deleted=deleted)
+        return await self._find(keys, forgotten=forgotten)
 
     async def _is_forgotten(self, keys: RunKeys) -> bool:
         """Whether the server says so; our own copy is let go then."""
@@ -160,14 +157,10 @@ class ValkeyRunLog:
                 return True
         return False
 
-    async def _find(
-        self,
-        keys: RunKeys,
-        *,
-        forgotten: Callable[[], Exception] | None = None,
-        deleted: bool = False,
-    ) -> Run | None:
-        """The run as the server has it; raises `Unreachable`, and `forgotten` for one that was."""
+    async def _find(self, keys: RunKeys, *, forgotten: Callable[[str], Run | None]) -> Run | None:
+        """The run as the server has it; `forgotten` says what is told of one that was, given what
+        is kept of its end. Raises `Unreachable`.
+        """
         reply = await self.lane.run(_finding(keys))
         if _lapsed(reply):
             over = await self.takeover.end_dead([keys])
@@ -182,9 +175,7 @@ class ValkeyRunLog:
                     raise Overloaded(retry_after_seconds=RETRY_SECONDS)  # its owner may bring it
                 return None
             case ["forgotten", ending]:
-                if forgotten is not None:
-                    raise forgotten()
-                return read_ended(ending) if deleted and ending else None
+                return forgotten(ending)
         return _found(reply)
 
     async def find_known(self, owner: str, idempotency: Idempotency) -> Run | None:
@@ -197,7 +188,7 @@ class ValkeyRunLog:
             if fingerprint != part(idempotency.fingerprint):
                 raise Invalid.of("Idempotency-Key", "was used before with another body")
             keys = RunKeys(partition(owner), member)
-            return await self._ours_or_theirs(keys, forgotten=key_of_forgotten)
+            return await self._ours_or_theirs(keys, forgotten=_refused)
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
 
@@ -207,7 +198,8 @@ class ValkeyRunLog:
         keys = run_keys(owner, "")
         try:
             member = (await self._sessions(keys)).get(part(session_id))
-            run = await self._find(RunKeys(keys.partition, member)) if member else None
+            place = RunKeys(keys.partition, member) if member else None
+            run = await self._find(place, forgotten=_unknown) if place else None
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
         return run if run and run.status == "running" else None
@@ -332,6 +324,18 @@ class ValkeyRunLog:
             await self.epochs.ask(self.lane, 0)
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
+
+
+def _unknown(ending: str) -> None:
+    """A run that was forgotten is as one that never was."""
+
+
+def _as_it_ended(ending: str) -> Run | None:
+    return read_ended(ending) if ending else None
+
+
+def _refused(ending: str) -> NoReturn:
+    raise key_of_forgotten()
 
 
 def _finding(keys: RunKeys) -> Call:
