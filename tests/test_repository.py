@@ -50,13 +50,17 @@ ROOMS: Mapping[str, set[str]] = {
     | BOTTOM,
     "task_protection": {"runs"} | BOTTOM,
     "workers": BOTTOM,
-    "server": {"api", "app", "telemetry", "workers"} | BOTTOM,
+    "connections": {"api"} | BOTTOM,
+    "server": {"api", "app", "connections", "telemetry", "workers"} | BOTTOM,
     "__main__": {"agents", "history", "identity", "server"} | BOTTOM,
 }
 """The arrows run one way: __main__, app, api, runs, then agents and history, then the bottom."""
 
 HOMES: Mapping[str, tuple[str, ...]] = {
-    "aiohttp.web": ("bff/__main__.py", "bff/app.py", "bff/server.py", "bff/api/"),
+    "aiohttp.web": (
+        *("bff/__main__.py", "bff/app.py", "bff/connections.py", "bff/server.py"),
+        "bff/api/",
+    ),
     "aioboto3": ("bff/agents/agentcore.py", "bff/files/s3/", "bff/history/"),
     "aiobotocore": ("bff/agents/agentcore.py", "bff/files/s3/", "bff/history/"),
     "boto3": (),

@@ -23,8 +23,9 @@ from aiohttp import web
 
 from bff.api import RUNS
 from bff.app import create_app
+from bff.connections import Connection, Runner
 from bff.events import Done, Message
-from bff.server import Connection, Runner, loop_factory
+from bff.server import loop_factory
 from bff.settings import Settings
 from tests.fakes.scripted import ScriptedAgent
 

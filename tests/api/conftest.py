@@ -16,9 +16,9 @@ from aiohttp.web_protocol import RequestHandler
 
 from bff.api import RUNS
 from bff.app import create_app
+from bff.connections import Runner
 from bff.history import History
 from bff.runs import Runs
-from bff.server import Runner
 from bff.settings import Settings
 from tests.fakes.scripted import ScriptedAgent
 

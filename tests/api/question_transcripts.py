@@ -22,8 +22,8 @@ from aiohttp import web
 
 from bff.agents import Prompt
 from bff.app import create_app
+from bff.connections import Runner
 from bff.events import Done, Event, Input, Message, ToolEnd, ToolStart, ToolUse
-from bff.server import Runner
 from bff.settings import Settings
 from tests.fakes.scripted import ScriptedAgent
 

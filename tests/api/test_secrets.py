@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 
 from bff.app import create_app
+from bff.connections import Runner
 from bff.errors import AgentUnavailable
 from bff.events import Done, Message
 from bff.history import Page, Session
-from bff.server import Runner
 from bff.settings import Settings
 from bff.telemetry.logs import open_logs
 from tests.api.conftest import Start

@@ -12,11 +12,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bff.api import TELEMETRY
 from bff.api.streaming import COMMENT, EventStream, NativeEncoder, SlowClientError, stream_run
+from bff.connections import Runner
 from bff.events import Done, Message, Record, Start, record
 from bff.runs import Follower
 from bff.runs.log import Take
 from bff.runs.memory import MemoryRunLog
-from bff.server import Runner
 from bff.settings import HEARTBEAT_SECONDS
 from bff.telemetry import Telemetry
 from tests.api.example_run import RUN

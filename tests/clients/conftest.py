@@ -19,9 +19,9 @@ from aiohttp import web
 
 from bff.agents import Agent, Prompt
 from bff.app import create_app
+from bff.connections import Runner
 from bff.errors import AgentFailed, AgentThrottled
 from bff.events import Custom, Done, Event, Message, Thinking, ToolEnd, ToolStart
-from bff.server import Runner
 from bff.settings import Settings
 
 ROOT = Path(__file__).parents[2]

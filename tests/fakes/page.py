@@ -13,9 +13,9 @@ from aiohttp import web
 from bff.agents import Agent, Prompt
 from bff.agents.embedded import EmbeddedAgent
 from bff.app import create_app
+from bff.connections import Runner
 from bff.events import Event
 from bff.messages import FilePart
-from bff.server import Runner
 from bff.settings import EMBEDDED, ApiKey, FolderFiles, Settings, SqliteHistory
 from tests.fakes.scripted import ScriptedAgent, Step
 

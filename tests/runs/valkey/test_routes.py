@@ -15,9 +15,9 @@ from aiohttp import web
 
 from bff.agents import Prompt
 from bff.app import ROUTES, create_app
+from bff.connections import Runner
 from bff.events import Done, Event, Input, Message
 from bff.runs.valkey.timing import TIMING
-from bff.server import Runner
 from bff.settings import ApiKey, FolderFiles, Settings, SqliteHistory
 from tests.fakes.scripted import ScriptedAgent
 from tests.runs.valkey.round_trips import RoundTrips
