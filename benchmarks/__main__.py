@@ -10,6 +10,7 @@
     make bench ARGS=matching        what it costs to find the session of a long transcript
     make bench ARGS=outage          what clients see while Valkey is away
     make bench ARGS=pictures        what a picture costs until the first event
+    make bench ARGS=soak            what stays behind of ten minutes of requests of every kind
     make bench ARGS=uploads         what a thousand files of 25 MB, fifty at once, cost in memory
     make bench ARGS=workers         how many processes so many cores want
     make bench ARGS="flames X.svg"  where the time goes, as a flame graph
@@ -41,7 +42,7 @@ from benchmarks.targets import FRONTS, LITELLM
 README = ROOT / "README.md"
 
 PROGRAMS = (
-    *("flames", "interruptions", "limiter", "matching", "outage", "pictures", "uploads"),
+    *("flames", "interruptions", "limiter", "matching", "outage", "pictures", "soak", "uploads"),
     "workers",
 )
 

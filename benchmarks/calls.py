@@ -14,16 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.agentcore import Answer
 from benchmarks.connections import open_sockets, open_streams, socket_client, turns
+from benchmarks.processes import Teller
 from benchmarks.scenarios import BLOCKING, Front, warm_up
 from benchmarks.targets import Targets
 from bff.server import loop_factory
@@ -33,7 +31,6 @@ ALLOWED = 1.25
 """Of a committed number: what is more fails."""
 FAILED = 3
 """The exit code of that, and of nothing else: what cannot be counted is not too much."""
-TELL_SECONDS = 20.0
 SETTLE_SECONDS = 1.0
 """After connections were opened or left, until their ends are written."""
 REPEATED = 60
@@ -56,8 +53,7 @@ class Counted:
     """A front that counts; what something takes is the difference of two readings."""
 
     def __init__(self, front: Front, path: Path) -> None:
-        self._front = front
-        self._path = path
+        self._teller = Teller(front.process, path)
 
     async def calls(self, work: Callable[[], Awaitable[None]], times: int) -> float:
         """Calls that it takes once, of several times one after the other."""
@@ -67,14 +63,7 @@ class Counted:
         return (await self.read() - before) / times
 
     async def read(self) -> int:
-        self._path.unlink(missing_ok=True)
-        os.kill(self._front.process.pid, signal.SIGUSR1)
-        deadline = time.monotonic() + TELL_SECONDS
-        while not self._path.exists():
-            if time.monotonic() > deadline:
-                raise TimeoutError("the service does not tell its calls")
-            await asyncio.sleep(0.01)
-        return int(self._path.read_text())
+        return int(await self._teller.read())
 
 
 async def held(targets: Targets, path: Path) -> dict[str, float]:

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 START_SECONDS = 90.0
 """LiteLLM takes twenty of them on two busy cores."""
 STOP_SECONDS = 6.0
+TELL_SECONDS = 20.0
 
 
 def free_port() -> int:
@@ -109,6 +110,24 @@ class Running:
             yield from process.children(recursive=True)
         except psutil.NoSuchProcess:
             return
+
+
+@dataclass(frozen=True)
+class Teller:
+    """A process that writes what it counts to a file whenever it gets SIGUSR1."""
+
+    process: Running
+    path: Path
+
+    async def read(self) -> str:
+        self.path.unlink(missing_ok=True)
+        os.kill(self.process.pid, signal.SIGUSR1)
+        deadline = time.monotonic() + TELL_SECONDS
+        while not self.path.exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.process.name} does not tell what it counts")
+            await asyncio.sleep(0.01)
+        return self.path.read_text()
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

@@ -98,9 +98,12 @@ class Targets:
             yield Front(process, dialect)
 
     @asynccontextmanager
-    async def counted(self, path: Path, what: str = "counted") -> AsyncIterator[Front]:
-        """Ours, counting calls or bytes (`traced`); it writes their number when it gets SIGUSR1."""
-        environ = {**self._environ, **self._ours(), "COUNTS": str(path)}
+    async def counted(
+        self, path: Path, what: str = "counted", **settings: str
+    ) -> AsyncIterator[Front]:
+        """Ours, counting calls, bytes (`traced`) or objects (`inventory`); it writes their number
+        when it gets SIGUSR1."""
+        environ = {**self._environ, **self._ours(), **settings, "COUNTS": str(path)}
         command = [*PYTHON, f"benchmarks.{what}"]
         async with running(what, command, environ, folder=self._folder) as process:
             yield Front(process, OURS)
