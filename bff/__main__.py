@@ -61,8 +61,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _user(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = ""
     if not text:
-        raise argparse.ArgumentTypeError("must not be empty")
+        raise argparse.ArgumentTypeError("must be text in UTF-8, and not empty")
     return text
 
 
@@ -78,7 +82,13 @@ def _read(file: str) -> bytes:
 
 
 def _dotenv() -> Mapping[str, str]:
-    return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    try:
+        return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    except UnicodeDecodeError:
+        raise SettingsError(".env", "bytes that are no UTF-8", "lines of NAME=VALUE") from None
+    except OSError as error:
+        takes = "a file that can be read, or none"
+        raise SettingsError(".env", os.strerror(error.errno or 0), takes) from None
 
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -70,8 +70,12 @@ class Refused(ValueError):
 
 
 def shown(text: str) -> str:
-    """A value in an error, quoted and cut."""
+    """A value in an error, quoted and cut, without what may be a secret in an address."""
+    text = _SECRET_PARTS.sub(r"\1\2…", text)
     return repr(text if len(text) <= 100 else text[:100] + "…")
+
+
+_SECRET_PARTS = re.compile(r"""(//)[^\s"']+(?=@)|([?&][^\s"'=&]*=)[^\s"'&#]+""")
 
 
 def _split(text: str) -> Iterator[str]:
@@ -100,10 +104,7 @@ def workers(text: str) -> int:
 
 def seconds(low: float, high: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = float(text) if re.fullmatch(r"[0-9]{0,12}\.?[0-9]{1,6}", text) else math.nan
         if not low <= value <= high:
             raise Refused(f"seconds from {low:g} to {high:g}")
         return value
@@ -178,14 +179,29 @@ def name(text: str) -> str:
 
 
 def host(text: str) -> str:
+    if not _is_host(text):
+        raise Refused("an IP address or a host name to listen on")
+    return text
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is an IP address, or a name that can be asked for."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})", text) or re.fullmatch(
-            r"[0-9.]+", text
-        ):
-            raise Refused("an IP address or a host name to listen on") from None
-    return text
+        try:
+            name = text.encode("idna").decode()
+        except UnicodeError:
+            return False
+        return (
+            len(name) <= 254
+            and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*\.?", name) is not None
+            and not re.fullmatch(r"[0-9.]+", name)
+        )
+    return True
+
+
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 
 
 def visible(text: str) -> str:
@@ -201,7 +217,7 @@ def http_url(*, https_only: bool = False) -> Callable[[str], str]:
         parts = _url(text, takes)
         if parts.scheme not in (("https",) if https_only else ("http", "https")):
             raise Refused(takes)
-        if not parts.hostname or parts.username or parts.password or parts.fragment:
+        if not _names_host(parts) or parts.username or parts.password or parts.fragment:
             raise Refused(takes + " without user, password or fragment")
         return text
 
@@ -211,12 +227,16 @@ def http_url(*, https_only: bool = False) -> Callable[[str], str]:
 def _url(text: str, takes: str) -> SplitResult:
     try:
         parts = urlsplit(text)
-        _ = parts.port
+        port = parts.port
     except ValueError:
         raise Refused(takes) from None
-    if re.search(r"[\s\x00-\x1f]", text):
+    if re.search(r"[\s\x00-\x1f\\]", text) or port == 0:
         raise Refused(takes)
     return parts
+
+
+def _names_host(parts: SplitResult) -> bool:
+    return parts.hostname is not None and _is_host(parts.hostname)
 
 
 def _path(quoted: str, takes: str) -> str:
@@ -301,6 +321,8 @@ def origins(text: str) -> tuple[str, ...]:
                 "exact origins such as https://app.example.com, comma-separated, lower case, "
                 "no path and no slash at the end"
             )
+        if re.search("^http:.*:80$|^https:.*:443$", origin):
+            raise Refused(f"origins as browsers send them, {origin.rpartition(':')[0]} for one")
     return origins
 
 
@@ -324,12 +346,15 @@ def redis_url(text: str) -> str:
     parts = _url(text, takes)
     if parts.scheme not in ("redis", "rediss", "redis+cluster", "rediss+cluster"):
         raise Refused(takes)
-    if not parts.hostname or parts.fragment:
+    if not _names_host(parts) or parts.fragment:
         raise Refused(takes)
-    if parts.query and not re.fullmatch(r"ssl_ca_certs=[^&=#]+", parts.query):
-        raise Refused(f"{takes}, with ?ssl_ca_certs=FILE or nothing behind it")
+    secure, cluster = parts.scheme.startswith("rediss"), parts.scheme.endswith("+cluster")
+    if parts.query and not (secure and re.fullmatch(r"ssl_ca_certs=[^&=#]+", parts.query)):
+        raise Refused(f"{takes}, with ?ssl_ca_certs=FILE behind rediss:// or nothing")
     if not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):
         raise Refused(takes)
+    if cluster and parts.path not in ("", "/", "/0"):
+        raise Refused(f"{takes}: a cluster has no database but 0")
     return text
 
 

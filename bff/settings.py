@@ -29,6 +29,7 @@ from bff.setting_parsers import (
     MemoryHistory,
     Network,
     SqliteHistory,
+    shown,
 )
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SqliteHistory",
+    "shown",
 ]
 
 T = TypeVar("T")
@@ -341,9 +343,13 @@ class _Reader:
         if not text:
             return default
         try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise SettingsError(variable, "bytes that are no UTF-8", "text in UTF-8") from None
+        try:
             return parse(text)
         except parsers.Refused as refusal:
-            got = f"{len(text.encode())} bytes" if variable in SECRETS else parsers.shown(text)
+            got = f"{len(text.encode())} bytes" if variable in SECRETS else shown(text)
             raise SettingsError(variable, got, str(refusal)) from None
 
 

@@ -53,7 +53,7 @@ def open_port(settings: Settings) -> Sequence[socket.socket]:
 
 def cannot_listen(settings: Settings, error: OSError) -> SettingsError:
     """Which of the two settings is wrong."""
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL):
         takes = "an address of this machine, or a name of one"
         return SettingsError("HOST", repr(settings.host), takes)
     got = f"{settings.port} on {settings.host} ({os.strerror(error.errno or 0)})"

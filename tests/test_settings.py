@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import pytest
 
@@ -115,6 +116,8 @@ REFUSED = [
     ({"PORT": "٣"}, "PORT: got '٣', takes a whole number"),
     ({"HOST": "not a host"}, "HOST: got 'not a host'"),
     ({"HOST": "1.2.3"}, "HOST: got '1.2.3'"),
+    ({"HOST": "a..b"}, "HOST: got 'a..b'"),
+    ({"HOST": f"{'a' * 64}.example"}, "HOST"),
     ({"ENVIRONMENT": "a b"}, "ENVIRONMENT: got 'a b'"),
     ({"AWS_REGION": "Oregon"}, "AWS_REGION: got 'Oregon', takes something like us-west-2"),
     ({"AGENT_RUNTIME_ARN": "my-agent"}, "AGENT_RUNTIME_ARN: got 'my-agent', takes arn:aws:"),
@@ -123,11 +126,16 @@ REFUSED = [
     ({"AGENT_URL": "localhost:8080"}, "AGENT_URL: got 'localhost:8080', takes embedded: or"),
     ({"AGENT_URL": "http://u:p@host"}, "AGENT_URL"),
     ({"AGENT_URL": "http://host:99999"}, "AGENT_URL"),
+    ({"AGENT_URL": "http://host:0"}, "AGENT_URL"),
+    ({"AGENT_URL": "http://a..b"}, "AGENT_URL"),
+    ({"AGENT_URL": "http://1.2.3.4.5"}, "AGENT_URL"),
+    ({"AGENT_URL": "http://host\\@other"}, "AGENT_URL"),
     ({"AGENT_PAYLOAD": "[]"}, "AGENT_PAYLOAD: got '[]', takes prompt, strands,"),
     ({"AGENT_PAYLOAD": "{}"}, "takes a JSON object with $message, $content or $messages"),
     ({"AGENT_CANCEL": "kill"}, "AGENT_CANCEL: got 'kill', takes close or stop-session"),
     ({"AGENT_TIMEOUT": "0"}, "AGENT_TIMEOUT: got '0', takes seconds from 0.1 to 86400"),
     ({"AGENT_IDLE_TIMEOUT": "nan"}, "AGENT_IDLE_TIMEOUT: got 'nan'"),
+    ({"AGENT_IDLE_TIMEOUT": "٣"}, "AGENT_IDLE_TIMEOUT: got '٣'"),
     ({"JWT_SECRET": "short"}, "JWT_SECRET: got 5 bytes, takes secrets of at least 32 bytes"),
     ({"JWT_SECRET": f"{SECRET},short"}, "JWT_SECRET: got 38 bytes"),
     ({"JWT_JWKS_URL": "file:///etc/passwd"}, "JWT_JWKS_URL: got 'file:///etc/passwd'"),
@@ -144,7 +152,11 @@ REFUSED = [
     ({"ALLOWED_HOSTS": "https://a"}, "ALLOWED_HOSTS: got 'https://a', takes host names"),
     ({"METRICS_ALLOW": "everyone"}, "METRICS_ALLOW: got 'everyone'"),
     ({"DEBUG": "maybe"}, "DEBUG: got 'maybe', takes true or false"),
+    ({"CORS_ORIGINS": "https://a.example:443"}, "as browsers send them, https://a.example for one"),
     ({"REDIS_URL": "http://cache"}, "REDIS_URL: got 12 bytes, takes redis://"),
+    ({"REDIS_URL": "redis://cache?ssl_ca_certs=/ca.pem"}, "behind rediss:// or nothing"),
+    ({"REDIS_URL": "redis+cluster://cache/3"}, "a cluster has no database but 0"),
+    ({"REDIS_URL": "redis://a..b"}, "REDIS_URL: got 12 bytes"),
     ({"HISTORY": "postgres://x"}, "HISTORY: got 'postgres://x', takes sqlite:///PATH"),
     ({"HISTORY": "agentcore://chat-abcdefghij?write=no"}, "HISTORY"),
     ({"FILES": "data/files"}, "FILES: got 'data/files', takes file:///DIR or s3://BUCKET/PREFIX"),
@@ -189,6 +201,36 @@ def test_a_wrong_setting__is_refused_in_one_line(environ: dict[str, str], line: 
 
     assert line in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("AGENT_URL", "https://user:canary@agent"),
+        ("AGENT_URL", "https://user:can/canary@agent"),
+        ("AGENT_URL", "https://agent/?key=canary&more=canary"),
+        ("AGENT_URL", "https://" + "u" * 90 + ":canary@agent"),
+        ("AGENTS", '{"a": {"url": "https://user:canary@agent"}}'),
+        ("JWT_JWKS_URL", "https://user:canary@idp"),
+        ("HISTORY", "postgres://user:canary@host/db"),
+        ("HISTORY", "dynamodb://table?secret=canary"),
+        ("FILES", "s3://canary:canary@bucket/a"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://canary@collector"),
+    ],
+)
+def test_a_secret_in_an_address__is_not_in_the_line_that_refuses_it(
+    variable: str, text: str
+) -> None:
+    with pytest.raises(SettingsError, match=variable) as refused:
+        Settings.load({variable: text})
+
+    assert "canary" not in str(refused.value)
+
+
+def test_what_is_no_utf_8__is_refused_in_every_variable() -> None:
+    for variable in Settings.variables():
+        with pytest.raises(SettingsError, match=f"{variable}: got bytes that are no UTF-8"):
+            Settings.load({variable: os.fsdecode(b"a:\xff")})
 
 
 def test_a_setting_whose_packages_are_missing__says_how_to_get_them() -> None:

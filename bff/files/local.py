@@ -26,7 +26,7 @@ from bff.files.stored import (
     new_id,
 )
 from bff.files.upload import Quota, Upload, uploading
-from bff.settings import SettingsError
+from bff.settings import SettingsError, shown
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -62,7 +62,7 @@ async def open_folder(
         folder.make()
         addresses = Addresses(folder.secret(), retention_seconds)
     except OSError as error:
-        got = f"file:///{path} ({os.strerror(error.errno or 0)})"
+        got = f"{shown(f'file:///{path}')} ({os.strerror(error.errno or 0)})"
         raise SettingsError("FILES", got, "a folder that can be made and written") from None
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
     disk = _Disk(folder, threads)

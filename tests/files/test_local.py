@@ -112,7 +112,9 @@ async def test_a_folder_that_cannot_be_made__stops_the_start(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     settings = Settings(files=FolderSetting(str(tmp_path / "file" / "x")))
 
-    with pytest.raises(SettingsError, match=r"FILES: got file:///.* \(Not a directory\), takes a"):
+    with pytest.raises(
+        SettingsError, match=r"FILES: got 'file:///.*' \(Not a directory\), takes a"
+    ):
         async with open_files(settings):
             pass
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bff.history.sqlite.statements import transaction
 from bff.history.sqlite.turns import ADDING
-from bff.settings import SettingsError
+from bff.settings import SettingsError, shown
 
 APPLICATION_ID = 0x61634246
 """Marks a file as ours: https://www.sqlite.org/pragma.html#pragma_application_id."""
@@ -113,7 +113,7 @@ def open_file(path: str) -> sqlite3.Connection:
     except (OSError, sqlite3.Error, _NotOurs) as error:
         if connection is not None:
             connection.close()
-        raise SettingsError("HISTORY", f"{path!r} ({_reason(error)})", takes) from error
+        raise SettingsError("HISTORY", f"{shown(path)} ({_reason(error)})", takes) from error
     return connection
 
 

@@ -18,6 +18,7 @@ from bff.runs.log import RunLog
 from bff.runs.memory import MemoryRunLog
 from bff.runs.valkey.batching import Lane, running
 from bff.runs.valkey.begin import Opener
+from bff.runs.valkey.client import check_authority
 from bff.runs.valkey.connection import Server, Unreachable
 from bff.runs.valkey.data_loss import Epochs
 from bff.runs.valkey.followers import Followers
@@ -60,6 +61,7 @@ async def open_valkey(
     Tests bring a `server`, `replicas` and a name of their own.
     """
     assert settings.redis_url
+    check_authority(settings.redis_url)
     instance = instance or secrets.token_hex(8)
     retention_seconds = settings.run_retention_seconds
     ttl = ttl_ms(retention_seconds)

@@ -8,15 +8,19 @@ they do besides sending and reading costs more than both, and an event's way to 
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
+
+from bff.settings import SettingsError
 
 T = TypeVar("T")
 
@@ -108,6 +112,24 @@ class Client:
     async def _close(self, connections: Sequence[Any]) -> None:
         self._connections.difference_update(connections)
         await asyncio.gather(*[each.disconnect() for each in connections], return_exceptions=True)
+
+
+def check_authority(url: str) -> None:
+    """Raise `SettingsError` for a file of certificates that cannot be used.
+
+    No server would ever be trusted, and we would serve on as if it were away.
+    """
+    for file in parse_qs(urlsplit(url).query).get("ssl_ca_certs", ()):
+        try:
+            ssl.create_default_context(cafile=file)
+        except ssl.SSLError:
+            reason = "no certificate in it"
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+        else:
+            continue
+        got = f"ssl_ca_certs={file!r} ({reason})"
+        raise SettingsError("REDIS_URL", got, "a file of PEM certificates that can be read")
 
 
 def packed(commands: Sequence[Command]) -> bytes:
