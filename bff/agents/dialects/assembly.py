@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bff.agents.dialects.speakers import Speakers, Voice
 from bff.agents.dialects.text_once import TextOnce
 from bff.agents.dialects.tool_calls import ToolCalls
-from bff.agents.dialects.untyped import only_text
+from bff.agents.dialects.untyped import is_theirs, only_text
 from bff.agents.dialects.usage import Usage
 from bff.events import JSON, Custom, Event, File, Input, Source, dumps
 
@@ -322,9 +322,11 @@ class Assembly:
             found = self._customs[0] if len(self._customs) == 1 else self._customs
         if found is None and isinstance(self.latest, str | dict):
             found = self.latest
+        if found is None and self.tools.last_result and not self._attached:
+            self.speakers.main.text.whole(self.tools.last_result, "tool")
+            return
+        found = found or self._of_state()
         if found is None:
-            if self.tools.last_result and not self._attached:
-                self.speakers.main.text.whole(self.tools.last_result, "tool")
             return
         text = only_text(found)
         if text is None and found is self._customs:
@@ -335,6 +337,15 @@ class Assembly:
         if found is not self._customs and found not in self._customs and found != text:
             self.custom(found)
         self.speakers.main.text.whole(text, "answer")
+
+    def _of_state(self) -> JSON:
+        """What a graph's last state holds that has no messages in it."""
+        told = {
+            name: value
+            for name, value in self.state.items()
+            if isinstance(value, str | dict | list) and value and not is_theirs(name)
+        }
+        return told or None
 
     def take(self) -> list[Event]:
         """What is ready, once."""

@@ -25,6 +25,7 @@ from bff.agents.dialects import (
     langgraph,
     llamaindex,
     multi_agent,
+    named_data,
     named_events,
     named_tools,
     openai,
@@ -170,11 +171,13 @@ def read_value(answer: Assembly, value: JSON, name: str | None = None) -> None:
     elif kind is str:
         _read_string(answer, name, value)
     elif kind is list:
-        _read_list(answer, name, value)
+        if value and (name is None or not named_data.read_list(answer, name, value)):
+            _read_list(answer, name, value)
     elif kind is int or kind is float:
-        answer.text.plain(str(value), "string")
+        if name is None or not named_data.read_text(answer, name, str(value)):
+            answer.text.plain(str(value), "string")
     elif value is not None:
-        answer.custom(value)
+        answer.custom(value, name, content=name is None)
 
 
 def is_known(frame: dict[str, JSON]) -> bool:
@@ -215,9 +218,9 @@ def _read_string(answer: Assembly, name: str | None, text: str) -> None:
             for frame in inner:
                 answer.read(frame.value, frame.name or name)
             return
-    if name is not None and _read_named_string(answer, name, text):
+    if name is not None and named_data.read_text(answer, name, text):
         return
-    if text == "[DONE]":
+    if text in _ENDS:
         return
     if answer.strings is None and not text.isspace() and text:
         answer.strings = "text"
@@ -225,22 +228,8 @@ def _read_string(answer: Assembly, name: str | None, text: str) -> None:
     answer.text.plain(text, name or "string")
 
 
-def _read_named_string(answer: Assembly, name: str, text: str) -> bool:
-    """A string that is the data of a named event."""
-    match named_events.role(name, {}):
-        case "error":
-            raise InBandError("an error event in its stream")
-        case "thinking":
-            answer.thinking.plain(text, "thinking")
-        case "silent" | "theirs":
-            pass
-        case "custom":
-            answer.custom({"event": name, "data": text}, name, content=False)
-        case "end" | "done" if text != "[DONE]":
-            answer.text.whole(text, "end")
-        case _:
-            return False
-    return True
+_ENDS = ("[DONE]", "__DONE__")
+"""Strings that say no more than that the stream has ended."""
 
 
 def _read_list(answer: Assembly, name: str | None, items: list[JSON]) -> None:

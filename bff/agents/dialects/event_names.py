@@ -17,7 +17,9 @@ Role = Literal[
     "thinking",
     "tool",
     "tool_start",
+    "tool_open",
     "tool_piece",
+    "tool_close",
     "tool_end",
     "asks",
     "theirs",
@@ -27,10 +29,12 @@ Role = Literal[
     "start",
     "done",
     "end",
+    "final",
     "silent",
 ]
-"""What an event is for. `tool` may be a call or a result, `start` says what begins, `done` may have
-the answer once more, `end` has it, `custom` is news about the run, `theirs` is not the agent's."""
+"""What an event is for. `tool` may be a call or a result, `tool_open` and `tool_close` stand around
+a call's arguments, `start` says what begins, `done` may have the answer once more, `end` has it,
+`final` may be that or its pieces, `custom` is news about the run, `theirs` is not the agent's."""
 
 _LONGEST = 64
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -44,6 +48,9 @@ _WHOLE: dict[str, Role] = {
     "keep_alive": "silent",
 }
 _TOOL = words("tool tools function functions toolcall tooluse")
+_OBSERVED = words("observation observations")
+_SPELLED = words("call use input arguments args toolcall tooluse")
+"""What is told piece by piece between an event that begins it and one that ends it."""
 _PIECE = words("delta deltas chunk piece partial fragment")
 _FINISHED = words("end ended done complete completed finish finished")
 _ENDED = _FINISHED | words(
@@ -71,12 +78,14 @@ _NEWS = words(
     "metrics usage sources source citations citation references suggestions suggestion follow "
     "followup followups session title verbose state context config memory step steps stage phase "
     "retry retrying updated created connected queued lifecycle stats statistics telemetry timing "
-    "moderation feedback cost billing typing handoff delegation routing"
+    "moderation feedback cost billing typing handoff delegation routing "
+    "plan plans planning todo todos"
 )
 _TEXT = words(
     "token tokens text content chunk delta partial message answer response reply output assistant "
     "ai agent bot model llm stream streaming generation final word"
 )
+_FINAL = words("final full whole entire result")
 _RUN = words(
     "run agent stream server internal workflow graph crew flow chat conversation session "
     "invocation request fatal unexpected"
@@ -108,7 +117,7 @@ def _role_of(name: str) -> Role | None:
         return "silent"
     if _is_question(said):
         return "asks"
-    if said & _TOOL:
+    if said & _TOOL or said <= _OBSERVED:
         return _of_tool(said, last)
     if said & _REDACTED:
         return "redact"
@@ -124,6 +133,8 @@ def _role_of(name: str) -> Role | None:
         return "start"
     if last in _FINISHED:
         return "done"
+    if said & _FINAL and said <= _TEXT | _FINAL:
+        return "final"
     return "text" if said <= _TEXT else None
 
 
@@ -136,7 +147,12 @@ def _is_question(said: frozenset[str]) -> bool:
 
 
 def _of_tool(said: frozenset[str], last: str) -> Role | None:
-    if said & _WRONG or last in _ENDED:
+    if said & _SPELLED and not said & _WRONG:
+        if last in _FINISHED:
+            return "tool_close"
+        if last in _BEGUN:
+            return "tool_open"
+    if said & _WRONG or last in _ENDED or said & _OBSERVED:
         return "tool_end"
     if said & _PIECE:
         return "tool_piece"

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from bff.agents.dialects import bedrock_agents, langchain, nested, openai, strands, strings, untyped
+from bff.agents.dialects import (
+    bedrock_agents,
+    langchain,
+    nested,
+    news,
+    openai,
+    strands,
+    strings,
+    untyped,
+)
 from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_block, read_sources
+from bff.agents.dialects.event_names import role_of
 from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.gemini import read_content
 from bff.agents.dialects.questions import ask_strands, is_strands
@@ -17,7 +27,11 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
     """An object with its text, or a richer object, under one of the usual keys."""
     if _read_proxy(answer, frame) or _read_pascal(answer, name, frame):
         return
-    if untyped.is_log(frame):
+    if answer.streamed and news.is_progress(frame):
+        answer.custom(frame, name, content=False)
+        answer.latest = frame["message"]
+        return
+    if news.is_log(frame):
         answer.custom(frame, name, content=not answer.streamed)
         return
     if not bedrock_agents.KEYS.isdisjoint(frame.keys()) and bedrock_agents.read(answer, frame):
@@ -44,19 +58,20 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
         _keep(answer, name, frame, thought)  # a typed answer: no text of it is the text
         return
     text = untyped.text_of(frame[key]) or ""
+    source = "final" if role_of(name or untyped.kind_of(frame)) == "final" else key
     speaker = untyped.speaker(frame)
     if speaker is None:
         message = untyped.message_id(frame)
         if message is None or not answer.is_message(message):
-            say(answer, key, text)
+            say(answer, source, text)
         else:
             answer.enter_message(message, announced=False)
-            answer.text.piece(text, key, message)
+            answer.text.piece(text, source, message)
     elif answer.is_message(frame.get("id")):
         answer.enter_message(frame["id"], announced=False)
-        answer.text.piece(text, key, frame["id"])
+        answer.text.piece(text, source, frame["id"])
     else:
-        answer.speak(speaker, text, lambda said: say(answer, key, said), announced=False)
+        answer.speak(speaker, text, lambda said: say(answer, source, said), announced=False)
     rest = {**others, **({} if flat else untyped.beside(frame, key))}
     if not flat:
         answer.usage.set_total(frame.get("usage") or frame.get("usage_metadata"))

@@ -16,18 +16,21 @@ from bff.agents.dialects.event_names import Role, is_over, role_of
 from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.fields import first_word
 from bff.agents.dialects.langchain import thought
-from bff.agents.dialects.untyped import TEXT_KEYS, beside, plain_name, text_of
+from bff.agents.dialects.untyped import TEXT_KEYS, beside, plain_name, speaker, text_of
 from bff.events import JSON
 
 
 def names_of(name: str | None, frame: dict[str, JSON]) -> list[str]:
     """What an event is called: its SSE name, and the fields that are for that."""
     found = [] if name is None else [name]
-    for key in ("type", "event", "event_type", "eventType", "message_type", "messageType"):
+    for key in _NAMES:
         value = frame.get(key)
         if type(value) is str:
             found.append(value)
     return found
+
+
+_NAMES = ("type", "event", "event_type", "eventType", "message_type", "messageType", "kind")
 
 
 def role(name: str | None, frame: dict[str, JSON]) -> Role | None:
@@ -61,19 +64,23 @@ def read(answer: Assembly, role: Role, frame: dict[str, JSON], name: str | None 
             answer.pause()
             answer.redact(text)
             answer.text.whole(text, "redact")
-        case "tool" | "tool_start" | "tool_piece" | "tool_end":
-            if not named_tools.read(answer, role, frame):
+        case "tool" | "tool_start" | "tool_open" | "tool_piece" | "tool_close" | "tool_end":
+            if not named_tools.read(answer, role, frame) and not _note(answer, frame, name):
                 return False
         case "asks":
             _ask(answer, frame)
-        case "end":
-            answer.text.whole(_text(frame) or "", "end")
-        case "done":
-            _read_done(answer, frame)
+        case "end" | "done":
+            wrong = None if speaker(frame) else is_error(frame)
+            if wrong is not None:
+                raise InBandError(wrong)
+            if role == "end":
+                answer.text.whole(_text(frame) or "", "end")
+            else:
+                _read_done(answer, frame, name)
         case "silent":
             if text_of(frame):
                 return False
-        case "text":
+        case "text" | "final":
             return False
     answer.dialects.add("named events")
     return True
@@ -97,8 +104,20 @@ def _keep(answer: Assembly, frame: dict[str, JSON], name: str | None) -> None:
     answer.custom(frame, name, content=False)
     if any(map(is_over, names)):  # what a part came to, if nothing else is said
         answer.latest = _text({**frame, "message": None}) or answer.latest
+    elif any(_PLAN.search(word) for word in names):
+        answer.latest = _text(frame) or answer.latest
 
 
+def _note(answer: Assembly, frame: dict[str, JSON], name: str | None) -> bool:
+    """Words about a tool, of which nothing says which one."""
+    text = _text(frame)
+    if text:
+        answer.custom(frame, name, content=False)
+        answer.latest = text
+    return bool(text)
+
+
+_PLAN = re.compile("plan", re.IGNORECASE)
 _SOURCES = re.compile("source|citation|reference", re.IGNORECASE)
 
 
@@ -112,14 +131,18 @@ def _ask(answer: Assembly, frame: dict[str, JSON]) -> None:
     questions.ask(answer, id, asked)
 
 
-def _read_done(answer: Assembly, frame: dict[str, JSON]) -> None:
+def _read_done(answer: Assembly, frame: dict[str, JSON], name: str | None) -> None:
     """A last frame may have the answer once more, or only; its `message` is about the stream."""
     answer.usage.set_total(frame.get("usage"))
     rest = {name: value for name, value in frame.items() if name != "message"}
     if "type" in rest and isinstance(rest.get("response"), dict | list):
         answer.read(rest["response"])
         return
-    text = text_of({key: frame.get(key) for key in _LAST_KEYS}) or text_of(
+    text = text_of({key: frame.get(key) for key in _LAST_KEYS})
+    if text is None and speaker(frame):  # one of several has ended, which is news
+        _keep(answer, frame, name)
+        return
+    text = text or text_of(
         {key: value for key, value in rest.items() if plain_name(key) not in TEXT_KEYS}
     )
     if text and text.startswith("assistant: "):  # LlamaIndex's print of a message

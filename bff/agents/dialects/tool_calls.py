@@ -63,6 +63,7 @@ class ToolCalls:
         "_calls",
         "_count",
         "_in_message",
+        "_last",
         "_out",
         "_pause",
         "_pending",
@@ -90,6 +91,7 @@ class ToolCalls:
         self._by_place: dict[str, Call] = {}
         self._pending: list[Call] = []
         self._size = 0
+        self._last: Call | None = None
         self._unnamed = 0
         self.told = False
         """Whether any result was told."""
@@ -146,6 +148,35 @@ class ToolCalls:
         if not call.started:
             call.name = call.name or name
             self._start(call, args)
+
+    def announced(self, source: str, id: str | None, name: str, args: JSON) -> None:
+        """A call as somebody's own event tells it, perhaps anew when its arguments have grown."""
+        call = self._known(id) if id else self._newest_pending(name)
+        if isinstance(args, str):
+            text = args.strip()
+            args = parse(text)
+            if not text or (text[0] == "{" and args is text):
+                call = call or self._open(id, name, source)
+                if call.source == source and not call.started:
+                    call.pieces[:] = [text]
+                return
+        if call is None:
+            call = self._open(id, name, source)
+        if not call.started and (args is not None or call.source == source):
+            call.name = call.name or name
+            self._start(call, args)
+
+    def is_last(self, name: str, args: JSON) -> bool:
+        """Whether the call told last is open and just that one, which its event then repeats."""
+        if isinstance(args, str):
+            args = parse(args.strip())
+        last = self._last
+        if last is None or last.ended or last.name != name:
+            return False
+        return args in (None, {}, last.args)
+
+    def _newest_pending(self, name: str) -> Call | None:
+        return next((call for call in reversed(self._pending) if call.name == name), None)
 
     def complete(self, place: str) -> None:
         """Nothing more comes for the call at that place."""
@@ -282,6 +313,7 @@ class ToolCalls:
 
     def _start(self, call: Call, args: JSON) -> None:
         call.started = True
+        self._last = call
         call.args = args
         call.pieces.clear()
         if call in self._pending:

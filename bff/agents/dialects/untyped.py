@@ -249,22 +249,13 @@ def _has_more(frame: dict[str, JSON]) -> bool:
     )
 
 
-def is_log(frame: dict[str, JSON]) -> bool:
-    """Whether an object is a log record, whose message is no answer."""
-    if _LEVELS_IN.isdisjoint(frame.keys()):
-        return False
-    level = next(value for key, value in frame.items() if key in _LEVELS_IN)
-    return (
-        isinstance(level, str)
-        and level.lower() in _LEVELS
-        and not _RECORD.isdisjoint(frame.keys())
-        and "content" not in frame
-    )
-
-
-_LEVELS_IN = frozenset({"level", "severity", "levelname", "log_level", "logLevel"})
-_LEVELS = frozenset({"debug", "info", "notice", "warn", "warning", "error", "critical", "trace"})
-_RECORD = frozenset({"message", "msg", "text"})
+def kind_of(frame: dict[str, JSON]) -> str:
+    """What an object is called, if that is a word."""
+    for key in ("type", "event", "kind"):
+        name = frame.get(key)
+        if isinstance(name, str):
+            return name
+    return ""
 
 
 def _grown(frame: dict[str, JSON], key: str) -> str:
@@ -296,6 +287,11 @@ _TEXT_NAME = re.compile(
     r"|[a-z](?:Chunk|Token|Delta|Text|Answer|Response|Reply|Content)$"
 )
 _OTHERS_TEXT = re.compile(r"user|human|input|prompt|query|question|page|source|tool", re.IGNORECASE)
+
+
+def is_theirs(key: str) -> bool:
+    """Whether a key's text is what somebody else said: the user, a page, a tool."""
+    return _OTHERS_TEXT.match(key) is not None
 
 
 def plain_name(key: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 from bff.agents.dialects.event_names import role_of
 
 NAMES = {
-    "tool_start": "tool_call toolCall TOOL_CALL tool-use tool.call.started on_tool_start "
+    "tool_start": "tool_call toolCall TOOL_CALL tool-use on_tool_start "
     "function_call tool_input toolRequest",
     "tool_end": "tool_result toolResult TOOL_END tool-output tool.completed tool_error "
     "function_call_output",
