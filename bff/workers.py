@@ -15,8 +15,8 @@ import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -67,19 +67,36 @@ def run_workers(
     with ExitStack() as stack:
         for listening in port:
             stack.enter_context(listening)
-        lock = stack.enter_context(tempfile.NamedTemporaryFile(prefix="bff-log-"))
+        log_lock = stack.enter_context(_log_lock())
         first, kept_open = os.pipe()
         group = _Group()
         group.forward_signals()
         for _ in range(settings.workers):
             if not group.fork():
                 os.close(kept_open)
-                _end(lambda: serve(Shared(port, first, lock.name)))
+                _end(lambda: serve(Shared(port, first, log_lock)))
         os.close(first)
         try:
             return group.wait()
         finally:
             os.close(kept_open)
+
+
+@contextmanager
+def _log_lock() -> Iterator[str]:
+    """A file to lock, as a path that the workers can open each for itself.
+
+    In memory where the system has that: a container's file system may not be writable at all.
+    """
+    if not sys.platform.startswith("linux"):
+        with tempfile.NamedTemporaryFile(prefix="bff-log-") as file:
+            yield file.name
+        return
+    descriptor = os.memfd_create("bff-log")
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def _end(serve: Callable[[], int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pulumi
@@ -52,6 +53,7 @@ def deploy() -> None:
             shared_cache=config.storage.shared_cache,
             https=config.domain.domain_name is not None,
             outgoing_ports=config.outgoing_ports,
+            parameters=config.task.has_parameters,
         ),
         options,
     )
@@ -101,7 +103,7 @@ def deploy() -> None:
         options,
     )
     firewall = (
-        Firewall(NAME, FirewallArgs(balancer_arn=balancer.arn), options)
+        Firewall(NAME, FirewallArgs(stack=stack, balancer_arn=balancer.arn), options)
         if config.balancer.waf
         else None
     )
@@ -139,7 +141,7 @@ def deploy() -> None:
             ),
             secret_arns=credentials.arns,
             grants=[
-                *(invoke(*endpoint, config.settings) for endpoint in config.agent.endpoints),
+                invoke(config.agent.endpoints, config.settings),
                 storage.grant,
                 *(files.grants if files else ()),
             ],
@@ -208,14 +210,18 @@ def deploy() -> None:
         pulumi.export("filesBucket", files.bucket)
 
 
-def invoke(runtime_arn: str, qualifier: str, settings: Settings) -> Grant:
-    """The call is authorised against the runtime and against its endpoint, each by its own ARN."""
+def invoke(endpoints: Sequence[tuple[str, str]], settings: Settings) -> Grant:
+    """A call is authorised against the runtime and against its endpoint, each by its own ARN.
+
+    One statement for all of them: a role's policies may not be long.
+    """
     actions = ["bedrock-agentcore:InvokeAgentRuntime", "bedrock-agentcore:StopRuntimeSession"]
     if settings.agent_user_id != "off":
         actions.append("bedrock-agentcore:InvokeAgentRuntimeForUser")
+    arns = [(arn, f"{arn}/runtime-endpoint/{qualifier}") for arn, qualifier in endpoints]
     return Grant(
         actions=tuple(actions),
-        resources=(runtime_arn, f"{runtime_arn}/runtime-endpoint/{qualifier}"),
+        resources=tuple(dict.fromkeys(arn for pair in arns for arn in pair)),
     )
 
 

@@ -114,9 +114,13 @@ class StackConfig:
         read = Reader(prod=prod)
         provider = provider_settings(read)
         region = str(provider.get("region") or Settings().aws_region)
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,25}", stack) or stack == "local":
-            # A cache's name ends at 40; `local` is the service's word for "made-up keys are fine".
-            takes = "1 to 26 lower-case letters, digits and '-', a letter first, and not 'local'"
+        if not re.fullmatch(r"(?=.{1,26}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", stack) or stack == "local":
+            # A cache's name ends at 40, and a repository's has no two hyphens in a row; `local` is
+            # the service's word for "made-up keys are fine".
+            takes = (
+                "1 to 26 lower-case letters, digits and single '-' between them, a letter first, "
+                "and not 'local'"
+            )
             read.problems.append(f"stack name: got {stack!r}, takes {takes}")
         try:
             _ = as_the_service_takes("AWS_REGION")(region)

@@ -17,6 +17,7 @@ from zoneinfo import available_timezones
 
 from bff.setting_parsers import Refused, http_url, matching, whole
 from bff.settings import Settings, SettingsError
+from stack.cron import aws_cron
 
 # Enough for the service to start: what is checked is one variable put on top.
 _STARTS = {
@@ -25,8 +26,12 @@ _STARTS = {
     "HISTORY": "sqlite:///x",
     "JWT_SECRET": "x" * 32,
 }
-_secret_arn = matching(
-    r"arn:aws[a-z-]*:(secretsmanager|ssm):[a-z0-9-]+:\d{12}:.+", "the ARN of a secret or parameter"
+SECRET_ARN = re.compile(
+    r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+(:[\w.@-]*:[\w.@-]*:[\w-]*)?"
+    r"|ssm:[a-z0-9-]+:\d{12}:parameter/[\w./-]+)"
+)
+secret_arn = matching(
+    SECRET_ARN.pattern, "the ARN of a secret in Secrets Manager or of a parameter in SSM"
 )
 
 
@@ -80,6 +85,24 @@ def flag(text: str) -> bool:
 
 def texts(most: int) -> Callable[[str], str]:
     return matching(f"(?s).{{1,{most}}}", f"text of 1 to {most} characters")
+
+
+def tags(text: str) -> Mapping[str, str]:
+    """What every service takes: IAM, S3 and ECS are stricter than the rest.
+
+    https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+    """
+    found = map_of(_tag(256))(text)
+    for key in found:
+        _ = _tag(128)(key)
+        if not key or key.lower().startswith("aws:"):
+            raise Refused(f"keys of 1 to 128 characters that do not begin with aws:, not {key!r}")
+    return found
+
+
+def _tag(most: int) -> Callable[[str], str]:
+    takes = f"up to {most} letters, digits, spaces and _ . : / = + - @ each"
+    return matching(rf"[\w .:/=+@-]{{0,{most}}}", takes)
 
 
 def map_of(parse_one: Callable[[str], str]) -> Callable[[str], Mapping[str, str]]:
@@ -166,7 +189,7 @@ def otel(text: str) -> Otel:
     if not isinstance(found.get("endpoint"), str):
         raise Refused(takes)
     secret = found.get("headersSecret")
-    return Otel(http_url()(found["endpoint"]), None if secret is None else _secret_arn(str(secret)))
+    return Otel(http_url()(found["endpoint"]), None if secret is None else secret_arn(str(secret)))
 
 
 def schedule(text: str) -> tuple[Scheduled, ...]:
@@ -185,31 +208,8 @@ def schedule(text: str) -> tuple[Scheduled, ...]:
             raise Refused(f"minTasks {least} of a step no more than its maxTasks {most}")
         if step["timezone"] not in available_timezones():
             raise Refused(f"a timezone such as Europe/Berlin, not {step['timezone']!r}")
-        steps.append(Scheduled(_aws_cron(str(step["cron"])), step["timezone"], least, most))
+        steps.append(Scheduled(aws_cron(str(step["cron"])), step["timezone"], least, most))
     return tuple(steps)
-
-
-def _aws_cron(text: str) -> str:
-    """AWS's six fields; the five that everybody else writes become six.
-
-    https://docs.aws.amazon.com/autoscaling/application/userguide/scheduled-scaling-using-cron-expressions.html
-    """
-    fields = text.removeprefix("cron(").removesuffix(")").split()
-    takes = "a cron of AWS's six fields (0 8 ? * MON-FRI *) or of the usual five (0 8 * * 1-5)"
-    if len(fields) == 5:
-        minute, hour, day, month, weekday = fields
-        if day != "*" and weekday != "*":
-            raise Refused(f"{takes}, with a day of the month or of the week, not both")
-        # AWS counts from Sunday as 1.
-        shifted = re.sub(r"(?<![/\w])[0-7]", lambda m: str(int(m[0]) % 7 + 1), weekday)
-        fields = [minute, hour, "?" if weekday != "*" else day, month]
-        fields += ["?" if weekday == "*" else shifted, "*"]
-    pattern = r"[\w*?/,#-]+"
-    if len(fields) != 6 or not all(re.fullmatch(pattern, field) for field in fields):
-        raise Refused(takes)
-    if (fields[2] == "?") == (fields[4] == "?"):
-        raise Refused(f"{takes}, with ? for the day of the month or of the week")
-    return f"cron({' '.join(fields)})"
 
 
 def joined(items: Sequence[object], most: int = 8) -> str:

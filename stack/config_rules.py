@@ -13,9 +13,18 @@ if TYPE_CHECKING:
     from stack.config import StackConfig
 
 
+MOST_GRANTED = 7_000
+"""Characters of ARNs. A role's policies are 10,240 together; the rest is their frame, the table's
+and the bucket's. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+LONGEST_COMMON_NAME = 64
+MOST_TAGS = 49
+"""AWS's 50 without `Name`, which some parts have."""
+
+
 def judge(config: StackConfig, read: Reader) -> None:
     _agents(config, read)
     _domain(config, read)
+    _tags(config, read)
     _network(config, read)
     _tasks(config, read)
     _regions(config, read)
@@ -32,6 +41,14 @@ def judge(config: StackConfig, read: Reader) -> None:
 
 
 def _agents(config: StackConfig, read: Reader) -> None:
+    granted = sum(
+        len(part) for arn, name in set(config.agent.endpoints) for part in (arn, arn, name)
+    )
+    if granted > MOST_GRANTED:
+        read.refuse(
+            "agents",
+            f"got {len(config.agent.agents)}, whose ARNs are more than IAM lets one role have",
+        )
     if not config.agent.agents:
         if not read.has("agents"):
             read.need("agentRuntimeArn", "arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID")
@@ -55,6 +72,13 @@ def _domain(config: StackConfig, read: Reader) -> None:
         read.need("hostedZoneName", "the Route 53 zone that the name lies in (or certificateArn)")
     else:
         read.both_or_none({"domainName": "the name", "hostedZoneName": "its zone"})
+    first = domain.domain_name or ""
+    if len(first) > LONGEST_COMMON_NAME and not own:
+        read.refuse(
+            "domainName",
+            f"got {len(first)} characters, takes at most {LONGEST_COMMON_NAME}, which is all that "
+            "a certificate's first name may have; longer ones go into extraDomains",
+        )
     zone = domain.hosted_zone_name
     for key, names in (
         ("domainName", [domain.domain_name]),
@@ -69,6 +93,21 @@ def _domain(config: StackConfig, read: Reader) -> None:
         read.refuse("extraDomains", f"got {domain.domain_name}, which is domainName")
     if domain.dns_role_arn and not zone:
         read.refuse("dnsRoleArn", "set without hostedZoneName")
+
+
+def _tags(config: StackConfig, read: Reader) -> None:
+    """All that every resource bears: the stack's own, the operator's and the provider's."""
+    provider = config.provider.get("default_tags")
+    defaults = provider.get("tags") if isinstance(provider, dict) else None
+    names = {*config.stack.tags, *(defaults if isinstance(defaults, dict) else ())}
+    seen: dict[str, str] = {}
+    for name in sorted(names):
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
+        if other := seen.get(name.lower()):
+            read.refuse("tags", f"got {name} beside {other}, which are one tag to IAM: takes one")
+        seen[name.lower()] = name
+    if len(names) > MOST_TAGS:
+        read.refuse("tags", f"got {len(names)} with the stack's own, takes at most {MOST_TAGS}")
 
 
 def _network(config: StackConfig, read: Reader) -> None:
@@ -110,6 +149,9 @@ def _closed_network(config: StackConfig, read: Reader) -> None:
     for arn, _ in config.agent.endpoints:
         if arn and arn.split(":")[3] != region:
             read.refuse(key, f"{arn} lies outside {region}, out of reach without NAT")
+    for name, arn in config.task.secrets.items():
+        if arn.split(":")[3] != region:
+            read.refuse("secrets", f"{name} lies outside {region}, out of reach without NAT")
     if config.image.image and not ECR_IMAGE.fullmatch(config.image.image):
         read.refuse("image", "takes an image in ECR with natGateways None")
     if config.task.otel:

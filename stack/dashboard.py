@@ -55,7 +55,8 @@ class Dashboard(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.url = pulumi.Output.format(
-            "https://{0}.console.aws.amazon.com/cloudwatch/home?region={0}#dashboards/dashboard/{1}",
+            "https://{}/cloudwatch/home?region={}#dashboards/dashboard/{}",
+            _console(args.stack.region),
             args.stack.region,
             dashboard.dashboard_name,
         )
@@ -209,3 +210,12 @@ class Dashboard(pulumi.ComponentResource):
                 "query": query,
             },
         }
+
+
+def _console(region: str) -> str:
+    """Each of AWS's partitions has its own."""
+    if region.startswith("us-gov-"):
+        return "console.amazonaws-us-gov.com"
+    return (
+        "console.amazonaws.cn" if region.startswith("cn-") else f"{region}.console.aws.amazon.com"
+    )

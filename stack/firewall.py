@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from stack.config import Stack
+
 REQUESTS_PER_FIVE_MINUTES = 6000
 """From one address; an office behind one address is many people, and the service has limits of its
 own per caller."""
@@ -37,6 +39,7 @@ MANAGED: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class FirewallArgs:
+    stack: Stack
     balancer_arn: pulumi.Input[str]
 
 
@@ -60,14 +63,14 @@ class Firewall(pulumi.ComponentResource):
                 ),
                 self._rate(len(MANAGED)),
             ],
-            visibility_config=self._visible(name),
+            visibility_config=self._visible(args.stack.name),
             opts=child,
         )
         aws.wafv2.WebAclAssociation(
             name, web_acl_arn=acl.arn, resource_arn=args.balancer_arn, opts=child
         )
-        self.metric_name = name
-        """What the dimension WebACL of its metrics is."""
+        self.metric_name = args.stack.name
+        """What the dimension WebACL of its metrics is: two stacks of an account have one each."""
         self.register_outputs({})
 
     def _managed(

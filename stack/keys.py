@@ -24,6 +24,8 @@ from stack.config_parsers import (
     number_of,
     otel,
     schedule,
+    secret_arn,
+    tags,
     texts,
 )
 from stack.config_reader import key
@@ -56,13 +58,6 @@ _DOMAIN = r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
 _domain = matching(_DOMAIN, "a lower-case DNS name")
 _subnets = list_of(matching(r"subnet-[0-9a-f]{8,17}", "a list of subnet ids (subnet-…)"))
 _role = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "arn:aws:iam::ACCOUNT:role/NAME")
-SECRET_ARN = re.compile(
-    r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+(:[\w.@-]*:[\w.@-]*:[\w-]*)?"
-    r"|ssm:[a-z0-9-]+:\d{12}:parameter/[\w./-]+)"
-)
-_secret = matching(
-    SECRET_ARN.pattern, "the ARN of a secret in Secrets Manager or of a parameter in SSM"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +70,7 @@ class SharedKeys:
             r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", "the ARN of an IAM policy"
         )
     )
-    tags: Mapping[str, str] = key(map_of(texts(256)), {})
+    tags: Mapping[str, str] = key(tags, {})
     primary: str | None = key(matching(r"prod(-[a-z0-9-]+)?", "the name of a prod stack"))
     secondary: str | None = key(
         matching(r"prod-[a-z]{2}(-[a-z]+)+-\d", "prod-REGION, such as prod-eu-west-1")
@@ -116,6 +111,11 @@ class NetworkKeys:
     vpc_id: str | None = key(matching(r"vpc-[0-9a-f]{8,17}", "a VPC id (vpc-…)"))
     public_subnet_ids: tuple[str, ...] = key(_subnets, ())
     private_subnet_ids: tuple[str, ...] = key(_subnets, ())
+
+    @property
+    def without_nat(self) -> bool:
+        """Whether what has no endpoint may be out of reach: nobody knows of another's network."""
+        return self.nat_gateways == "None" or self.vpc_id is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,10 +163,15 @@ class TaskKeys:
     cpu: int = key(number_of(*FARGATE_MEMORY), 256, 512)
     memory: int = key(whole(512, 122_880), 512, 1024)
     environment: Mapping[str, str] = key(map_of(texts(8192)), {})
-    secrets: Mapping[str, str] = key(map_of(_secret), {})
+    secrets: Mapping[str, str] = key(map_of(secret_arn), {})
     protect_open_runs: bool = key(flag, True)
     otel: Otel | None = key(otel)
     exec: bool = key(flag, False)
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether a task's start reads parameters of SSM."""
+        return any(arn.split(":")[2] == "ssm" for arn in self.secrets.values())
 
 
 @dataclass(frozen=True, kw_only=True)

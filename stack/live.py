@@ -127,7 +127,14 @@ class Live:
         if made and zones > config.network.availability_zones:
             got = str(config.network.availability_zones)
             read.refuse("availabilityZones", f"got {got}, the live network has {zones}; {MOVE}")
-        internal = self.get("aws:lb/loadBalancer:LoadBalancer").get("internal")
+        balancer = self.get("aws:lb/loadBalancer:LoadBalancer")
+        if balancer.get("ipAddressType") == "dualstack" and not config.network.ipv6:
+            read.refuse(
+                "ipv6",
+                "got false, and AWS gives a dual-stack load balancer no subnets without IPv6; "
+                f"{MOVE}",
+            )
+        internal = balancer.get("internal")
         if internal is not None and internal != config.network.internal:
             got = str(config.network.internal).lower()
             read.refuse(

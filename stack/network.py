@@ -68,6 +68,8 @@ class NetworkArgs:
     https: bool
     outgoing_ports: frozenset[int]
     """Beside 443, what the tasks must reach outside."""
+    parameters: bool
+    """Whether tasks take parameters of SSM at their start."""
 
 
 class Network(pulumi.ComponentResource):
@@ -112,6 +114,7 @@ class Network(pulumi.ComponentResource):
                     vpc_id=self.vpc_id,
                     subnet_ids=self.private_subnet_ids,
                     group_id=self.groups.endpoints,
+                    parameters=args.parameters and args.keys.without_nat,
                 ),
                 self._child,
             )
@@ -128,7 +131,7 @@ class Network(pulumi.ComponentResource):
         self.vpc_id = pulumi.Output.from_input(vpc_id)
         self.public_subnet_ids = pulumi.Output.from_input(list(keys.public_subnet_ids))
         self.private_subnet_ids = pulumi.Output.from_input(list(keys.private_subnet_ids))
-        self.cache_subnet_ids = self.private_subnet_ids
+        self.cache_subnet_ids = _cache_subnets(self.private_subnet_ids)
         self.balancer_subnet_ids = (
             self.private_subnet_ids if keys.internal else self.public_subnet_ids
         )
@@ -172,7 +175,7 @@ class Network(pulumi.ComponentResource):
         self.vpc_id = vpc.vpc_id
         self.public_subnet_ids = vpc.public_subnet_ids
         self.private_subnet_ids = vpc.private_subnet_ids
-        self.cache_subnet_ids = vpc.isolated_subnet_ids
+        self.cache_subnet_ids = _cache_subnets(vpc.isolated_subnet_ids)
         inside = args.keys.internal
         self.balancer_subnet_ids = vpc.private_subnet_ids if inside else vpc.public_subnet_ids
         self.balancer_cidrs = pulumi.Output.from_input(
@@ -218,3 +221,8 @@ class Network(pulumi.ComponentResource):
             max_aggregation_interval=600,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
+
+
+def _cache_subnets(ids: pulumi.Output[Sequence[str]]) -> pulumi.Output[Sequence[str]]:
+    """A serverless cache is in three zones at most; tasks of a fourth reach it there."""
+    return ids.apply(lambda ids: ids[:3])

@@ -7,6 +7,7 @@ through the execution role, which the container itself does not have.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from stack.keys import ECR_IMAGE, Architecture, TaskKeys
 from stack.roles import Grant, allow, make_role
 
 CONTAINER = "bff"
+COLLECTOR = "collector"
 COLLECTOR_IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"
 COLLECTOR_SETTINGS = {
     "receivers": {"otlp": {"protocols": {"http": {"endpoint": "127.0.0.1:4318"}}}},
@@ -96,6 +98,8 @@ class Task(pulumi.ComponentResource):
         ]
         containers = [self._container(args, secrets)]
         if args.keys.otel and args.keys.otel.xray:
+            # Started before the service, and so stopped after it: the last spans are of its drain.
+            containers[0]["dependsOn"] = [{"containerName": COLLECTOR, "condition": "START"}]
             containers.append(self._collector(args))
         self.definition = aws.ecs.TaskDefinition(
             name,
@@ -153,7 +157,7 @@ class Task(pulumi.ComponentResource):
     def _collector(self, args: TaskArgs) -> dict[str, Any]:
         """https://aws-otel.github.io/docs/setup/ecs; the service goes on without it."""
         return {
-            "name": "collector",
+            "name": COLLECTOR,
             "image": COLLECTOR_IMAGE,
             "essential": False,
             "readonlyRootFilesystem": True,
@@ -163,7 +167,7 @@ class Task(pulumi.ComponentResource):
                 {"name": "AOT_CONFIG_CONTENT", "value": json.dumps(COLLECTOR_SETTINGS)},
                 {"name": "AWS_REGION", "value": args.stack.region},
             ],
-            "logConfiguration": self._logging(args.stack, "collector"),
+            "logConfiguration": self._logging(args.stack, COLLECTOR),
         }
 
     def _logging(self, stack: Stack, prefix: str) -> dict[str, Any]:
@@ -226,7 +230,7 @@ class Task(pulumi.ComponentResource):
             ),
             Grant(
                 actions=("secretsmanager:GetSecretValue",),
-                resources=tuple(_whole_secret(arn) for arn in others),
+                resources=tuple(name for arn in others for name in _whole_secret(arn)),
             ),
         ]
         if parameters:
@@ -237,13 +241,14 @@ class Task(pulumi.ComponentResource):
             parts = [arn.split(":") for arn in given]
             services = sorted({f"{service}.{region}" for _, _, service, region, *_ in parts})
             keys = sorted({":".join([*part[:2], "kms", *part[3:5]]) for part in parts})
+            suffix = "amazonaws.com.cn" if args.partition == "aws-cn" else "amazonaws.com"
             grants.append(
                 Grant(
                     actions=("kms:Decrypt",),
                     resources=tuple(f"{key}:key/*" for key in keys),
                     condition={
                         "StringEquals": {
-                            "kms:ViaService": [f"{service}.amazonaws.com" for service in services]
+                            "kms:ViaService": [f"{service}.{suffix}" for service in services]
                         }
                     },
                 )
@@ -269,9 +274,15 @@ class Task(pulumi.ComponentResource):
         )
 
 
-def _whole_secret(arn: pulumi.Input[str]) -> pulumi.Input[str]:
-    """Without the JSON key and the version that ECS takes behind a secret's ARN."""
-    return ":".join(arn.split(":")[:7]) if isinstance(arn, str) else arn
+def _whole_secret(arn: pulumi.Input[str]) -> list[pulumi.Input[str]]:
+    """Without the JSON key and the version that ECS takes behind a secret's ARN.
+
+    ECS also takes an ARN without the six characters that Secrets Manager adds, and IAM does not.
+    """
+    if not isinstance(arn, str):
+        return [arn]
+    whole = ":".join(arn.split(":")[:7])
+    return [whole] if re.search(r"-[A-Za-z0-9]{6}$", whole) else [whole, f"{whole}-??????"]
 
 
 def _repository_of(image: str, own: str) -> str:

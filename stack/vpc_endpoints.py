@@ -14,6 +14,7 @@ import pulumi
 import pulumi_aws as aws
 
 AGENTCORE = "bedrock-agentcore"
+PARAMETERS = "ssm"
 SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", AGENTCORE)
 
 
@@ -23,6 +24,8 @@ class VpcEndpointsArgs:
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Output[Sequence[str]]
     group_id: pulumi.Input[str]
+    parameters: bool
+    """Whether tasks take parameters of SSM, and have no other way to it."""
 
 
 class VpcEndpoints(pulumi.ComponentResource):
@@ -33,7 +36,7 @@ class VpcEndpoints(pulumi.ComponentResource):
     ) -> None:
         super().__init__("bff:stack:Endpoints", name, None, opts)
         self.endpoints: list[pulumi.Resource] = []
-        for service in SERVICES:
+        for service in (*SERVICES, *((PARAMETERS,) if args.parameters else ())):
             full = f"com.amazonaws.{args.region}.{service}"
             endpoint = aws.ec2.VpcEndpoint(
                 f"{name}-{service}",

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
@@ -113,6 +114,36 @@ async def test_workers__are_one_service(served: Served) -> None:
     assert set(known) == {200}
     lines = [json.loads(line) for line in told.splitlines()]
     assert [line.get("message") for line in lines].count("drained") == WORKERS
+
+
+NOTHING_WRITABLE = """
+import resource
+from bff.settings import Settings
+from bff.telemetry.log_writer import LineWriter
+from bff.workers import run_workers
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+def serve(shared):
+    writer = LineWriter(1, lock=shared.log_lock)
+    writer.write("served")
+    writer.close()
+    return 0
+
+raise SystemExit(run_workers(Settings(workers=1), (), serve))
+"""
+
+
+def test_workers__need_no_file_that_can_be_written() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOTHING_WRITABLE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert done.stdout == "served\n", done.stderr
 
 
 async def test_a_worker_that_ends_by_itself__ends_them_all(served: Served) -> None:

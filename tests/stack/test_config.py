@@ -190,6 +190,15 @@ def test_refusal__names_all_problems_at_once() -> None:
         ("image", f"x.dkr.ecr.us-west-2.amazonaws.com/a@{DIGEST}", "ACCOUNT.dkr.ecr.REGION"),
         ("domainName", "Chat.example.com", "lower-case DNS name"),
         ("domainName", "https://chat.example.com", "lower-case DNS name"),
+        ("tags", {"aws:owner": "us"}, "do not begin with aws:"),
+        ("tags", {"Team": "R&D"}, "letters, digits, spaces"),
+        ("tags", {"Team": "x" * 257}, "up to 256"),
+        ("tags", {"x" * 129: "y"}, "up to 128"),
+        (
+            "otel",
+            {"endpoint": "https://x.example.com", "headersSecret": "arn:aws:ssm:x"},
+            "the ARN",
+        ),
         ("vpcId", "vpc", "a VPC id"),
         ("agentRuntimeARN", RUNTIME_ARN, "unknown; the keys are agentPayload, agentQualifier"),
     ],
@@ -242,6 +251,24 @@ def test_refusal__bad_value(key: str, value: Any, takes: str) -> None:
             "publicSubnetIds",
             "missing beside vpcId and privateSubnetIds",
         ),
+        (
+            "prod",
+            {
+                "natGateways": "None",
+                "secrets": {"JWT_SECRET": "arn:aws:ssm:eu-west-1:123456789012:parameter/jwt"},
+            },
+            "secrets",
+            "JWT_SECRET lies outside us-west-2",
+        ),
+        ("prod", {"domainName": f"{'x' * 53}.example.com"}, "domainName", "takes at most 64"),
+        ("dev", {"tags": {"environment": "qa"}}, "tags", "environment beside Environment"),
+        (
+            "dev",
+            {"tags": {"team": "a"}, "aws:defaultTags": {"tags": {"Team": "b"}}},
+            "tags",
+            "team beside Team",
+        ),
+        ("dev", {"tags": {f"t{i}": "x" for i in range(47)}}, "tags", "takes at most 49"),
         ("dev", {**NETWORK, "natGateways": "Single"}, "natGateways", "set beside vpcId"),
         ("dev", {**NETWORK, "publicSubnetIds": ["subnet-0000000a"]}, "publicSubnetIds", "got 1"),
         ("prod", {**NETWORK, "privateSubnetIds": ["subnet-1111111a"]}, "privateSubnetIds", "got 1"),
@@ -260,11 +287,11 @@ def test_refusal__bad_combination(stack: str, config: dict[str, Any], key: str, 
     assert why in lines[0]
 
 
-@pytest.mark.parametrize("stack", ["local", "Dev", "a_b", "x" * 27])
+@pytest.mark.parametrize("stack", ["local", "Dev", "a_b", "x" * 27, "prod-", "a--b"])
 def test_refusal__stack_name_that_cannot_be_used(stack: str) -> None:
     assert problems(stack) == [
-        f"stack name: got {stack!r}, takes 1 to 26 lower-case letters, digits and '-', "
-        "a letter first, and not 'local'"
+        f"stack name: got {stack!r}, takes 1 to 26 lower-case letters, digits and single '-' "
+        "between them, a letter first, and not 'local'"
     ]
 
 

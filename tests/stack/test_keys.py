@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from stack.environment import OWNED
 from tests.stack.planner import ACCOUNT, RUNTIME_ARN, make_plan
 from tests.stack.reading import allowed, container, variables
 from tests.stack.test_aws_models import report
-from tests.stack.test_config import load, problems
+from tests.stack.test_config import NETWORK, load, problems
 
 OTHER = RUNTIME_ARN.replace("my_agent", "other")
 SECRET = f"arn:aws:secretsmanager:us-west-2:{ACCOUNT}:secret:team/redis-AbCdEf"
@@ -113,6 +114,25 @@ def test_secrets__are_granted_to_the_execution_role_alone() -> None:
     )
 
 
+def test_secrets__an_arn_without_its_last_six_characters_is_granted_with_any() -> None:
+    plan = make_plan("dev", {"secrets": {"JWT_SECRET": SECRET.removesuffix("-AbCdEf")}})
+
+    (granted,) = (arns.split() for arns in allowed(plan, "bff-execution") if "team/redis" in arns)
+    assert f"{SECRET.removesuffix('AbCdEf')}??????" in granted
+
+
+def test_secrets__parameters_have_an_endpoint_where_there_is_no_other_way() -> None:
+    def services(config: dict[str, Any]) -> set[str]:
+        plan = make_plan("prod", config)
+        return {end["serviceName"] for end in plan.all("vpcEndpoint:VpcEndpoint")}
+
+    secrets = {"secrets": {"API_KEYS": PARAMETER}}
+
+    assert "com.amazonaws.us-west-2.ssm" in services({**secrets, "natGateways": "None"})
+    assert "com.amazonaws.us-west-2.ssm" in services({**secrets, **NETWORK, "vpcEndpoints": True})
+    assert "com.amazonaws.us-west-2.ssm" not in services(secrets)
+
+
 def test_secrets__a_redis_of_ones_own_is_shared() -> None:
     config = load("dev", {"secrets": {"REDIS_URL": SECRET}, "maxTasks": 4})
 
@@ -125,11 +145,34 @@ def test_agents__each_is_granted_by_itself() -> None:
     plan = make_plan("dev", {"agents": agents}, without=("agentRuntimeArn",))
 
     granted = allowed(plan, "bff-task")
-    assert f"{RUNTIME_ARN} {RUNTIME_ARN}/runtime-endpoint/DEFAULT" in granted
-    assert f"{OTHER} {OTHER}/runtime-endpoint/live" in granted
+    (invoked,) = (arns for arns in granted if ":runtime/" in arns)
+    assert invoked.split() == [
+        *(RUNTIME_ARN, f"{RUNTIME_ARN}/runtime-endpoint/DEFAULT"),
+        *(OTHER, f"{OTHER}/runtime-endpoint/live"),
+    ]
     told = variables(plan)
     assert json.loads(told["AGENTS"]) == agents
     assert not {"AGENT_RUNTIME_ARN", "AGENT_QUALIFIER", "AGENT_PAYLOAD"} & told.keys()
+
+
+@pytest.mark.parametrize("number", [32, 45])
+def test_agents__as_many_as_one_role_may_call(number: int) -> None:
+    """IAM counts a role's policies without their spaces, 10,240 characters together."""
+    arn = RUNTIME_ARN.replace("my_agent", "an_agent_with_a_longer_name_{:02}")
+    config = {
+        "agents": {f"agent-{place}": {"arn": arn.format(place)} for place in range(number)},
+        "environment": {"AGENT_USER_ID": "on"},
+        **{"files": True, "exec": True, "otel": "xray"},
+    }
+    if number > 40:
+        (line,) = problems("dev", config, without=("agentRuntimeArn",))
+        assert line.startswith("agents: got 45, whose ARNs are more than")
+        return
+
+    plan = make_plan("dev", config, without=("agentRuntimeArn",))
+
+    policy = plan.one("rolePolicy:RolePolicy", "bff-task")["policy"]
+    assert len(re.sub(r"\s", "", policy)) < 10_240
 
 
 def test_agent__qualifier_feeds_the_grant_and_the_task() -> None:
@@ -279,6 +322,25 @@ def test_network__block_and_zones() -> None:
 # Seeing into it ---------------------------------------------------------------------------------
 
 
+def test_cache__is_in_three_zones_at_most() -> None:
+    plan = make_plan("prod", {"availabilityZones": 4})
+
+    subnets = plan.one("elasticache/serverlessCache:ServerlessCache")["subnetIds"]
+    assert 2 <= len(subnets) <= 3
+
+
+def test_firewall__two_stacks_of_an_account_count_apart() -> None:
+    names = set()
+    for stack in ("prod", "prod-eu"):
+        plan = make_plan(stack)
+        name = plan.one("webAcl:WebAcl")["visibilityConfig"]["metricName"]
+        (alarm,) = (a for a in plan.all("MetricAlarm") if a.name == "bff-firewall-blocks")
+        assert alarm["dimensions"]["WebACL"] == name
+        names.add(name)
+
+    assert len(names) == 2
+
+
 def test_otel__endpoint_headers_and_port() -> None:
     otel = {"endpoint": "https://otlp.example.com:4318", "headersSecret": SECRET}
 
@@ -297,6 +359,8 @@ def test_xray__by_a_collector_that_the_service_does_not_need() -> None:
     definition = plan.one("taskDefinition:TaskDefinition")
     service, collector = json.loads(definition["containerDefinitions"])
     assert collector["essential"] is False
+    # Containers stop in the order that they did not start in.
+    assert service["dependsOn"] == [{"containerName": collector["name"], "condition": "START"}]
     told = {pair["name"]: pair["value"] for pair in service["environment"]}
     assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4318"
     assert "xray:PutTraceSegments" in json.dumps(allowed(plan, "bff-task"))

@@ -88,6 +88,33 @@ def test_zones__may_grow_and_not_shrink(deploy: Deploy) -> None:
     )
 
 
+def test_ipv6_and_schedule__end_in_the_documented_steps(engine: Engine, deploy: Deploy) -> None:
+    closed = {"cron": "0 20 * * *", "timezone": "UTC", "minTasks": 0, "maxTasks": 0}
+    stack = deploy("dev-dual", {"ipv6": True, "schedule": [closed]})
+    without = {key: value for key, value in stack.config.items() if key != "schedule"}
+
+    refused = stack.preview({"ipv6": False})
+    balancers = engine.cloud.all("lb/loadBalancer:LoadBalancer")
+    (dual,) = (state for state in balancers if state.get("ipAddressType") == "dualstack")
+    dual["ipAddressType"] = "ipv4"  # aws elbv2 set-ip-address-type
+    (bounds,) = (
+        state
+        for state in engine.cloud.all("appautoscaling/target:Target")
+        if "dev-dual" in state["resourceId"]
+    )
+    bounds |= {"minCapacity": 0, "maxCapacity": 0}  # the clock struck
+    refreshed = stack.refresh()
+    applied = stack.up({**without, "ipv6": False})
+
+    assert "ipv6: got false, and AWS gives a dual-stack load balancer" in refused.errors
+    assert (refreshed.ok, applied.ok) == (True, True), applied.text
+    assert not [step for step in applied.replaced if "loadBalancer:" in step]
+    targets = engine.cloud.all("appautoscaling/target:Target")
+    assert {target["minCapacity"] for target in targets if "dev-dual" in target["resourceId"]} == {
+        1
+    }
+
+
 def test_domain__is_swapped_without_an_end_of_either_name(engine: Engine, deploy: Deploy) -> None:
     stack = deploy("prod-swap", {"domainName": OLD})
 
