@@ -49,6 +49,9 @@ class Client:
         self._connections: set[Any] = set()
         self._idle: list[Any] = []
         """Those that nobody uses."""
+        self.closed = 0
+        """How many the server has closed while nobody used them, as it does when it fails over. A
+        cluster's client does not say; a call fails there."""
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Send the commands, whatever they are; their replies, errors among them."""
@@ -74,7 +77,8 @@ class Client:
             connection = self._idle.pop()
             if connection.is_connected and not await connection.can_read():
                 return connection
-            await self._drop(connection)  # the server has closed it
+            self.closed += 1
+            await self._drop(connection)
         connection = self.of_library.connection_pool.make_connection()
         self._connections.add(connection)
         try:

@@ -66,6 +66,11 @@ class Server:
     def cluster(self) -> bool:
         return self._client.cluster
 
+    @property
+    def closed_connections(self) -> int:
+        """How many the server has closed without failing a call: it may be another one now."""
+        return self._client.closed
+
     def pubsub(self) -> Any:
         """redis-py's own, for messages."""
         return self._client.of_library.pubsub()

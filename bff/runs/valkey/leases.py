@@ -50,6 +50,8 @@ class Leases:
         self._alive_ms = timing.milliseconds(timing.alive_seconds)
         self._now = asyncio.get_running_loop().time
         self._renewed_at = self._extended_at = float("-inf")
+        self._closed = 0
+        """Connections that the server had closed at the last renewal."""
         self._early = asyncio.Event()
         self._left: set[str] = set()
         """Runs without any follower at the last renewal."""
@@ -75,6 +77,10 @@ class Leases:
             if self._server.up:
                 with suppress(Unreachable):
                     await self._renew()
+            if self._closed != self._server.closed_connections:
+                self._closed = self._server.closed_connections
+                self._replicas.doubt_ends()
+                self._early.set()
 
     def renew_now(self) -> None:
         """The server is there again: do not wait for the next turn."""
@@ -114,6 +120,7 @@ class Leases:
         left: set[str] = set()
         for group, known, words in zip(groups, acked, replies[: len(groups)], strict=True):
             for replica, last, word in zip(group, known, words, strict=True):
+                self._replicas.renewed(replica)
                 if word == "left":
                     left.add(replica.keys.member)
                 elif word in ("missing", "behind") and replica.acked == last:

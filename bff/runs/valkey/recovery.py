@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.4
 """Between two looks for a server that is gone."""
+AGAIN_SECONDS = 0.1
+"""From a look that found it to the next one: it may fail at whatever else it is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Recovery:
                 await asyncio.sleep(LOOK_SECONDS)
             if not first:
                 logger.warning("%r answers again", self.server)
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def look(self) -> bool:
         """Try the server once; true if it is there, and as quick as it has to be."""

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.004
 """From one pipeline to the next, unless there is something ready that cannot wait."""
+MOST_DOUBTED = 1000
+"""Ends that a server may not have heard of which has taken over from another: the last ones."""
 
 
 class Replicas:
@@ -38,6 +40,8 @@ class Replicas:
         self._all: dict[str, Replica] = {}
         """By member. Ended ones stay for as long as their copies: they can be restored too."""
         self._ended: OrderedDict[str, Replica] = OrderedDict()
+        self._doubted: dict[str, Replica] = {}
+        """Ended ones that the server is asked after once more."""
         self._queue: dict[Replica, None] = {}
         self._loop = asyncio.get_running_loop()
         self._taken_at = float("-inf")
@@ -73,8 +77,17 @@ class Replicas:
         return run_keys(owner, run.run_id) if run else None
 
     def unsettled(self) -> Iterator[Replica]:
-        """Those whose lease is to be renewed: the server does not have their end."""
-        return (replica for replica in self._all.values() if replica.state is not State.ENDED)
+        """Those whose lease is to be renewed: the server does not have their end, or may have lost
+        it."""
+        return (
+            replica
+            for member, replica in self._all.items()
+            if replica.state is not State.ENDED or member in self._doubted
+        )
+
+    def renewed(self, replica: Replica) -> None:
+        """The server has said what it has of it."""
+        self._doubted.pop(replica.keys.member, None)
 
     @property
     def all_settled(self) -> bool:
@@ -143,6 +156,11 @@ class Replicas:
         """The server is there again."""
         for replica in list(self._all.values()):
             self.happened(replica, replica.reopened)
+        self.doubt_ends()
+
+    def doubt_ends(self) -> None:
+        """The server may be one that took over from another, and missed what that heard last."""
+        self._doubted = dict(islice(reversed(self._ended.items()), MOST_DOUBTED))
 
     def cancel(self, member: str) -> None:
         """Somebody wants a run of ours stopped, or its last follower has left."""
@@ -221,6 +239,7 @@ class Replicas:
         member = replica.keys.member
         self._all.pop(member, None)
         self._ended.pop(member, None)
+        self._doubted.pop(member, None)
         self._queue.pop(replica, None)
         self.copies.drop(replica.run)
         if abandon and self.owner:
@@ -234,6 +253,7 @@ class Replicas:
                 return
             del self._ended[member]
             self._all.pop(member, None)
+            self._doubted.pop(member, None)
             self._queue.pop(replica, None)
 
 

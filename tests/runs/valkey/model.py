@@ -319,10 +319,10 @@ class Model:
         self.data.setdefault(leases, {})[member] = till
         if session:
             self._hash(open_runs).setdefault(session, member)
-        if "cancel" in h:
-            return "cancel"
         if int(h["last"]) < last:
             return "behind"
+        if "cancel" in h:
+            return "cancel"
         if "counted" in h:
             if followed == "1":
                 self.data.setdefault(followers, {})[instance] = till

@@ -70,6 +70,11 @@ class Relay:
             connection.close()
         self.release()
 
+    def lead_to(self, port: int) -> None:
+        """Fail over: another server is reached from now on."""
+        self._to = port
+        self.cut()
+
     def refuse(self) -> None:
         """Let nothing pass: the server is away for whoever comes this way."""
         self._refusing = True

@@ -19,7 +19,7 @@ from tests.runs.valkey.instances import FAST, Instance
 from tests.runs.valkey.relay import Relay
 from tests.runs.valkey.valkey import Valkey
 
-PATIENT = replace(FAST, lease_seconds=2.0, grace_seconds=1.5)
+PATIENT = replace(FAST, lease_seconds=4.0, grace_seconds=1.5)
 """For tests that break the way to the server: never for so long that a lease could lapse, or a
 run be given up."""
 EVENTS = 250

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from bff.errors import Overloaded, SessionBusy
-from bff.events import Message, record
+from bff.events import Done, Message, record
+from bff.runs.valkey.log import ValkeyRunLog
+from bff.runs.valkey.recovery import AGAIN_SECONDS
 from tests.runs.valkey.conftest import StartInstance
 from tests.runs.valkey.instances import FAST, Instance, ids, until
 from tests.runs.valkey.relay import Relay
-from tests.runs.valkey.valkey import Valkey, free_port
+from tests.runs.valkey.valkey import Valkey, free_port, running_valkey
 
 T = TypeVar("T")
 
@@ -49,6 +53,12 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
                 return await ask()
             except Overloaded:
                 await asyncio.sleep(0.02)
+
+
+def script_calls(server: Valkey) -> int:
+    """How many scripts the server was asked for."""
+    [found] = re.findall(r"cmdstat_evalsha:calls=(\d+)", server.tell("INFO commandstats"))
+    return int(found)
 
 
 @pytest.mark.parametrize("cluster", [False, True])
@@ -109,6 +119,48 @@ async def test_a_server_that_comes_back_empty__gets_its_runs_back_from_their_own
     assert (await b.begin("again", key="another")).run_id == "ended"
     assert a.told.lost == []
     assert b.told.interruptions == []
+
+
+async def test_a_server_that_took_over_and_missed_the_last_writes__is_told_them(
+    own: Valkey, tmp_path: Path, start_instance: StartInstance
+) -> None:
+    with running_valkey(tmp_path) as other:
+        async with Relay(own.port).serve() as relay:
+            a, b = await start_instance(relay.url), await start_instance(relay.url)
+            cancelled = await a.begin("cancelled", session_id="one")
+            ending, going_on = await a.begin("ending", session_id="two"), await a.begin("going on")
+            await a.say(cancelled, 2, 3)
+            await a.say(ending, 2, 5)
+            await b.log.request_cancel(cancelled)
+            await until(lambda: a.told.cancels == ["cancelled"])
+            other.tell(f"REPLICAOF 127.0.0.1 {own.port}")
+            own.tell("SET all there")
+            await until(lambda: "there" in other.tell("GET all"))
+            other.tell("REPLICAOF NO ONE")
+            await a.end(cancelled, 4, Done("cancelled"), "cancelled")
+            await a.end(ending, 6)
+            await a.say(going_on, 2, 9)
+            next_one = await a.begin("next", session_id="two", key="key")
+            short = await a.begin("short", session_id="three")
+            await a.end(short, 2)
+            await asyncio.gather(*(a.read(run) for run in (cancelled, ending, short)))
+
+            relay.lead_to(other.port)
+            own.kill()
+            now = asyncio.get_running_loop().time
+            began = now()
+            while now() - began < 3 * FAST.lease_seconds:  # nobody ends what has ended
+                await a.say(going_on, (await a.find(going_on)).last_event_id + 1)
+                await asyncio.sleep(0.02)
+
+            states = [await patiently(partial(b.find, run)) for run in (cancelled, ending, short)]
+            assert [run.status for run in states] == ["cancelled", "complete", "complete"]
+            assert ids(await b.read(ending)) == list(range(1, 7))
+            assert (await b.begin("again", key="key")).run_id == "next"
+            await a.end(next_one, 2)
+            await a.end(going_on, last := (await a.find(going_on)).last_event_id + 1)
+            assert ids(await b.read(going_on)) == list(range(1, last + 1))
+            assert (a.told.lost, b.told.interruptions, a.told.interruptions) == ([], [], [])
 
 
 async def test_a_flush__loses_nothing_that_an_owner_still_has(
@@ -208,21 +260,35 @@ async def test_a_frozen_server__costs_no_run_and_makes_nobody_wait(
 async def test_a_server_that_takes_no_writes__is_as_good_as_gone(
     own: Valkey, start_instance: StartInstance, refusal: str
 ) -> None:
-    a = await start_instance(own.url)
+    a, b = await start_instance(own.url), await start_instance(own.url)
     run = await a.begin("run")
+    there = asyncio.create_task(b.read(run))
+    assert isinstance(b.log, ValkeyRunLog)
+    takeover = b.log.takeover
+    await until(lambda: takeover.sure)  # from now on `b` would end what it takes for dead
     assert own.tell(refusal) == "+OK"
 
-    await a.say(run, 2, 50)
+    now = asyncio.get_running_loop().time
+    began, calls = now(), script_calls(own)
     await until_degraded(a)
-    assert ids(await a.read(run, until=50)) == list(range(1, 51))
+    await a.say(run, 2, 50)
+    while (passed := now() - began) < 3 * FAST.lease_seconds:
+        await a.say(run, (await a.find(run)).last_event_id + 1)
+        await asyncio.sleep(0.02)
+    last = (await a.find(run)).last_event_id
+    assert ids(await a.read(run, until=last)) == list(range(1, last + 1))
     assert (await a.limiter.take("owner")).allowed
+    assert await degraded(a)
+    assert await degraded(b)
+    # each looks for it now and then, and not all the time; a look asks for 64 epochs and more
+    assert script_calls(own) - calls < 2 * 80 * (passed / AGAIN_SECONDS + 2)
 
     own.tell("CONFIG SET maxmemory 0")
     own.tell("REPLICAOF NO ONE")
-    await until_well(a)
-    b = await start_instance(own.url)
-    await a.end(run, 51)
-    assert ids(await b.read(run)) == list(range(1, 52))
+    await until_well(a, b)
+    await a.end(run, last + 1)
+    assert ids(await there) == list(range(1, last + 2))
+    assert (a.told.lost, b.told.interruptions) == ([], [])
 
 
 async def test_an_evicted_log__is_a_gap_and_not_a_hole(

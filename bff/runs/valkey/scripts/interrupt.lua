@@ -15,6 +15,8 @@ if h[1] == 'running' then
   end
   if tonumber(till) > now then return {'alive'} end
 end
+-- a server that is full refuses this, as it refuses an owner its lease; what follows it would not
+redis.call('ZADD', KEYS[2], 'XX', 0, ARGV[2])
 redis.call('ZREM', KEYS[2], ARGV[2])
 local open = redis.call('HGETALL', KEYS[3])
 for i = 2, #open, 2 do

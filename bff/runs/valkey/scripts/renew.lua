@@ -18,8 +18,8 @@ for i = 0, (#KEYS - 1) / 6 - 1 do
     if session ~= '' and redis.call('HSETNX', KEYS[key + 2], session, ARGV[arg]) == 1 then
       redis.call('PEXPIRE', KEYS[key + 2], ttl)
     end
-    if h[4] then word = 'cancel'
-    elseif tonumber(h[3]) < tonumber(ARGV[arg + 1]) then word = 'behind'
+    if tonumber(h[3]) < tonumber(ARGV[arg + 1]) then word = 'behind'
+    elseif h[4] then word = 'cancel'
     elseif h[5] then
       if ARGV[arg + 2] == '1' then
         redis.call('HSET', KEYS[key + 3], instance, now + lease)
