@@ -155,6 +155,11 @@ def to_open(answers: Sequence[Answer], questions: Sequence[Input]) -> tuple[Answ
     )
 
 
+def run_by_client(questions: Iterable[Input]) -> frozenset[str]:
+    """The calls that a client was asked to run. It has their results, which an agent may repeat."""
+    return frozenset(q.tool.id for q in questions if q.kind == "tool" and q.tool is not None)
+
+
 def _by_name(questions: Iterable[Input]) -> dict[str, Input]:
     """The questions by everything that a client may know them by."""
     found: dict[str, Input] = {}

@@ -365,6 +365,32 @@ def test_a_run_that_answers__goes_on_with_the_calls_that_the_client_knows() -> N
     assert known[1]["toolCallId"] == "as the client says"
 
 
+def test_a_call_of_an_earlier_run__is_not_left_open_when_its_question_is_answered() -> None:
+    request = replace(RUN.request, questions=(APPROVAL,), continues="run_first", message="Declined")
+    run = replace(RUN, request=request)
+    silent = records(Message("No."), Done())
+    asked_again = encoded(records(APPROVAL, Done("input_required", inputs=(APPROVAL,))), run=run)
+
+    [result] = [e for e in encoded(silent, run=run) if e["type"] == "TOOL_CALL_RESULT"]
+    assert (result["toolCallId"], result["content"]) == ("run_first-t-c1", "Declined")
+    for events in (
+        asked_again,
+        encoded(records(Done("cancelled")), run=run),
+        encoded(silent, run=run, given={"c1"}),  # the client answered by a result
+    ):
+        assert "TOOL_CALL_RESULT" not in types(events)
+
+
+def test_a_result_that_the_client_gave__is_not_told_to_it_again() -> None:
+    question = Input("c1", "tool", tool=ToolUse("c1", "locate", {}))
+    request = replace(RUN.request, questions=(question,), continues="run_first")
+    events = encoded(
+        records(ToolEnd("c1", "locate", "Rome"), Done()), run=replace(RUN, request=request)
+    )
+
+    assert types(events) == ["RUN_STARTED", "RUN_FINISHED"]
+
+
 def test_a_client_that_comes_back__is_told_the_messages_first() -> None:
     before = [{"id": "1", "role": "user", "content": "Hi"}]
     events = encoded(records(Message("b"), Done()), before=before)

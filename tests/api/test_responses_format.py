@@ -14,7 +14,18 @@ from bff.api.openai.responses.events import ResponseEncoder
 from bff.api.openai.responses.input import approval_id, read_input
 from bff.api.openai.responses.response import MAX_ECHO_CHARACTERS, Response, echo_of
 from bff.errors import Invalid, NotFound
-from bff.events import Done, Event, File, Input, Message, Record, Source, Thinking, ToolUse
+from bff.events import (
+    Done,
+    Event,
+    File,
+    Input,
+    Message,
+    Record,
+    Source,
+    Thinking,
+    ToolEnd,
+    ToolUse,
+)
 from bff.messages import Answer, FilePart, TextPart, ToolCall
 from tests.api.example_run import BODY, CANCELLED, COMPLETE, FAILED, RUN, records, with_gap
 from tests.api.reading import parsed
@@ -142,6 +153,39 @@ def test_questions__are_items_and_approvals_are_said_in_words_too() -> None:
     assert output[2]["content"][0]["text"] == 'May I pay?\npay({"amount":10})'
     assert (output[3]["name"], output[3]["arguments"]) == ("pay", '{"amount":10}')
     assert output[3]["id"] == approval_id(RUN.run_id, "ask-1")
+
+
+def test_a_question_that_is_no_approval__is_a_message_like_any() -> None:
+    question = Input("ask-1", "input", "Which city?")
+    events = told(records(question, Done("input_required", inputs=(question,))))
+
+    assert types(events)[2:] == [
+        *("output_item.added", "content_part.added", "output_text.delta", "output_text.done"),
+        *("content_part.done", "output_item.done", "completed"),
+    ]
+    [item] = events[-1]["response"]["output"]
+    assert item == events[-2]["item"]
+    assert (item["status"], item["content"][0]["text"]) == ("completed", "Which city?")
+
+
+@pytest.mark.parametrize("before", [(), (Thinking("A sum."),), (Message("Hi. "), Thinking("Hm"))])
+def test_a_message_that_begins_with_what_it_cites__is_told_as_one(before: tuple[Event]) -> None:
+    events = told(records(*before, Source("https://example.com/a", "A"), Message("See A."), Done()))
+    [said] = [event for event in events if event.get("delta") == "See A."]
+    item = events[-1]["response"]["output"][-1]
+
+    assert said["type"] == "response.output_text.delta"
+    assert said["item_id"] == item["id"]
+    assert item["content"][0]["text"] == "See A."
+
+
+def test_a_result_that_the_client_gave__is_no_call_of_the_agents() -> None:
+    question = Input("call-3", "tool", tool=ToolUse("call-3", "locate", {}))
+    run = replace(ENDED, request=replace(RUN.request, questions=(question,)))
+    items = records(ToolEnd("call-3", "locate", "Rome"), Message("Rome."), Done())
+    response = Response.of(run).fold(run, items)
+
+    assert [item["type"] for item in response["output"]] == ["message"]
 
 
 # An input as a conversation

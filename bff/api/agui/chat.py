@@ -56,6 +56,7 @@ async def run_agent(request: web.Request) -> web.StreamResponse:
         run_id=asked.runId,
         version=version,
         calls=found.calls,
+        given=found.given,
     )
     del asked, found  # a stream may be open for an hour
     return await stream_run(request, follower, encoder)

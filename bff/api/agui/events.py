@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bff.api.agui.ids import call_id, result_id
 from bff.api.agui.interrupts import asked, interrupts, on_interrupt
@@ -23,6 +23,7 @@ from bff.api.agui.versions import (
     knows_outcomes,
 )
 from bff.api.ai_sdk.parts import camel_usage
+from bff.conversations.questions import run_by_client
 from bff.events import (
     JSON,
     Custom,
@@ -44,8 +45,8 @@ class AgUiEncoder:
     """A run as AG-UI events.
 
     `thread_id` and `run_id` are the client's and only echoed. `calls` are ids that it knows calls
-    of earlier runs by, by the agent's own. `before` are the messages of the thread, told first to
-    a client that comes back to it.
+    of earlier runs by, by the agent's own, and `given` those it sent a result of. `before` are the
+    messages of the thread, told first to a client that comes back to it.
     """
 
     headers: Mapping[str, str] = {"X-Accel-Buffering": "no"}
@@ -59,6 +60,7 @@ class AgUiEncoder:
         run_id: str,
         version: Version = FIRST,
         calls: Mapping[str, str] | None = None,
+        given: Collection[str] = (),
         before: Sequence[JSON] | None = None,
     ) -> None:
         self._run_id = run.run_id
@@ -74,6 +76,12 @@ class AgUiEncoder:
         self._count: Counter[str] = Counter()
         self._calls: dict[str, str] = {}  # those without a result: the agent's id -> ours
         self._known = {**_asked_about(run), **(calls or {})}  # those of earlier runs
+        self._clients = run_by_client(run.request.questions)
+        self._unsettled = {
+            question.tool.id: run.request.message
+            for question in run.request.questions
+            if question.tool and question.kind != "tool" and question.tool.id not in given
+        }  # calls whose questions were answered -> the answer, until they have a result
         self._asked: list[Input] = []
         self._passed_on = PassedOn(version)
 
@@ -139,6 +147,8 @@ class AgUiEncoder:
         match record.event:
             case ToolStart(id, tool, args):
                 return self._call(id, tool, args)
+            case ToolEnd(id) if id in self._clients and id not in self._calls:
+                return ""
             case ToolEnd(id, tool, result, error):
                 # a result whose call never came (it was in a gap, say) is given one
                 opening = "" if self._is_told(id) else self._call(id, tool, {})
@@ -172,6 +182,7 @@ class AgUiEncoder:
 
     def _result(self, id: str, content: str) -> str:
         self._parent = None
+        self._unsettled.pop(id, None)
         return event(
             "TOOL_CALL_RESULT",
             messageId=result_id(self._run_id, id, self._nth("result", id)),
@@ -193,8 +204,10 @@ class AgUiEncoder:
     ) -> str:
         self._ended = True
         waiting = {question.tool.id for question in questions if question.tool}
+        earlier = {id: said for id, said in self._unsettled.items() if id in self._known}
+        left = {**earlier, **dict.fromkeys(self._calls, "")}
         unanswered = "" if status == "cancelled" else "".join(
-            [self._result(id, "") for id in list(self._calls) if id not in waiting]
+            [self._result(id, said) for id, said in left.items() if id not in waiting]
         )  # fmt: skip
         ends = "".join([frame(end) for end in self._passed_on.close()])
         counts = {} if usage is None else {"usage": [camel_usage(usage)]}

@@ -83,6 +83,12 @@ class Wanted:
     rewrites: bool = False
 
     @property
+    def given(self) -> frozenset[str]:
+        """The calls that results came of, by the agent's own ids."""
+        results = self.results if self.names_questions else self.conversation.answers
+        return frozenset(result.input_id for result in results)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is asked: a page that has just opened shows its thread so."""
         conversation = self.conversation

@@ -1,9 +1,10 @@
 """A run as the parts of a UI message stream, in shapes that versions 5, 6 and 7 all take.
 
 5 refuses a part with a field it does not know, so `finish` and `abort` carry nothing but what 5.0.0
-knew. The agent's own tools are `dynamic`, since the page does not know them, and
-`providerExecuted`, since a page that could run or answer them would send the turn again. A question
-is a tool part without that mark, which is what a page waits for and answers.
+knew, and finds the call of an outcome only if both are `dynamic`. The agent's own tools are, since
+the page does not know them, and `providerExecuted`, since a page that could run or answer them
+would send the turn again. A question is a tool part without that mark, which is what a page waits
+for and answers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from bff.api.ai_sdk.messages import call_of
+from bff.conversations.questions import run_by_client
 from bff.events import (
     Custom,
     Done,
@@ -58,6 +60,7 @@ class UIEncoder:
             if question.kind != "tool" and run.request.continues is not None
         }
         """Calls earlier in the message whose questions were answered, without a result yet."""
+        self._pages = run_by_client(run.request.questions)
 
     def __call__(self, records: Sequence[Record]) -> bytes:
         return "".join([self._frames(record) for record in records]).encode()
@@ -96,11 +99,12 @@ class UIEncoder:
                 case {"toolCallId": id, "input": args}:
                     name = part.get("toolName") or part["type"].removeprefix("tool-")
                     mark = {"providerExecuted": True} if part.get("providerExecuted") else {}
-                    frames.append(_call(id, name, args, part["type"] == "dynamic-tool", mark))
+                    dynamic = part["type"] == "dynamic-tool"
+                    frames.append(_call(id, name, args, dynamic, mark))
                     if part["state"] == "output-available":
-                        frames.append(_outcome(id, part["output"], None))
+                        frames.append(_outcome(id, part["output"], None, dynamic))
                     elif part["state"] == "output-error":
-                        frames.append(_outcome(id, None, part["errorText"]))
+                        frames.append(_outcome(id, None, part["errorText"], dynamic))
                 case {"type": "source-url" | "file"}:
                     frames.append(_part(part))
         return "".join([*frames, _part({"type": "finish-step"})])
@@ -156,6 +160,8 @@ class UIEncoder:
     def _result(self, id: str, tool: str, result: str | None, error: str | None) -> str:
         # a result without its call (that was in a gap, say) would break the client
         known = id in self._tools or id in self._answered
+        if not known and id in self._pages:
+            return ""
         opening = "" if known else _call(id, tool, self._args_of(id), True, _EXECUTED)
         self._tools.discard(id)
         self._answered.pop(id, None)
@@ -183,7 +189,8 @@ class UIEncoder:
         for id, question in self._answered.items():
             if id in self._asked:
                 continue
-            if error is None and question.id in self._run.request.declined:
+            declined = question.kind == "approval" and question.id in self._run.request.declined
+            if error is None and declined:
                 outcomes.append(_part({"type": "tool-output-denied", "toolCallId": id}))
             else:
                 outcomes.append(_outcome(id, "", error))
@@ -199,13 +206,16 @@ class UIEncoder:
 
 def _call(id: str, tool: str, args: object, dynamic: bool, mark: Mapping[str, bool]) -> str:
     call = {"type": "tool-input-available", "toolCallId": id, "toolName": tool, "input": args}
-    return _part({**call, **({"dynamic": True} if dynamic else {}), **mark})
+    return _part({**call, **(_DYNAMIC if dynamic else {}), **mark})
 
 
-def _outcome(id: str, result: object, error: str | None) -> str:
-    if error is None:
-        return _part({"type": "tool-output-available", "toolCallId": id, "output": result})
-    return _part({"type": "tool-output-error", "toolCallId": id, "errorText": error})
+def _outcome(id: str, result: object, error: str | None, dynamic: bool = True) -> str:
+    told = (
+        {"type": "tool-output-available", "toolCallId": id, "output": result}
+        if error is None
+        else {"type": "tool-output-error", "toolCallId": id, "errorText": error}
+    )
+    return _part({**told, **(_DYNAMIC if dynamic else {})})
 
 
 def _data_type(name: str | None) -> str:
@@ -215,6 +225,7 @@ def _data_type(name: str | None) -> str:
     return name if name.startswith("data-") else f"data-{name}"
 
 
+_DYNAMIC = {"dynamic": True}
 _EXECUTED = {"providerExecuted": True}
 _ASKED = {"providerExecuted": False}
 _DONE = "data: [DONE]\n\n"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from bff.api.openai.responses.input import approval_id
-from bff.conversations.questions import questions_as_text
+from bff.conversations.questions import questions_as_text, run_by_client
 from bff.events import (
     JSON,
     Event,
@@ -48,16 +48,23 @@ class OutputItems:
         self._label = label
         self._tell = tell
         self._open: Item | None = None
+        self._last: Item | None = None  # to which the last piece belonged
         self._texts: list[str] = []
         self._pieces: list[str] = []
         self._characters = 0
         self._calls: dict[str, int] = {}
 
     def add_piece(self, piece: Record) -> bool:
-        """Take a `message` or `thinking`; true if it begins another item than the one before."""
-        begins = self._open_as("message" if piece.name == "message" else "reasoning")
+        """Take a `message` or `thinking`; true if it belongs to another item than the one before.
+
+        That item need not begin with it: a message may begin with what it cites.
+        """
+        self._open_as("message" if piece.name == "message" else "reasoning")
         self._pieces.append(piece.content)
-        return begins
+        if self._open is self._last:
+            return False
+        self._last = self._open
+        return True
 
     def add(self, event: Event) -> None:
         """Take any other event that is not an end."""
@@ -81,10 +88,11 @@ class OutputItems:
         self._break_off_calls()  # what waits for an approval is told again once it is given
         if asked := questions_as_text(questions):
             self.close()
-            _ = self._open_as("message")
+            self._open_as("message")
             self._pieces.append(dumps(asked))
             fields = {**self.open_place, "delta": asked, "logprobs": []}
             self._tell("response.output_text.delta", fields)
+            self.close()
         for question in questions:
             if question.kind == "approval":
                 self._ask_approval(question)
@@ -149,10 +157,10 @@ class OutputItems:
             self._texts.append(text)
             self._characters += len(text)
 
-    def _open_as(self, type: str) -> bool:
-        """Open an item of that type; false if the open one is."""
+    def _open_as(self, type: str) -> None:
+        """Open an item of that type, if the open one is not."""
         if self._open is not None and self._open["type"] == type:
-            return False
+            return
         self.close()
         item: Item
         if type == "message":
@@ -173,7 +181,6 @@ class OutputItems:
             part = {"type": "summary_text", "text": ""}
             place = self._place(item)
             self._tell("response.reasoning_summary_part.added", {**place, "part": part})
-        return True
 
     def _start_call(self, id: str, tool: str, args: JSON, approved_as: str | None = None) -> None:
         """A tool that the agent runs, as the MCP call it is to a client."""
@@ -200,6 +207,8 @@ class OutputItems:
 
     def _end_call(self, id: str, tool: str, result: str | None, error: str | None) -> None:
         if id not in self._calls:
+            if id in run_by_client(self._run.request.questions):
+                return
             self._start_approved(id, tool)
         item = self.items[self._calls.pop(id)]
         item["status"] = "completed" if error is None else "failed"
@@ -222,7 +231,7 @@ class OutputItems:
 
     def _annotate(self, url: str, title: str | None) -> None:
         """What the agent cites, at the end of what it has said so far."""
-        _ = self._open_as("message")
+        self._open_as("message")
         item = self._open
         assert item is not None
         self._decode()
@@ -271,7 +280,6 @@ class OutputItems:
         self._done(item)
 
     def _ask_approval(self, question: Input) -> None:
-        self.close()
         tool = question.tool
         asked: Item = {
             "id": approval_id(self._run.run_id, question.id),

@@ -147,7 +147,7 @@ def _usage(usage: Mapping[str, int] | None) -> dict[str, JSON]:
     asked, answered = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
     return {
         "input_tokens": asked,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": answered,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage.get("total_tokens", asked + answered),
