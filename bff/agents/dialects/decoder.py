@@ -271,6 +271,9 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
             return
         if key == "event" and type(value) is dict and strands.read_event(answer, value):
             return
+        if key == "result" and strands.is_returned(value):
+            strands.read_message(answer, value, key)
+            return
     kind = frame.get("type")
     if type(kind) is str:
         for reader in BY_TYPE.get(kind, ()):

@@ -258,6 +258,14 @@ def is_message(value: JSON) -> TypeGuard[dict[str, JSON]]:
     return False
 
 
+def is_returned(value: JSON) -> TypeGuard[dict[str, JSON]]:
+    """Whether this is a message and no more: `result.message`, which most blocking agents return.
+
+    Nobody else would read anything of it.
+    """
+    return type(value) is dict and len(value) == 2 and is_message(value)
+
+
 def has_results(message: dict[str, JSON]) -> bool:
     """Whether a user's message is none: it gives the model what its tools found."""
     return any("toolResult" in block for block in message["content"])
