@@ -158,6 +158,7 @@ class Runs:
             finally:
                 del self._claiming[run.run_id]
         await self._join(opened)
+        execution: RunExecution | None = None
         if opened.run_id == run.run_id:
             assert order.call is not None
             current_run.set(RunAtHand(run.run_id, order.agent))  # of this task and those it begins
@@ -168,7 +169,9 @@ class Runs:
             end.add_done_callback(self._on_end)
             if claim:
                 claim.pass_on(execution)
-        return Follower(self._log, opened, left=self._on_leaving)
+        # a shared log tells its followers of an end before its server has told us that it has it
+        own = execution if self._log.at_once else None
+        return Follower(self._log, opened, left=self._on_leaving, execution=own)
 
     def _left_while_opening(self, opening: asyncio.Task[Follower]) -> None:
         if not opening.cancelled() and opening.exception() is None:

@@ -50,7 +50,10 @@ class RunExecution:
         "_history_seconds",
         "_interrupts",
         "_next_id",
+        "_over",
         "_parts",
+        "_readers",
+        "_told",
         "_transcript",
         "_writing",
         "deadline",
@@ -79,6 +82,9 @@ class RunExecution:
         self._calling: asyncio.Task[Any] | None = None
         """The task that runs all of this, as long as the agent's call in it may be interrupted."""
         self._interrupts = 0
+        self._readers: tuple[asyncio.Future[Transcript | None], ...] = ()
+        self._over = False
+        self._told: Transcript | None = None
         if call.memory:
             call.memory.hold()
         parts.observer.run_started()
@@ -93,6 +99,14 @@ class RunExecution:
         """The deadline is over."""
         self.deadline = NEVER
         self.end(AgentTimeout(agent_called=True))
+
+    async def told(self) -> Transcript | None:
+        """All that the run has said, once the log has it with its end; None if it never will."""
+        if self._over:
+            return self._told
+        reader: asyncio.Future[Transcript | None] = asyncio.get_running_loop().create_future()
+        self._readers = (*self._readers, reader)
+        return await reader
 
     def abandon(self) -> None:
         """Stop without another word: the run is another instance's now."""
@@ -152,12 +166,17 @@ class RunExecution:
             )
             self._writing = None
             await parts.log.close(run, last, status)
+            self._told = self._transcript
         except Superseded:
             logger.warning("run %s was taken over by another instance; aborted here", run.run_id)
             status = "interrupted"
             await take_back(parts.log, parts.history, run)
         finally:
             self._call.let_go()
+            self._over = True
+            for reader in self._readers:
+                if not reader.done():
+                    reader.set_result(self._told)
         parts.observer.run_ended(run.request.agent, status, code, parts.clock() - run.created_at)
         return status
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from bff.events import Record
+from bff.runs.execution import RunExecution
 from bff.runs.log import Run, RunLog, Take
 from bff.runs.transcript import Transcript
 from bff.settings import HEARTBEAT_SECONDS
@@ -16,10 +17,19 @@ from bff.settings import HEARTBEAT_SECONDS
 class Follower:
     """One reader of a run; an async context manager, since leaving may end the run."""
 
-    __slots__ = ("_batches", "_left", "_log", "run")
+    __slots__ = ("_batches", "_execution", "_left", "_log", "run")
 
-    def __init__(self, log: RunLog, run: Run, *, left: Callable[[Run], None]) -> None:
+    def __init__(
+        self,
+        log: RunLog,
+        run: Run,
+        *,
+        left: Callable[[Run], None],
+        execution: RunExecution | None = None,
+    ) -> None:
+        """`execution` is the run's, if what it has said when it ends is what the log has then."""
         self.run = run
+        self._execution = execution
         self._log = log
         self._left = left
         self._batches: AsyncGenerator[tuple[Record, ...], None] | None = None
@@ -48,6 +58,7 @@ class Follower:
 
         What `take` has taken is in none of them. Whoever leaves the follower has closed it.
         """
+        self._execution = None  # a slow reader may have a run long after it has ended
         self._batches = self._log.follow(
             self.run, after, silence_seconds=silence_seconds, take=take
         )
@@ -63,6 +74,8 @@ class Follower:
 
     async def fold(self) -> Transcript:
         """The whole answer, once the run has ended."""
+        if self._execution is not None and (told := await self._execution.told()) is not None:
+            return told
         transcript = Transcript(self.run.request.questions)
 
         def take(records: Sequence[Record]) -> bool:
