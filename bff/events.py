@@ -9,10 +9,11 @@ is what every follower, log and cache passes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from json.encoder import encode_basestring
 from typing import Literal
 
+from bff.frozen import dataclass
 from bff.json_text import JSON as JSON
 from bff.json_text import dumps as dumps
 from bff.json_text import loads, portable

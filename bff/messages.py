@@ -9,10 +9,11 @@ the agent is given is decided behind (`bff/conversations/`), and in which form i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from bff.events import JSON
+from bff.frozen import dataclass
 
 Role = Literal["user", "assistant", "system", "tool", "other"]
 """Whose message it is; `other` is a message of a kind that only the client's own protocol knows."""

@@ -19,17 +19,18 @@ ROOT = Path(__file__).parents[1]
 # Who may import whom
 
 BOTTOM = {
-    *("agent_settings", "errors", "events", "json_text", "log_context", "messages", "off_loop"),
-    *("settings", "signing"),
+    *("agent_settings", "errors", "events", "frozen", "json_text", "log_context", "messages"),
+    *("off_loop", "settings", "signing"),
 }
 ROOMS: Mapping[str, set[str]] = {
     "errors": set(),
+    "frozen": set(),
     "json_text": set(),
     "log_context": set(),
     "off_loop": set(),
     "signing": set(),
-    "events": {"json_text"},
-    "messages": {"events"},
+    "events": {"frozen", "json_text"},
+    "messages": {"events", "frozen"},
     "setting_parsers": set(),
     "metric_names": set(),
     "agent_settings": {"setting_parsers"},

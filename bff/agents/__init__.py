@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from bff.events import Event, Input
+from bff.frozen import dataclass
 from bff.messages import ChatMessage, Conversation
 from bff.settings import DEFAULT_AGENT, EMBEDDED, AgentSetting, Settings, needing
 

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import parsedate_to_datetime
 
 import aiohttp
@@ -32,6 +32,7 @@ from bff.errors import (
     Problem,
 )
 from bff.events import Event
+from bff.frozen import dataclass
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
+from bff.frozen import dataclass
 from bff.settings import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

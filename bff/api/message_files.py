@@ -7,7 +7,7 @@ call of the agent has files in the form that the agent takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -18,6 +18,7 @@ from bff.conversations.place import Place
 from bff.files import Files
 from bff.files.for_agents import AGENTCORE, CONVERSE, ForAgent
 from bff.files.parts import KeptParts, discard, keep_parts, without_bytes
+from bff.frozen import dataclass
 from bff.messages import ChatMessage, Part, only_text, part_fields
 from bff.runs.request import RunRequest
 from bff.settings import AgentSetting

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -42,6 +42,7 @@ from bff.errors import (
     problem_of,
 )
 from bff.events import JSON, Done, Failed, Input, input_of
+from bff.frozen import dataclass
 from bff.identity.principals import agent_session_id
 from bff.log_context import RunAtHand
 from bff.messages import Answer, Conversation

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import uuid4
 
 from bff.conversations import transcript
 from bff.conversations.beginning import given_turns, write_beginning
 from bff.conversations.earlier import everything_said, files_in, said_in
 from bff.conversations.sought import LookingUp, Said, Sought
+from bff.frozen import dataclass
 from bff.history import ForkedFrom, History, Session, Turn
 from bff.history.paging import first_title
 from bff.messages import ChatMessage, Conversation

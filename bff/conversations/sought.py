@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple
 
 from bff.conversations import transcript
 from bff.conversations.earlier import LOOKUP_SECONDS
 from bff.errors import Overloaded
+from bff.frozen import dataclass
 from bff.history import Session
 from bff.messages import Conversation
 from bff.off_loop import off_loop

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, Literal, Protocol, TypeVar, assert_never
 
 from bff.events import JSON
+from bff.frozen import dataclass
 from bff.settings import (
     DEFAULT_AGENT,
     DynamoHistory,

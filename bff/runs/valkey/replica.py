@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
 from bff.events import Record, size_of
+from bff.frozen import dataclass
 from bff.runs.log import Run, Status
 from bff.runs.request import Idempotency
 from bff.runs.valkey.keys import OwnKeys
