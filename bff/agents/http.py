@@ -17,8 +17,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import field
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -69,6 +71,8 @@ def open_session(*, keep_connections: bool) -> AbstractAsyncContextManager[aioht
     Time limits of a run are its owner's; only connecting has one here.
     """
     connector = aiohttp.TCPConnector(limit=0, force_close=not keep_connections)
+    handler: type[ResponseHandler] = _Connection
+    connector._factory = partial(handler, loop=asyncio.get_running_loop())
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -77,6 +81,20 @@ def open_session(*, keep_connections: bool) -> AbstractAsyncContextManager[aioht
         trust_env=False,
         headers={"Accept-Encoding": "identity", "User-Agent": "agentcore-bff"},
     )
+
+
+class _Connection(ResponseHandler):
+    """aiohttp's connection, but that whoever reads a body is told when it cannot go on.
+
+    aiohttp closes the connection where what comes is not framed as HTTP is, and lets the reader of
+    the body wait for more.
+    """
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        super().set_exception(exc, exc if exc_cause is None else exc_cause)
+        body = self._payload
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(aiohttp.ClientPayloadError("the rest of the answer is not HTTP"))
 
 
 def headers(prompt: Prompt) -> dict[str, str]:

@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from bff.agents import Agent, open_agent
+from bff.agents.dialects.decoder import Decoder
 from bff.agents.http import retry_after_seconds
 from bff.errors import AgentFailed, AgentThrottled, AgentTimeout, AgentUnavailable, Problem
 from bff.events import Done, Message
@@ -350,6 +351,44 @@ async def test_frame_without_end__fails_instead_of_filling_the_memory(content_ty
 
     assert type(raised) is AgentFailed
     assert events == []
+
+
+async def test_what_is_no_http_behind_what_was_read__is_not_waited_for() -> None:
+    heard = asyncio.Event()
+    async with playing(HEAD, chunk(sse("Hi")), heard, b"zz\r\n", asyncio.Event()) as (agent, _):
+
+        async def listen() -> None:
+            async for _ in agent.stream(prompt("Hi")):
+                heard.set()
+
+        with pytest.raises(AgentFailed):
+            await listen()
+
+
+@pytest.mark.parametrize(
+    "value", [{"text": "x" * 2**20}, {"reasoning": "x" * 2**20}, {"foo": ["x" * 2**20]}], ids=list
+)
+def test_an_answer_without_end__fails_instead_of_filling_the_memory(value: object) -> None:
+    decoder = Decoder("text/event-stream")
+    frame = sse(value)
+    fed = 0
+    while not decoder.failure and fed < 64:
+        decoder.feed(frame)
+        fed += 1
+
+    assert decoder.failure == "an answer of more than 33,554,432 characters"
+    assert 32 <= fed <= 34
+
+
+def test_what_is_repeated__does_not_count_as_said() -> None:
+    decoder = Decoder("text/event-stream")
+    frame = b"event: values\n" + sse(
+        {"messages": [{"type": "ai", "id": "1", "content": "x" * 2**20}]}
+    )
+    for _ in range(40):
+        decoder.feed(frame)
+
+    assert decoder.failure is None
 
 
 async def test_ping__asks_the_container() -> None:

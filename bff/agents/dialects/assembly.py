@@ -241,7 +241,7 @@ class Assembly:
         """
         if name is None and isinstance(value, dict):
             name = called(value)
-        if content and value not in ("", None, [], {}):
+        if content and value not in ("", None, [], {}) and not self.speakers.heard:
             self._customs.append(value)
         self.out.append(Custom(value, name))
 
@@ -346,6 +346,11 @@ class Assembly:
             if isinstance(value, str | dict | list) and value and not is_theirs(name)
         }
         return told or None
+
+    def held(self, received: int) -> int:
+        """About how much of so many bytes is still remembered: the same may have come often."""
+        waiting = self._customs and not self.speakers.heard
+        return received if waiting else self.speakers.length
 
     def take(self) -> list[Event]:
         """What is ready, once."""

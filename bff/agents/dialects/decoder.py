@@ -93,6 +93,10 @@ BY_KEY = _merged(
 """Who reads a frame by a key that only his have."""
 
 
+MAX_ANSWER = 32 * 1024 * 1024
+"""Characters of one answer: all that is said is remembered, to say nothing twice."""
+
+
 class Decoder:
     """One answer's bytes to its events.
 
@@ -100,10 +104,12 @@ class Decoder:
     that has been returned, and nothing follows.
     """
 
-    __slots__ = ("_answer", "_frames", "failure")
+    __slots__ = ("_answer", "_frames", "_look_at", "_received", "failure")
 
     def __init__(self, content_type: str) -> None:
         self.failure: str | None = None
+        self._received = 0
+        self._look_at = MAX_ANSWER
         try:
             self._frames = open_frames(content_type)
         except FrameError as error:
@@ -120,8 +126,11 @@ class Decoder:
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that these bytes complete."""
         answer = self._answer
+        self._received += len(chunk)
         if self.failure is None:
             try:
+                if self._received > self._look_at:
+                    self._check_size()
                 for name, value in self._frames.feed(chunk):
                     answer.frames += 1
                     if type(value) is dict:
@@ -134,6 +143,13 @@ class Decoder:
                 self.failure = str(error)
                 answer.end(whole=False)  # whoever waits for the word is heard
         return answer.take()
+
+    def _check_size(self) -> None:
+        """Refuse to remember any more of an answer that never ends."""
+        held = self._answer.held(self._received)
+        if held > MAX_ANSWER:
+            raise FrameError(f"an answer of more than {MAX_ANSWER:,} characters")
+        self._look_at = self._received + MAX_ANSWER - held
 
     def end(self) -> list[Event]:
         """The last events: `Done` closes them unless there is a `failure`."""

@@ -58,3 +58,7 @@ class Memory:
         self.by_key: dict[str, Segment] = {}
         self.heard = False
         """Whether anything but white space was said."""
+
+    @property
+    def length(self) -> int:
+        return sum(segment.length for segment in self.segments)

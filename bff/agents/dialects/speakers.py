@@ -114,6 +114,11 @@ class Speakers:
         """Whether the answer has any text that is not blank."""
         return self._said.heard
 
+    @property
+    def length(self) -> int:
+        """Characters of what was said and thought, all of which is remembered."""
+        return self._said.length + (self._thought.length if self._thought else 0)
+
     def voice(self, name: str, *, announced: bool = True) -> Voice:
         """The voice of that name."""
         found = self._voices.get(name)
