@@ -22,7 +22,7 @@ from bff.runs.valkey.client import check_authority
 from bff.runs.valkey.connection import Server, Unreachable
 from bff.runs.valkey.data_loss import Epochs
 from bff.runs.valkey.followers import Followers
-from bff.runs.valkey.leases import Leases
+from bff.runs.valkey.leases import CALLS_A_PIPELINE, Leases
 from bff.runs.valkey.log import ValkeyRunLog
 from bff.runs.valkey.recovery import Recovery
 from bff.runs.valkey.remote_runs import RemoteRuns
@@ -68,7 +68,9 @@ async def open_valkey(
     server = server or Server(
         settings.redis_url, call_seconds=timing.call_seconds, slack_seconds=timing.slack_seconds
     )
-    requests, limits, renewals, takeovers, questions = lanes = [Lane(server) for _ in range(5)]
+    requests, limits, takeovers, questions = lanes = [Lane(server) for _ in range(4)]
+    renewals = Lane(server, most_calls=CALLS_A_PIPELINE)
+    lanes.append(renewals)
     replicas = replicas or Replicas(
         MemoryRunLog(retention_seconds=retention_seconds, max_bytes=COPY_BYTES)
     )

@@ -53,8 +53,10 @@ async def departures(ready: asyncio.Event, depart: Callable[[], Coroutine[Any, A
 class Lane:
     """The calls of one kind; those of another kind do not wait for them."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, most_calls: int = MOST_CALLS) -> None:
+        """`most_calls` go in one pipeline."""
         self._server = server
+        self._most_calls = most_calls
         self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
         self._ready = asyncio.Event()
 
@@ -84,7 +86,7 @@ class Lane:
 
     def _depart(self) -> Coroutine[Any, Any, None]:
         batch: list[tuple[Call, asyncio.Future[Any]]] = []
-        while self._waiting and len(batch) < MOST_CALLS:
+        while self._waiting and len(batch) < self._most_calls:
             call, future = self._waiting.popleft()
             if not future.done():
                 batch.append((call, future))

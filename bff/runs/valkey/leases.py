@@ -27,6 +27,11 @@ from bff.runs.valkey.timing import Timing
 logger = logging.getLogger(__name__)
 
 RUNS_A_CALL = 50
+CALLS_A_PIPELINE = 8
+"""However many runs there are, a server that is well has done so many long before it would be taken
+for gone."""
+CALLS_AT_ONCE = 4 * CALLS_A_PIPELINE
+"""This process sees to other things before it goes on to more."""
 
 
 class Leases:
@@ -55,6 +60,8 @@ class Leases:
         self._early = asyncio.Event()
         self._left: set[str] = set()
         """Runs without any follower at the last renewal."""
+        self._turn = 0
+        """Whose turn is next: where one renewal broke off the next begins, so all have theirs."""
 
     @property
     def late(self) -> bool:
@@ -106,19 +113,36 @@ class Leases:
         extend = began - self._extended_at >= self._timing.extend_seconds
         if extend:
             self._extended_at = began
-        groups = list(self._groups())
-        renewals = [self._renewal(group, extend=extend) for group in groups]
-        acked = [[replica.acked for replica in group] for group in groups]
         # followers here of other instances' runs that end with the last follower
         joins = [
             call for member, call in self._followers.renewals() if member not in self._replicas
         ]
-        alive, *replies = await self._lane.run_all([self.sign_of_life(), *renewals, *joins])
-        self._renewed_at = began
+        alive, *_ = await self._lane.run_all([self.sign_of_life(), *joins])
         self.signed(alive)
+        groups = list(self._groups())
+        some = [groups[at : at + CALLS_AT_ONCE] for at in range(0, len(groups), CALLS_AT_ONCE)]
         doubtful: set[int] = set()
         left: set[str] = set()
-        for group, known, words in zip(groups, acked, replies[: len(groups)], strict=True):
+        for _ in some:
+            self._turn = (self._turn + 1) % len(some)
+            await self._renew_some(some[self._turn], doubtful, left, extend=extend)
+        self._renewed_at = began
+        self._nobody_follows(left)
+        if not alive[0]:  # gone although it was not long ago: the server may have been flushed
+            self._epochs.took(await self._lane.run_all(self._epochs.calls()))
+        else:
+            for partition in doubtful:
+                await self._epochs.ask(self._lane, partition)
+
+    async def _renew_some(
+        self, groups: Sequence[Sequence[Replica]], doubtful: set[int], left: set[str], *,
+        extend: bool,
+    ) -> None:  # fmt: skip
+        """Adds the partitions that may have lost something, and the runs that nobody follows."""
+        acked = [[replica.acked for replica in group] for group in groups]
+        renewals = [self._renewal(group, extend=extend) for group in groups]
+        replies = await self._lane.run_all(renewals)
+        for group, known, words in zip(groups, acked, replies, strict=True):
             for replica, last, word in zip(group, known, words, strict=True):
                 self._replicas.renewed(replica)
                 if word == "left":
@@ -128,12 +152,6 @@ class Leases:
                     self._replicas.happened(replica, replica.server_lost)
                 else:
                     self._renewed(replica, word)
-        self._nobody_follows(left)
-        if not alive[0]:  # gone although it was not long ago: the server may have been flushed
-            self._epochs.took(await self._lane.run_all(self._epochs.calls()))
-        else:
-            for partition in doubtful:
-                await self._epochs.ask(self._lane, partition)
 
     def _renewed(self, replica: Replica, word: str) -> None:
         match word:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from bff.runs.valkey.client import GONE
+from bff.runs.valkey.client import CONNECT_SECONDS, GONE
 from bff.runs.valkey.connection import Server
 from bff.runs.valkey.keys import channel
 from bff.runs.valkey.remote_runs import RemoteRuns
@@ -46,7 +46,9 @@ class Subscriber:
 
     async def _listen(self) -> None:
         async with self._server.pubsub() as messages:
-            await messages.subscribe(self._channel)
+            # redis-py waits for ever for a server that lets it in and does not say so
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await messages.subscribe(self._channel)
             while True:
                 message = await messages.get_message(timeout=self._timing.alive_seconds)
                 if message is None:  # not even our own sign of life

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 DEAD_A_CALL = 100
 """Lapsed leases of one partition that are asked for at once."""
+DEAD_AT_ONCE = 50
+"""Runs that are ended at once."""
 
 
 class Takeover:
@@ -83,10 +85,15 @@ class Takeover:
                     sweep_at = now() + self._timing.sweep_seconds * random.uniform(0.8, 1.0)
                     if await self._sweep():
                         sweep_at = now()  # there are more
-                suspects, self._suspects = list(self._suspects.values()), {}
-                await self.end_dead(suspects)
+                await self._end_suspects()
                 if self._unanswered:
                     await self._ask_again()
+
+    async def _end_suspects(self) -> None:
+        """Some at a time: a server has others to answer meanwhile, and so have we."""
+        suspects, self._suspects = list(self._suspects.values()), {}
+        for at in range(0, len(suspects), DEAD_AT_ONCE):
+            await self.end_dead(suspects[at : at + DEAD_AT_ONCE])
 
     async def _sweep(self) -> bool:
         """Suspect what has lapsed; true if there was more than was asked for."""

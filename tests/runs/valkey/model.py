@@ -109,7 +109,7 @@ class Model:
             return ["lapsed", *dead] if dead else ["full"]
         self.data[run] = {
             "status": "running", "instance": instance, "last": "1", "meta": meta, "said": said,
-            "interruption": interruption,
+            "interruption": interruption, "session": session,
         }  # fmt: skip
         self.data[log] = [first]
         self._hash(open_runs)[session] = member
@@ -141,6 +141,7 @@ class Model:
             interruption=interruption,
         )  # fmt: skip
         if session:
+            self.data[run]["session"] = session
             self._hash(open_runs).setdefault(session, member)
         self.data.setdefault(leases, {})[member] = self.now() + int(lease)
         self.data.setdefault(session_runs, {})[member.partition(":")[2]] = self.now() + int(ttl)
@@ -169,7 +170,7 @@ class Model:
             return [word, last]
         h = self.data[run]
         h.update(status=status, ended=ended, end=events[-1])
-        for field in ("said", "interruption", "watch", "cancel"):
+        for field in ("said", "interruption", "watch", "cancel", "session"):
             h.pop(field, None)
         self.data.get(leases, {}).pop(member, None)
         if self.data.get(open_runs, {}).get(session) == member:
@@ -224,8 +225,10 @@ class Model:
                 return ["alive"]
         self.data.get(leases, {}).pop(member, None)
         held = self._hash(open_runs)
-        for session in [session for session, other in held.items() if other == member]:
-            del held[session]
+        known = [h["session"]] if h and "session" in h else list(held)
+        for session in known:
+            if held.get(session) == member:
+                del held[session]
         self._drop_empty()
         if not h:
             return ["missing"]
@@ -235,7 +238,7 @@ class Model:
         self.data.setdefault(log, []).append(text)
         h.update(status="interrupted", instance="", last=str(last), ended=ended, end=text)
         watch, said = h.pop("watch", None), h.get("said", "")
-        for field in ("interruption", "cancel"):
+        for field in ("interruption", "cancel", "session"):
             h.pop(field, None)
         self.data.pop(followers, None)
         self._tell(watch, f"events {member} {last}\n{text}")

@@ -87,6 +87,8 @@ class Network:
         """Instances whose calls fail at once."""
         self.away = False
         """The server does not answer anybody: nobody may lose a run by that."""
+        self.most_keys = 1_000_000
+        """That the server gets through in the time of a call; of a longer pipeline it does none."""
         self.dead: set[str] = set()
         self.deaf: set[str] = set()
         """Instances that no message reaches."""
@@ -104,6 +106,8 @@ class Network:
         if instance in self.cut | self.dead:
             self._trouble(instance)
             raise ConnectionError("cut")
+        if sum(command[2] for command in commands) > self.most_keys:
+            raise TimeoutError
         pipeline = Pipeline(instance, commands, asyncio.get_running_loop().create_future())
         if instance in self.stuck:
             self.waiting.append(pipeline)

@@ -168,7 +168,7 @@ class Simulation:
 
     def begin(
         self, instance: Instance, owner: str, session: str, key: str | None = None,
-        on_disconnect: OnDisconnect = "continue",
+        on_disconnect: OnDisconnect = "continue", max_open: int = 3,
     ) -> asyncio.Task[Any]:  # fmt: skip
         run_id = f"r{next(self._numbers)}"
         run = Run(
@@ -179,15 +179,17 @@ class Simulation:
             created_at=EPOCH,
             last_event_id=1,
         )
-        task = self.spawn(self._begin(instance, run, key))
+        task = self.spawn(self._begin(instance, run, key, max_open))
         self.loop.settle()
         return task
 
-    async def _begin(self, instance: Instance, run: Run, key: str | None) -> Run | Exception:
+    async def _begin(
+        self, instance: Instance, run: Run, key: str | None, max_open: int
+    ) -> Run | Exception:
         first = record(1, Start(run.run_id, run.session_id))
         idempotency = Idempotency(key, "body") if key else None
         try:
-            opened = await instance.log.open(run, first, idempotency=idempotency, max_open=3)
+            opened = await instance.log.open(run, first, idempotency=idempotency, max_open=max_open)
         except Exception as error:
             return error
         if opened.run_id == run.run_id and instance.alive:

@@ -48,6 +48,8 @@ class Pair:
         """What both say, and it is the same."""
         clock = f"{{{self.now // 1000}, {self.now % 1000 * 1000}}}"
         text = script.text.replace("redis.call('TIME')", clock)
+        # the server's own clock goes on: nothing may be over before the test's says so
+        text = text.replace("'PEXPIRE'", "'EXISTS'").replace("'PX', ttl", "'PX', 600000")
         said = self._server.eval(text, len(keys), *keys, *args)
         modelled = self._model.run(script, keys, args)
         assert modelled == said, (script, args)

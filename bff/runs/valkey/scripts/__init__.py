@@ -4,12 +4,12 @@ A script names every key it touches. Times are the server's, in milliseconds, so
 clocks do not matter. Replies are lists whose first item says what happened.
 
 A run's hash has `status`, `instance` (who owns it), `last` (id of the last event), `bytes`, `meta`
-(JSON, see `stored_form.py`), `said`, `interruption` (the terminal event that is written if the
-owner dies), `ended` (the owner's seconds), `end` (the terminal event, for when the log is evicted),
-`cancel`, `counted` (it ends with its last follower) and `watch` (`instance=until …`: who wants its
-events published). The log is a list whose last element is event `last`, so ids need no room, cannot
-repeat and show what is missing. A session's runs are a sorted set of ids, each with the time
-until which it may be kept: what a deletion of the session looks for.
+(JSON, see `stored_form.py`), `session` (that it keeps busy), `said`, `interruption` (the terminal
+event that is written if the owner dies), `ended` (the owner's seconds), `end` (the terminal event,
+for when the log is evicted), `cancel`, `counted` (it ends with its last follower) and `watch`
+(`instance=until …`: who wants its events published). The log is a list whose last element is event
+`last`, so ids need no room, cannot repeat and show what is missing. A session's runs are a sorted
+set of ids, each with the time until which it may be kept: what a deletion of the session looks for.
 """
 
 from __future__ import annotations

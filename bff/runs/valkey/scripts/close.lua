@@ -6,7 +6,7 @@ local word, last = append(KEYS[1], KEYS[2], member, ARGV[1], tonumber(ARGV[6]), 
   tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
 if word ~= 'ok' then return {word, last} end
 redis.call('HSET', KEYS[1], 'status', ARGV[8], 'ended', ARGV[9], 'end', ARGV[#ARGV])
-redis.call('HDEL', KEYS[1], 'said', 'interruption', 'watch', 'cancel')
+redis.call('HDEL', KEYS[1], 'said', 'interruption', 'watch', 'cancel', 'session')
 redis.call('ZREM', KEYS[3], member)
 if redis.call('HGET', KEYS[4], ARGV[7]) == member then redis.call('HDEL', KEYS[4], ARGV[7]) end
 redis.call('DEL', KEYS[5])

@@ -42,7 +42,8 @@ if redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[12]) then
 end
 local ttl = ARGV[6]
 redis.call('HSET', KEYS[4], 'status', 'running', 'instance', instance, 'last', 1,
-  'bytes', #ARGV[11], 'meta', ARGV[8], 'said', ARGV[9], 'interruption', ARGV[10])
+  'bytes', #ARGV[11], 'meta', ARGV[8], 'said', ARGV[9], 'interruption', ARGV[10],
+  'session', ARGV[7])
 redis.call('RPUSH', KEYS[5], ARGV[11])
 redis.call('HSET', KEYS[3], ARGV[7], member)
 redis.call('ZADD', KEYS[2], now + ARGV[5], member)

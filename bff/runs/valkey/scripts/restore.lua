@@ -11,7 +11,10 @@ redis.call('HSET', KEYS[4], 'status', 'running', 'instance', ARGV[3], 'last', AR
   'bytes', 0, 'meta', ARGV[7], 'said', ARGV[8], 'interruption', ARGV[9])
 redis.call('ZADD', KEYS[8], now + ttl, run_of(ARGV[2]))
 redis.call('PEXPIRE', KEYS[8], ttl)
-if ARGV[6] ~= '' then redis.call('HSETNX', KEYS[3], ARGV[6], ARGV[2]) end
+if ARGV[6] ~= '' then
+  redis.call('HSET', KEYS[4], 'session', ARGV[6])
+  redis.call('HSETNX', KEYS[3], ARGV[6], ARGV[2])
+end
 redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[2])
 if ARGV[11] == '1' then
   redis.call('HSET', KEYS[4], 'counted', 1)
