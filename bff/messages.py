@@ -202,6 +202,24 @@ def user_message(*parts: Part | str, id: str | None = None) -> ChatMessage:
     return ChatMessage(role="user", parts=given, id=id)
 
 
+def question_in(text: str) -> str:
+    """What a user asked, without the documents that Open WebUI puts before it, or the text itself.
+
+    It sends them with the last message only, and the question alone from the next request on.
+    """
+    start, closed, question = text.rpartition("</context>")
+    if not closed or "<context>" not in start or not text.lstrip().startswith(TASK):
+        return text
+    before, tag, behind = question.rpartition("</user_query>")
+    if tag and not behind.strip():
+        behind = before.partition("<user_query>")[2]
+    return (behind if tag else question).strip() or text
+
+
+TASK = "### Task:"
+"""What Open WebUI's prompts begin with: its own calls, and questions about documents."""
+
+
 def part_fields(part: Part) -> dict[str, JSON]:
     """A part as the contract's JSON has it, which is AG-UI 1.0's shape."""
     match part:

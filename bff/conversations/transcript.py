@@ -5,8 +5,8 @@ is a chain of turns; each turn's point is the SHA-256 of the point before it, wh
 what the assistant answered. A session keeps the points of its turns: the one whose point equals
 that of a client's transcript is the session it belongs to.
 
-Texts are compared without white space, reasoning and what stands between the messages of both
-(tools, instructions): clients are free with all of these.
+Texts are compared without white space, reasoning, documents before a question and what stands
+between the messages of both (tools, instructions): clients are free with all of these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from bff.events import dumps
-from bff.messages import ChatMessage
+from bff.messages import ChatMessage, question_in
 
 _UNSURE = b"\0"
 """Stands for an answer that broke off: nobody knows how much of it a client has kept."""
@@ -53,7 +53,7 @@ def _nobodys_root(agent: str) -> str:
 
 def after(point: str, turn: Spoken) -> str:
     """The point behind one more turn."""
-    return _digest(point, _plain(turn.user), _plain(turn.assistant))
+    return _digest(point, _asked(turn.user), _plain(turn.assistant))
 
 
 def mark(session: str, message: ChatMessage) -> str | None:
@@ -93,7 +93,7 @@ def points_broken_off(before: str, user: str, answer: str | None) -> tuple[str, 
     `answer` is what there was of it; None for one that failed, which leaves the transcript where
     it was.
     """
-    unsure = _digest(before, _plain(user), _UNSURE)
+    unsure = _digest(before, _asked(user), _UNSURE)
     return (before if answer is None else after(before, Spoken(user, answer)), unsure)
 
 
@@ -103,7 +103,7 @@ def candidates(start: str, turns: Sequence[Spoken]) -> tuple[str, ...]:
         return ()
     *earlier, last = turns
     before = after_all(start, earlier)
-    return (after(before, last), _digest(before, _plain(last.user), _UNSURE))
+    return (after(before, last), _digest(before, _asked(last.user), _UNSURE))
 
 
 def spoken(messages: Iterable[ChatMessage]) -> list[Spoken]:
@@ -150,6 +150,11 @@ def without_reasoning(text: str) -> str:
         kept.append(text[at : tag.start()])
         at = end + len(end_tag)
     return "".join((*kept, text[at:]))
+
+
+def _asked(text: str) -> bytes:
+    """What counts of what the user said."""
+    return _plain(question_in(text) if "</context>" in text else text)
 
 
 def _plain(text: str) -> bytes:

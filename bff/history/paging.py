@@ -15,6 +15,7 @@ from typing import Any
 
 from bff.events import well_formed
 from bff.history import MAX_FORK_TURNS, TITLE_CHARACTERS, Page, StoredMessage, Turn
+from bff.messages import question_in
 
 PAGE_CHARACTERS = 8 * 1024 * 1024
 """A page of messages ends early rather than hold much more text than this."""
@@ -22,7 +23,7 @@ PAGE_CHARACTERS = 8 * 1024 * 1024
 
 def first_title(message: str) -> str:
     """The first characters of a first message, not cut between a letter and what belongs to it."""
-    text = well_formed(message)
+    text = well_formed(question_in(message))
     end = TITLE_CHARACTERS
     if len(text) > end:
         while end and _joined(text[end - 1], text[end]):

@@ -423,6 +423,21 @@ async def test_a_title_makers_call__is_answered_and_leaves_no_trace(start: Start
     assert await talk.say("/turns") == "I have seen 2 turns of this conversation."
 
 
+async def test_a_question_about_documents__stays_in_the_chat(start: Start) -> None:
+    """As Open WebUI asks it: with what it found before the last question, and without it later."""
+    talk = Talk(await start(EmbeddedAgent()))
+    found = (
+        "### Task:\nRespond to the user query using the provided context.\n<context>\nB\n</context>"
+    )
+    for question in ("I am Jo", "/turns"):
+        answer = await talk.say(f"{found}\n{question}")
+        talk.messages[-2]["content"] = question
+
+    assert answer.startswith("You said: ### Task")  # the agent is told all of it
+    assert await talk.say("/turns") == "I have seen 3 turns of this conversation."
+    assert len(set(talk.sessions)) == 1
+
+
 async def test_a_clients_tool__is_called_and_its_result_goes_on(start: Start) -> None:
     service = await start(EmbeddedAgent())
     tools = [{"type": "function", "function": {"name": "locate", "parameters": {}}}]

@@ -325,6 +325,42 @@ async def test_a_session__that_is_named_later_goes_on_and_branches_as_before(
         Conversation(
             before=(user_message("Hi"), assistant("Hello")), new=(user_message("### Task: title"),)
         ),
+        # each in its client's own words: LibreChat, Zed behind a question that failed, Roo Code
+        Conversation(
+            new=(
+                user_message(
+                    "Provide a concise, 5-word-or-less title for the conversation, using title "
+                    "case conventions. Only return the title itself.\n\nConversation:\nUser: Hi"
+                ),
+            )
+        ),
+        Conversation(
+            before=(user_message("Hi"), assistant("Hello")),
+            new=(
+                user_message("Well?"),
+                user_message(
+                    "Generate a concise 3-7 word title for this conversation, omitting "
+                    "punctuation. Go straight to the title, without any preamble"
+                ),
+            ),
+        ),
+        Conversation(
+            before=(system("Your task is"), user_message("Hi"), assistant("Hello")),
+            new=(
+                user_message(
+                    "Summarize the conversation so far, as described in the prompt instructions."
+                ),
+            ),
+        ),
+        Conversation(  # Open WebUI's choice of a tool
+            before=(
+                system(
+                    'Available Tools: [{"name": "a"}]\n\nYour task is to choose and return the '
+                    "correct tool(s) from the list of available tools based on the query."
+                ),
+            ),
+            new=(user_message('History:\nUSER: """Hi"""\nQuery: Hi'),),
+        ),
     ],
 )
 @pytest.mark.parametrize("name", [None, "demo"])
@@ -347,6 +383,47 @@ async def test_a_clients_call_for_itself__joins_and_forks_nothing(
     assert place.session_id != "demo"
     assert place.conversation.text
     assert (await history.session("alice", "demo")).branch is None  # type: ignore[union-attr]
+
+
+DOCUMENTS = (
+    "### Task:\nRespond to the user query using the provided context, incorporating inline "
+    'citations in the format [id].\n\n<context>\n<source id="1">A</context> is a tag.</source>\n'
+    "</context>\n"
+)
+"""What Open WebUI puts before a question about documents, in the last message only."""
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [(DOCUMENTS, ""), (DOCUMENTS, "\n"), (f"{DOCUMENTS}\n<user_query>\n", "\n</user_query>")],
+)
+@pytest.mark.parametrize("name", [None, "demo"])
+async def test_a_question_about_documents__is_a_persons_and_known_again_without_them(
+    history: ListHistory, before: str, behind: str, name: str | None
+) -> None:
+    chat = Chat(history, name=name, helps_itself=True)
+    first = await chat.say("Hi", "Hello")
+    second = await chat.say(f"{before}What is A?{behind}", "A tag.")
+    chat.messages[2] = user_message("What is A?")  # as it is sent from now on
+    third = await chat.say(f"{before}And B?{behind}", "Not that.")
+    del chat.messages[3:]
+    chat.messages[2] = user_message("What is C?")
+    chat.messages.pop()
+    other = await chat.place(f"{before}What is C?{behind}")
+
+    assert (second.listed, second.conversation.text[:9]) == (True, "### Task:")
+    assert {place.session_id for place in (first, second, third)} == {first.session_id}
+    assert other.session_id != first.session_id  # the question was another
+
+
+async def test_a_session_that_begins_with_documents__has_the_question_as_its_title(
+    history: ListHistory,
+) -> None:
+    place = await Chat(history, helps_itself=True).say(f"{DOCUMENTS}What is A?", "A tag.")
+
+    session = await history.session("alice", place.session_id)
+    assert session is not None
+    assert session.title == "What is A?"
 
 
 async def test_a_person_who_speaks_of_a_task__stays_in_the_session(history: ListHistory) -> None:
