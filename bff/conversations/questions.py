@@ -242,7 +242,7 @@ def answers_as_text(questions: Sequence[Input], answers: Sequence[Answer]) -> st
 
 
 def _answer_as_text(question: Input, answer: Answer) -> str:
-    if answer.payload is None:
+    if answer.payload is None or (answer.approved is not None and answer.edited is None):
         if answer.status == "cancelled" or answer.approved is False:
             return f"Declined: {answer.reason}" if answer.reason else "Declined"
         if answer.approved or question.kind == "approval":

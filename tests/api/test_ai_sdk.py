@@ -412,6 +412,43 @@ async def test_only_the_new_message__may_be_sent(start: Start) -> None:
     assert shown == "I have seen 2 turns of this conversation."
 
 
+async def test_an_answer__is_given_again_to_a_page_that_sends_no_messages(start: Start) -> None:
+    """As the AI SDK's guide has pages prepare their requests."""
+    service = await start(EmbeddedAgent())
+
+    async def say(status: int = 200, **body: Any) -> Any:
+        async with service.client.post("/v1/ui/chat", json={"id": "demo", **body}) as reply:
+            assert reply.status == status, await reply.text()
+            return frames(await reply.text()) if status == 200 else await reply.json()
+
+    def text(parts: list[Any]) -> str:
+        return "".join(part["delta"] for part in parts[:-1] if part["type"] == "text-delta")
+
+    again: dict[str, Any] = {"trigger": "regenerate-message"}
+    assert (await say(404, **again))["code"] == "not_found"
+    said = [
+        await say(message=chat(each)["messages"][0]) for each in ("I am Jo", "/turns", "/turns")
+    ]
+
+    assert [text(parts)[:15] for parts in said[1:]] == ["I have seen 2 t", "I have seen 3 t"]
+    assert text(await say(**again)) == text(said[2])
+    first = await say(**again, messageId=said[1][0]["messageId"])
+    assert text(first) == text(said[1])
+    assert text(await say(message=chat("/turns")["messages"][0])) == text(
+        said[2]
+    )  # behind that answer
+    edited = await say(
+        **again, messageId=first[0]["messageId"], message=chat("Hello")["messages"][0]
+    )
+    assert text(edited) == "You said: Hello"
+    unknown = await say(404, **again, messageId="run_0")
+    assert unknown["errors"][0]["field"] == "messageId"
+    shown = await (await service.client.get("/v1/ui/chat/demo")).json()
+    assert [part["text"] for said in shown for part in said["parts"] if part["type"] == "text"] == [
+        *("I am Jo", "You said: I am Jo", "Hello", "You said: Hello")
+    ]
+
+
 async def test_what_a_page_adds__reaches_the_agent(start: Start) -> None:
     service = await start()
     body = chat(

@@ -27,6 +27,7 @@ from tests.api.reading import ended, frames
 from tests.fakes.scripted import ScriptedAgent
 
 PNG = "data:image/png;base64,iVBORw=="
+VIDEO, SOUND = "https://example.com/a.mp4", "https://example.com/a.mp3"
 IMAGE_AT_HTTP = {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}
 
 
@@ -237,7 +238,10 @@ async def test_a_whole_conversation__reaches_the_agent_odd_old_parts_and_all(
         {"role": "assistant", "content": None, "tool_calls": [{"id": 5}]},
         {"role": "tool", "tool_call_id": "t", "content": "half \ud83d"},
         {"role": "assistant", "content": "ready"},
+        {"role": "ipython", "content": "whatever that is"},
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG}}]},
+        {"role": "user", "content": [{"type": "video_url", "video_url": {"url": VIDEO}}]},
+        {"role": "user", "content": [{"type": "audio_url", "audio_url": SOUND}]},
         {
             "role": "user",
             "content": [{"type": "text", "text": "One"}, {"type": "text", "text": "Two"}],
@@ -249,7 +253,11 @@ async def test_a_whole_conversation__reaches_the_agent_odd_old_parts_and_all(
 
     [call] = service.agent.calls
     assert call.conversation.text == "One\nTwo"
-    assert call.conversation.files == (FilePart("image", "image/png", data="iVBORw=="),)
+    assert call.conversation.files == (
+        FilePart("image", "image/png", data="iVBORw=="),
+        FilePart("video", url=VIDEO),
+        FilePart("audio", url=SOUND),
+    )
     assert call.conversation.system == "Be kind."
     assert [(message.role, message.text) for message in call.history] == [
         ("user", ""),
@@ -265,6 +273,10 @@ async def test_a_whole_conversation__reaches_the_agent_odd_old_parts_and_all(
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant"}]}, "messages"),
         ({"messages": [{"role": "tool", "tool_call_id": "t", "content": "x"}]}, "messages"),
+        (
+            {"messages": [{"role": "user", "content": "x"}, {"role": "critic", "content": "y"}]},
+            "messages",
+        ),
         ({"messages": [{"content": "x"}]}, "messages.0.role"),
         ({"messages": ["x"]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages.0.content"),
@@ -431,9 +443,9 @@ async def test_a_question_about_documents__stays_in_the_chat(start: Start) -> No
     )
     for question in ("I am Jo", "/turns"):
         answer = await talk.say(f"{found}\n{question}")
+        assert answer.startswith("You said: ### Task")  # the agent is told all of it
         talk.messages[-2]["content"] = question
 
-    assert answer.startswith("You said: ### Task")  # the agent is told all of it
     assert await talk.say("/turns") == "I have seen 3 turns of this conversation."
     assert len(set(talk.sessions)) == 1
 

@@ -207,6 +207,9 @@ def test_answers__are_shown_as_text() -> None:
         (APPROVAL, Answer("a-1", "cancelled"), "Declined"),
         (CITY, Answer("i-1", "cancelled"), "Declined"),
         (APPROVAL, Answer("a-1", payload=True), "true"),
+        # as AG-UI has it
+        (APPROVAL, Answer("a-1", payload={"approved": True}, approved=True), "Approved"),
+        (APPROVAL, Answer("a-1", payload={}, approved=False, reason="No"), "Declined: No"),
         (CITY, Answer("i-1", payload={"city": "Rome"}), '{"city":"Rome"}'),
     ],
 )

@@ -24,7 +24,7 @@ from bff.api.runs import run_state
 from bff.api.start_run import Asked, start_run
 from bff.api.streaming import stream_run
 from bff.api.thread import everything, newest_branch, open_run
-from bff.errors import Invalid, NotFound
+from bff.errors import Invalid, NotFound, SessionBusy
 from bff.events import JSON, dumps
 from bff.history import StoredMessage
 from bff.identity.principals import foreign_id
@@ -35,6 +35,8 @@ _NOT_OPTIONS = frozenset({"system", "tools", "metadata", "agent", "model", "stat
 
 class UIChatRequest(Tolerant):
     """What `DefaultChatTransport` sends, and what a page adds with `body`.
+
+    A page may prepare it to hold the new `message` alone; to regenerate, no message at all.
 
     Of what is added, `system`, `tools`, `metadata`, `state`, `context` and `agent` are what their
     names say; anything else is an option for the agent.
@@ -55,10 +57,45 @@ class UIChatRequest(Tolerant):
 
 async def send_ui_message(request: web.Request) -> web.StreamResponse:
     """The answer to the new message, or to what the page has answered."""
-    wanted = await read_and_decode(request, UIChatRequest, lambda asked: _asked(request, asked))
+    asked, wanted = await read_and_decode(
+        request,
+        UIChatRequest,
+        lambda asked: (asked, None if _again(asked) else _asked(request, asked)),
+    )
+    if wanted is None:
+        wanted = _asked(request, await _with_messages(request, asked))
+    del asked
     follower = await start_run(request, wanted)
     del wanted  # a stream may be open for an hour
     return await stream_run(request, follower, UIEncoder(follower.run))
+
+
+def _again(asked: UIChatRequest) -> bool:
+    """Whether an answer is to be given again whose question the page leaves to us."""
+    return asked.trigger == "regenerate-message" and asked.messages is None
+
+
+async def _with_messages(request: web.Request, asked: UIChatRequest) -> UIChatRequest:
+    """The request with the chat up to the question that is asked again, as we have it.
+
+    It is the question of the answer that `messageId` names, else the last one. Raises `NotFound`,
+    and `SessionBusy` where that is being answered.
+    """
+    session_id = await newest_branch(request, asked.id)
+    if await open_run(request, session_id) is not None:
+        raise SessionBusy(retry_after_seconds=1)
+    _, stored = await everything(request, session_id)
+    shown = ui_messages(stored, ())
+    ids = [message["id"] for message in shown]
+    if asked.messageId is not None:
+        if asked.messageId not in ids:
+            message = "names no message of this chat"
+            raise NotFound.of("messageId", message)
+        shown = shown[: ids.index(asked.messageId) + 1]
+    last = max((i for i, message in enumerate(shown) if message["role"] == "user"), default=-1)
+    if last < 0:
+        raise NotFound
+    return asked.model_copy(update={"messages": [*shown[:last], asked.message or shown[last]]})
 
 
 def _asked(request: web.Request, asked: UIChatRequest) -> Asked:

@@ -34,7 +34,8 @@ from bff.messages import (
     ToolCall,
 )
 
-_SPOKEN = ("assistant", "tool", "function")
+_CLIENTS = ("user", "system")
+"""Whose messages may stand behind the new one: any other role's is the last word, known or not."""
 
 
 def conversation_of(messages: JSON, **fields: Any) -> Conversation:
@@ -44,7 +45,7 @@ def conversation_of(messages: JSON, **fields: Any) -> Conversation:
     """
     items = list_of_messages(messages)
     roles = [_role(index, item) for index, item in enumerate(items)]
-    end = max((i for i, role in enumerate(roles) if role in _SPOKEN), default=-1)
+    end = max((i for i, role in enumerate(roles) if role not in _CLIENTS), default=-1)
     called = max((i for i, role in enumerate(roles) if role == "assistant"), default=-1)
     before = [
         message
@@ -115,6 +116,10 @@ def _part(field: Field, part: JSON) -> Part | None:
             return TextPart(text)
         case {"type": "image_url" | "input_image", "image_url": {"url": url} | str(url)}:
             return file_at(field.at("image_url"), url, kind="image")
+        case {"type": "video_url", "video_url": {"url": url} | str(url)}:
+            return file_at(field.at("video_url"), url, kind="video")
+        case {"type": "audio_url", "audio_url": {"url": url} | str(url)}:
+            return file_at(field.at("audio_url"), url, kind="audio")
         case {"type": "input_image", "file_id": str(file_id)}:
             return FilePart("image", file_id=file_id)
         case {"type": "input_audio", "input_audio": {"data": data, "format": str(format)}}:
@@ -127,8 +132,8 @@ def _part(field: Field, part: JSON) -> Part | None:
         case str() if not field.judged:
             return TextPart(part)
     field.refuse(
-        "must be a part of type text, image_url, input_audio or file (input_text, input_image, "
-        "input_audio or input_file in Responses)"
+        "must be a part of type text, image_url, input_audio, video_url, audio_url or file "
+        "(input_text, input_image, input_audio or input_file in Responses)"
     )
     return None
 
