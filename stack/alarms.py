@@ -207,7 +207,7 @@ class Alarms(pulumi.ComponentResource):
                 self._name,
                 topic=topic.arn,
                 protocol="email",
-                endpoint=args.keys.alarm_email,
+                endpoint=args.stack.kept("alarmEmail", args.keys.alarm_email),
                 opts=self._child,
             )
         if args.keys.budget_usd:

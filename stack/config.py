@@ -66,6 +66,12 @@ class Stack:
     """On everything: the stack's own, and the operator's on top."""
     primary: str | None
     secondary: str | None
+    encrypted: frozenset[str] = frozenset()
+    """Keys that the operator's file has encrypted."""
+
+    def kept(self, key: str, value: str) -> pulumi.Input[str]:
+        """A value of `key`, which previews and the state show only if the operator's file does."""
+        return pulumi.Output.secret(value) if key in self.encrypted else value
 
     @property
     def name(self) -> str:
@@ -162,6 +168,7 @@ class StackConfig:
         if config.network.vpc_id and not read.has("vpcEndpoints"):
             # Somebody else's network has a way out of its own.
             config = replace(config, network=replace(config.network, vpc_endpoints=False))
+        config = replace(config, stack=replace(config.stack, encrypted=frozenset(read.encrypted)))
         config_rules.judge(config, read)
         config = replace(config, settings=judge(config, read))
         config.live.judge(config, read)

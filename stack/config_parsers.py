@@ -24,6 +24,7 @@ _STARTS = {
     "ENVIRONMENT": "stack",
     "AGENT_URL": "embedded:",
     "HISTORY": "sqlite:///x",
+    "FILES": "s3://files/files",
     "JWT_SECRET": "x" * 32,
 }
 SECRET_ARN = re.compile(

@@ -58,6 +58,8 @@ class Reader:
         self._config = pulumi.Config()
         self._prod = prod
         self._asked: set[str] = set()
+        self.encrypted: set[str] = set()
+        """Keys that the operator's file has encrypted."""
         self.problems: list[str] = []
 
     def group(self, kind: type[Group]) -> Group:
@@ -66,6 +68,8 @@ class Reader:
 
     def _value(self, declared: Key) -> Any:
         self._asked.add(declared.name)
+        if engine.is_config_secret(self._config.full_key(declared.name)):
+            self.encrypted.add(declared.name)
         default = declared.prod if self._prod else declared.dev
         text = (self._config.get(declared.name) or "").strip()
         if not text:
@@ -73,7 +77,8 @@ class Reader:
         try:
             return declared.parse(text)
         except Refused as refusal:
-            self.refuse(declared.name, f"got {shown(text)}, takes {refusal}")
+            got = "a secret" if declared.name in self.encrypted else shown(text)
+            self.refuse(declared.name, f"got {got}, takes {refusal}")
             return default
 
     def has(self, key: str) -> bool:

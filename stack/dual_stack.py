@@ -95,7 +95,9 @@ class DualStack(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _sixty_four(block: str, place: int) -> str:
-    """One of the 256 networks of the /56 that AWS gives."""
+def _sixty_four(block: str | None, place: int) -> str:
+    """One of the 256 networks of the /56 that AWS gives; empty where it says of none."""
+    if not block:
+        return ""
     subnets = ipaddress.IPv6Network(block).subnets(new_prefix=64)
     return str(next(net for number, net in enumerate(subnets) if number == place))

@@ -58,6 +58,8 @@ OPENTELEMETRY = re.compile(r"OTEL_[A-Z_]+")
 _GIVEN = {"JWT_SECRET": "x" * 64, "API_KEYS": "first:" + "0" * 64}
 _EXAMPLES = {**_GIVEN, "REDIS_URL": "rediss://cache.example.com:6379"}
 """In place of secrets, which nobody sees here."""
+_ON_ECS = {"ECS_AGENT_URI": "http://169.254.170.2/api/task"}
+"""What a task has beside what its definition says."""
 
 
 def fixed(config: StackConfig) -> dict[str, str]:
@@ -107,7 +109,13 @@ def environment(
         # Only by its names; what comes by address is a scan. Health checks are exempt.
         "ALLOWED_HOSTS": ",".join(config.domain.names) or host,
     }
-    return {**fixed(config), **{name: value for name, value in made.items() if value is not None}}
+    told = {name: _kept(config, name, value) for name, value in fixed(config).items()}
+    return {**told, **{name: value for name, value in made.items() if value is not None}}
+
+
+def _kept(config: StackConfig, name: str, value: str) -> pulumi.Input[str]:
+    own = name in config.task.environment
+    return config.stack.kept("environment" if own else OWNED.get(name, ""), value)
 
 
 def judge(config: StackConfig, read: Reader) -> Settings:
@@ -125,9 +133,13 @@ def judge(config: StackConfig, read: Reader) -> Settings:
         read.refuse("environment", f"got {name}, which is secret: takes it in `secrets`")
     for name in config.task.environment.keys() & config.task.secrets.keys():
         read.refuse("secrets", f"got {name}, which `environment` has too")
-    environ = fixed(config) | {"HISTORY": "dynamodb://table", **_GIVEN}
+    environ = fixed(config) | {"HISTORY": "dynamodb://table", **_GIVEN, **_ON_ECS}
     if config.storage.files:
         environ["FILES"] = "s3://files/files"
+    if config.storage.shared_cache:
+        environ["REDIS_URL"] = _EXAMPLES["REDIS_URL"]
+    if environ.get("WORKERS") == "auto":
+        environ["WORKERS"] = "2"  # the cores here are not the task's
     environ |= {name: _EXAMPLES[name] for name in config.task.secrets if name in _EXAMPLES}
     if not environ.keys() & {"AGENT_RUNTIME_ARN", "AGENTS"}:
         environ["AGENT_URL"] = "embedded:"  # refused already, by a better name

@@ -294,10 +294,12 @@ def make_plan(
     answers: Mapping[str, Any] | None = None,
     program: Callable[[], object] = deploy,
     without: Sequence[str] = (),
+    encrypted: Sequence[str] = (),
 ) -> Plan:
     """Plan `stack` with its committed file, what it must be given, and `config` on top.
 
-    `prod-eu` begins with prod's file, `qa` with dev's. Raises `pulumi.RunError` where the program
+    `prod-eu` begins with prod's file, `qa` with dev's; `encrypted` keys are as if set with
+    `--secret`. Raises `pulumi.RunError` where the program
     refuses.
     """
     kind = "prod" if stack.startswith("prod") else "dev"
@@ -332,7 +334,7 @@ def make_plan(
         cloud = _Cloud(plan, preview, answers or {})
         SETTINGS.rpc_manager.clear()  # what a program that was refused left behind
         SETTINGS.outputs.clear()
-        set_all_config(settings, [])
+        set_all_config(settings, [f"{PROJECT}:{key}" for key in encrypted])
         engine = _Engine(plan, cloud)
         set_mocks(
             cloud,

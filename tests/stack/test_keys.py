@@ -93,6 +93,53 @@ def test_settings__refused_as_the_service_would(config: dict[str, Any], key: str
     assert any(line.startswith(f"{key}: ") and why in line for line in lines), lines
 
 
+def test_settings__encrypted_in_the_file_are_not_shown_by_the_state() -> None:
+    config = {
+        "environment": {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=private"},
+        "alarmEmail": "private@example.com",
+        "jwtAudience": "private",
+    }
+
+    for key in config:
+        plan = make_plan("dev", config, encrypted=[key])
+        of = "topicSubscription:" if key == "alarmEmail" else "taskDefinition:"
+        (resource,) = (r for r in plan.resources if of in r.type)
+        assert ("endpoint" if key == "alarmEmail" else "containerDefinitions") in resource.secret
+    plain = make_plan("dev", config)
+    assert "containerDefinitions" not in plain.one("taskDefinition:TaskDefinition").secret
+    (line,) = problems("dev", {"cpu": "private"}, encrypted=["cpu"])
+    assert line.startswith("cpu: got a secret, takes")
+
+
+ALONE = {"protectOpenRuns": False}
+WITH_FILES: dict[str, Any] = {"agents": {"one": {"arn": RUNTIME_ARN, "files": "url"}}}
+
+
+@pytest.mark.parametrize(
+    ("stack", "config", "refused"),
+    [
+        ("prod", {"environment": {"WORKERS": 2}, **ALONE}, None),
+        ("prod", {"environment": {"WORKERS": "auto"}, **ALONE}, None),
+        ("prod", {"environment": {"WORKERS": 2}}, "environment: WORKERS: got 2 processes, takes 1"),
+        ("dev", {"environment": {"WORKERS": 2}, **ALONE}, "environment: WORKERS: got 2 processes"),
+        ("dev", {"environment": {"WORKERS": "auto"}, **ALONE}, "environment: WORKERS: got 2"),
+        ("prod", WITH_FILES, None),
+        ("dev", WITH_FILES, "agents: got files 'url', takes files inline"),
+    ],
+)
+def test_settings__judged_beside_what_the_task_will_have(
+    stack: str, config: dict[str, Any], refused: str | None
+) -> None:
+    """The cache's and the bucket's addresses, which are not known yet, and what ECS itself sets."""
+    without = ("agentRuntimeArn",) if "agents" in config else ()
+    if refused is None:
+        _ = load(stack, config, without=without)
+        return
+
+    (line,) = problems(stack, config, without=without)
+    assert line.startswith(refused)
+
+
 def test_time_limits__follow_the_services_own() -> None:
     plan = make_plan("dev", {"environment": {"AGENT_TIMEOUT": "1800", "DRAIN_TIMEOUT": "30"}})
 

@@ -115,7 +115,8 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "ecs/clusterCapacityProviders:ClusterCapacityProviders": ("ecs:PutClusterCapacityProviders",),
     "ecs/service:Service": (
         *("ecs:CreateService", "ecs:DescribeServices", "ecs:UpdateService", "ecs:DeleteService"),
-        "ecs:DescribeServiceDeployments",
+        *("ecs:ListServiceDeployments", "ecs:DescribeServiceDeployments"),
+        "ecs:DescribeServiceRevisions",
     ),
     "ecs/taskDefinition:TaskDefinition": (
         *("ecs:RegisterTaskDefinition", "ecs:DescribeTaskDefinition"),
@@ -177,7 +178,10 @@ CALLS: Mapping[str, tuple[str, ...]] = {
         *("sns:CreateTopic", "sns:GetTopicAttributes", "sns:DeleteTopic", "sns:TagResource"),
     ),
     "sns/topicPolicy:TopicPolicy": ("sns:SetTopicAttributes",),
-    "sns/topicSubscription:TopicSubscription": ("sns:Subscribe", "sns:Unsubscribe"),
+    "sns/topicSubscription:TopicSubscription": (
+        *("sns:Subscribe", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes"),
+        "sns:Unsubscribe",
+    ),
     "vpc/securityGroupEgressRule:SecurityGroupEgressRule": (
         *("ec2:AuthorizeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules"),
         "ec2:ModifySecurityGroupRules",
@@ -226,6 +230,50 @@ def test_deploying_role__may_make_every_call() -> None:
     calls = {call for calls in CALLS.values() for call in calls} | set(INSIDE_AWSX)
 
     assert sorted(call for call in calls if not allowed(call)) == []
+
+
+# https://docs.aws.amazon.com/service-authorization/latest/reference/ says what a call is about.
+ABOUT: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("ecs:CreateCluster", "ecs:RegisterTaskDefinition", "ecs:DescribeTaskDefinition"),
+            *("ecr:GetAuthorizationToken", "logs:DescribeLogGroups", "sns:Unsubscribe"),
+            *("sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes"),
+        ),
+        "*",
+    ),
+    "ecs:DescribeServiceDeployments": "ecs:us-west-2:1:service-deployment/{name}/{name}/x",
+    "ecs:DescribeServiceRevisions": "ecs:us-west-2:1:service-revision/{name}/{name}/1",
+    "ecs:UpdateService": "ecs:us-west-2:1:service/{name}/{name}",
+    "ecs:TagResource": "ecs:us-west-2:1:task-definition/{name}:1",
+    "dynamodb:UpdateTable": "dynamodb:eu-west-1:1:table/bff-1a2b3c4",
+    "ecr:CreateRepository": "ecr:us-west-2:1:repository/{name}",
+    "elasticache:CreateServerlessCache": "elasticache:us-west-2:1:serverlesscache:{name}",
+    "logs:PutRetentionPolicy": "logs:us-west-2:1:log-group:/{name}-exec:*",
+    "logs:CreateLogGroup": "logs:us-west-2:1:log-group:bff-flow-1a2b3c4",
+    "sns:Subscribe": "sns:us-west-2:1:bff-1a2b3c4",
+    "secretsmanager:ReplicateSecretToRegions": "secretsmanager:us-west-2:1:secret:bff-jwt-1-AbCdEf",
+    "s3:PutBucketPolicy": "s3:::bff-files-1a2b3c4",
+    "iam:PutRolePolicy": "iam::1:role/bff-execution-1a2b3c4",
+}
+"""What the resources must be that a call is allowed for; the account and region do not matter."""
+
+
+@pytest.mark.parametrize("call", ABOUT)
+def test_deploying_role__may_make_a_call_about_what_it_is_about(call: str) -> None:
+    about = ABOUT[call].format(name="agentcore-bff-prod")
+    arn = about if about == "*" else f"arn:aws:{about}"
+
+    assert any(
+        fnmatchcase(call, action) and fnmatchcase(arn, resource)
+        for statement in POLICY["Statement"]
+        for action in _listed(statement["Action"])
+        for resource in _listed(statement["Resource"])
+    )
+
+
+def _listed(one_or_more: str | list[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
 
 
 def test_calls__exist() -> None:

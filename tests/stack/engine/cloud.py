@@ -66,6 +66,8 @@ class Cloud:
     secrets: dict[str, SecretVersions] = field(default_factory=dict)
     full: set[str] = field(default_factory=set)
     """Names of buckets and repositories that hold something."""
+    unreadable: set[str] = field(default_factory=set)
+    """Words in types that the caller's role may not read."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def create(self, urn: str, inputs: State, region: str) -> tuple[str, State]:
@@ -99,6 +101,8 @@ class Cloud:
 
     def read(self, urn: str, id: str) -> State | None:
         with self.lock:
+            if any(word in token_of(urn) for word in self.unreadable):
+                raise Refused(f"AccessDenied: {id} may not be read")
             state = self.resources.get((token_of(urn), id))
             if state is not None and token_of(urn).startswith("aws:secretsmanager/secretVersion"):
                 secret, _, version = id.partition("|")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.stack.engine.conftest import Deploy
 from tests.stack.engine.engine import Engine, LiveStack
+from tests.stack.planner import ROOT
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -71,6 +74,26 @@ def test_live_prod__what_would_break_it_is_refused_with_the_way(
     assert not outcome.ok
     assert f"{key}: got" in outcome.errors or f"{key}: set" in outcome.errors
     assert outcome.changes == {}
+
+
+def test_drift__is_found_by_the_nightly_command_without_reading_a_secret(
+    engine: Engine, deploy: Deploy
+) -> None:
+    stack = deploy("dev-drift")
+    jobs = yaml.safe_load((ROOT / ".github/workflows/drift.yml").read_text())["jobs"]
+    (command,) = (step["run"] for step in jobs["drift"]["steps"] if "run" in step)
+    _, *nightly = shlex.split(command.replace("--stack prod", f"--stack {stack.name}"))
+    nightly += ["--config-file", str(stack.write(stack.config))]
+    engine.cloud.unreadable.add("secretVersion")
+
+    nothing = engine.run(*nightly, check=False)
+    balancers = engine.cloud.all("lb/loadBalancer:LoadBalancer")
+    balancers[-1]["idleTimeout"] = 5  # by hand
+    found = engine.run(*nightly, check=False)
+    engine.cloud.unreadable.clear()
+
+    assert nothing.returncode == 0, nothing.stdout + nothing.stderr
+    assert "no changes were expected" in found.stdout + found.stderr
 
 
 def test_zones__may_grow_and_not_shrink(deploy: Deploy) -> None:
