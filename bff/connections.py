@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from bff.api import REQUEST_ID
 from bff.errors import PROBLEM_JSON, BadRequest, Internal, Problem, RequestTimeout
@@ -37,8 +37,9 @@ once is 256 KiB, and of two that wait an upload would hold half a megabyte."""
 
 
 class Connection(RequestHandler):
-    """aiohttp's connection, but for three things: a head that does not arrive is answered with
-    408, what aiohttp itself refuses with a problem document, and a reply that is not read is cut.
+    """aiohttp's connection, but for four things: a head that does not arrive is answered with
+    408, what aiohttp itself refuses with a problem document, a body that goes wrong is not waited
+    for, and a reply that is not read is cut.
     """
 
     __slots__ = (
@@ -75,12 +76,26 @@ class Connection(RequestHandler):
         if self._arriving is not None and not self._arriving(len(data)):
             return
         super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            self._end_body()
         if data:
             self._trailing = not data.endswith(b"\r\n\r\n")
         if self._messages or self._current_request is not None or self._upgraded:
             self._forget_timer()
         elif self._head_timer is None:
             self._await_head()
+
+    def _end_body(self) -> None:
+        """Tell who reads a body that what follows is no HTTP: aiohttp lets them wait for more."""
+        if len(self._messages) > 1:
+            body = self._messages[-2][1]
+        elif self._current_request is not None:
+            body = self._current_request.content
+        else:
+            return
+        if not body.is_eof() and body.exception() is None:
+            self._lingering_time = 0  # for what would follow
+            body.set_exception(web.RequestPayloadError("not HTTP"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._forget_timer()

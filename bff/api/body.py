@@ -13,7 +13,14 @@ from pydantic import BaseModel, ConfigDict, FailFast, ValidationError, model_val
 from bff.api import BODIES, BODY, SETTINGS
 from bff.api.bodies import Body, seconds_for
 from bff.api.strict_json import LONE_SURROGATES, Parsed, parse_conversation, parse_json
-from bff.errors import FieldError, Invalid, RequestTimeout, TooLarge, UnsupportedMediaType
+from bff.errors import (
+    BadRequest,
+    FieldError,
+    Invalid,
+    RequestTimeout,
+    TooLarge,
+    UnsupportedMediaType,
+)
 from bff.off_loop import off_loop
 from bff.settings import MAX_BODY_BYTES
 
@@ -120,6 +127,8 @@ async def _received(request: web.Request, body: Body, most_bytes: int) -> bytear
                 limit.reschedule(began + seconds_for(len(text)))
     except TimeoutError:
         raise RequestTimeout(headers={"Connection": "close"}) from None
+    except web.RequestPayloadError:
+        raise BadRequest(headers={"Connection": "close"}) from None
     return text
 
 
@@ -139,7 +148,7 @@ def field_errors(error: ValidationError) -> list[FieldError]:
     errors = error.errors(include_url=False, include_input=False, include_context=False)
     return [
         {
-            "field": ".".join(part for part in map(str, item["loc"]) if part[0] != "~") or "body",
+            "field": ".".join(part for part in map(str, item["loc"]) if part[:1] != "~") or "body",
             "message": _MESSAGES.get(item["type"], item["msg"]),
         }
         for item in errors[:MAX_ERRORS]

@@ -13,6 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from bff.api import SETTINGS
+from bff.api.pages import page_file
 from bff.errors import NotFound
 from bff.settings import EMBEDDED
 
@@ -42,7 +43,7 @@ HEADERS = {
 
 async def show_page(request: web.Request) -> web.StreamResponse:
     """The page."""
-    return _file(PAGE)
+    return _file(request, PAGE)
 
 
 async def show_file(request: web.Request) -> web.StreamResponse:
@@ -50,7 +51,7 @@ async def show_file(request: web.Request) -> web.StreamResponse:
     name = request.match_info["name"]
     if name == PAGE or name not in FILES:
         raise NotFound
-    return _file(name)
+    return _file(request, name)
 
 
 async def show_config(request: web.Request) -> web.StreamResponse:
@@ -73,9 +74,9 @@ ROUTES = [
 ]
 
 
-def _file(name: str) -> web.FileResponse:
+def _file(request: web.Request, name: str) -> web.Response:
     path = FILES[name]
-    return web.FileResponse(path, headers={**HEADERS, "Content-Type": TYPES[path.suffix]})
+    return page_file(request, path, {**HEADERS, "Content-Type": TYPES[path.suffix]})
 
 
 _FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")

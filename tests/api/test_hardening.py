@@ -97,6 +97,12 @@ FRAMING: dict[str, tuple[bytes, set[int]]] = {
         b"GET /health HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\n\r\n",
         {200},
     ),
+    "a WebSocket over HTTP/1.0": (
+        b"GET /v1/ws/chat HTTP/1.0\r\nHost: x\r\nX-API-Key: alice-key\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        {400},
+    ),
     "an upgrade with a body": (
         b"GET /v1/models HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED,
@@ -139,6 +145,29 @@ async def test_a_framing_attack__gets_one_answer_and_the_connection_ends(
         assert reply.count(b"HTTP/1.") == 1
         assert b"application/problem+json" in reply
     assert agent.calls == []
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [("/v1/chat", "application/json"), ("/v1/files", "multipart/form-data; boundary=b")],
+)
+async def test_a_body_that_goes_wrong_on_its_way__is_refused_then(
+    start: Start, path: str, content_type: str
+) -> None:
+    service = await start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: alice-key\r\nExpect: 100-continue\r\n"
+        f"Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(30):
+        assert b"100" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'5\r\n{"mes\r\nzz\r\n')
+        reply = await reader.read()
+
+    assert reply.startswith(b"HTTP/1.1 400 ")
+    assert reply.count(b"HTTP/1.") == 1
+    writer.close()
 
 
 def test_the_parser__is_the_one_written_in_c() -> None:
@@ -214,6 +243,7 @@ BODIES: dict[str, bytes] = {
     "metadata that is no object": b'{"message":"hi","metadata":["a"]}',
     "a message that is an object": b'{"message":{"$ne":null}}',
     "a prototype": b'{"message":"hi","__proto__":{}}',
+    "a field without a name": b'{"message":"hi","":1}',
 }
 
 

@@ -194,6 +194,10 @@ async def test_docs__are_readable_by_anyone_under_a_strict_policy(service: Servi
             assert "http://" not in text.replace("http://www.w3.org", "")
             assert "https://" not in text
             assert "style=" not in text
+            async with anyone.get(path, headers={"If-None-Match": reply.headers["ETag"]}) as again:
+                assert (again.status, await again.read()) == (304, b"")
+            async with anyone.get(path, headers={"Range": "bytes=9-1"}) as part:
+                assert (part.status, await part.text()) == (200, text)
         for path in ("/docs/docs.html", "/docs/openapi.py", "/docs/..%2Fopenapi.py"):
             async with anyone.get(path) as reply:
                 assert reply.status == 404

@@ -24,6 +24,7 @@ from bff.api.openapi.operation import ALWAYS, AUTHENTICATED, WITH_BODY, Operatio
 from bff.api.openapi.operation import Reply as GoodReply
 from bff.api.openapi.operations import OPERATIONS
 from bff.api.openapi.parameters import HEADERS, PARAMETERS
+from bff.api.pages import page_file
 from bff.errors import PROBLEM_JSON, Problem, RateLimited
 
 PAGE_HEADERS = {
@@ -52,16 +53,16 @@ async def show_openapi(request: web.Request) -> web.StreamResponse:
 
 async def show_docs(request: web.Request) -> web.StreamResponse:
     """This API as a page to read."""
-    return _file("docs.html")
+    return _file(request, "docs.html")
 
 
 async def show_docs_file(request: web.Request) -> web.StreamResponse:
     """The page's script and style."""
-    return _file(request.match_info["name"])
+    return _file(request, request.match_info["name"])
 
 
-def _file(name: str) -> web.FileResponse:
-    return web.FileResponse(FOLDER / name, headers={**PAGE_HEADERS, "Content-Type": FILES[name]})
+def _file(request: web.Request, name: str) -> web.Response:
+    return page_file(request, FOLDER / name, {**PAGE_HEADERS, "Content-Type": FILES[name]})
 
 
 @lru_cache(maxsize=1)

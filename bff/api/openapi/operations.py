@@ -29,6 +29,7 @@ from bff.api.session_actions import ForkRequest
 from bff.api.sessions import TitleRequest
 
 _CALCULATE = "What is 15 * 23?"
+_SNAPSHOT = "`MESSAGES_SNAPSHOT`, and the open run, which `X-Run-Id` names."
 _NATIVE = Reply(
     description="The run's events as Server-Sent Events, ended by `done` or `error`.",
     stream=("ChatEvent",),
@@ -359,12 +360,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         body=RunAgentInput,
         examples={"thread": {"threadId": "demo", "runId": "run-2", "messages": []}},
         parameters=("ProtocolVersion",),
-        replies={
-            200: Reply(
-                description="`MESSAGES_SNAPSHOT`, and the open run, which `X-Run-Id` names.",
-                stream=("AgUiEvent",),
-            )
-        },
+        replies={200: Reply(description=_SNAPSHOT, stream=("AgUiEvent",))},
         problems=HISTORY,
     ),
     ("GET", "/health"): Operation(
@@ -394,6 +390,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/docs"): Operation(
         tag="Service",
         open=True,
-        replies={200: Reply(description="This document, to be read.", text="text/html")},
+        replies={
+            200: Reply(description="This document, to be read.", text="text/html"),
+            304: Reply(description="It is still what `If-None-Match` names."),
+        },
     ),
 }

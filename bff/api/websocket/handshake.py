@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from bff.api import RUNS, SETTINGS
 from bff.api.websocket.connection import Socket
@@ -81,6 +81,8 @@ def _check_handshake(request: web.Request) -> None:
     keys = request.headers.getall("Sec-WebSocket-Key", [])
     if len(keys) != 1 or not re.fullmatch(r"[A-Za-z0-9+/]{22}==", keys[0]):
         raise BadRequest.of("Sec-WebSocket-Key", "is no WebSocket key")
+    if request.version < HttpVersion11:
+        raise BadRequest.of("Upgrade", "needs a later version of HTTP")
 
 
 class Sockets:
