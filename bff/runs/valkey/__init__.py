@@ -108,7 +108,9 @@ async def open_valkey(
     )  # fmt: skip
     try:
         if not await recovery.look():
-            logger.warning("%r: runs and limits are this instance's own meanwhile", server)
+            logger.warning(
+                "%r (%s): runs and limits are this instance's own meanwhile", server, server.reason
+            )
         async with running(
             recovery.work, *[lane.work for lane in lanes], uploads.work, leases.work,
             takeover.work, remote_runs.work, subscriber.work,

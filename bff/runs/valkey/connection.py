@@ -58,6 +58,8 @@ class Server:
         self._answered_at = 0.0
         self._now = asyncio.get_running_loop().time
         self._steady_since = self._now()
+        self.reason = ""
+        """Why it was not there at the last look: a wrong password looks like an outage."""
 
     def __repr__(self) -> str:
         return f"<Server {self._name} {'up' if self.up else 'down'}>"
@@ -143,6 +145,7 @@ class Server:
             )
             await self._send(quick, self._call_seconds)
         except GONE as error:
+            self.reason = f"{type(error).__name__}: {error!s:.200}"
             logger.debug("%s is not there: %s", self._name, type(error).__name__)
             return None
         return replies

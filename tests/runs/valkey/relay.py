@@ -32,6 +32,7 @@ class Relay:
         self._arrived = asyncio.Condition()
         self._holding: set[str] = set()
         self._refusing = False
+        self._silent = False
         self._released = asyncio.Event()
         self._released.set()
         self._to = port
@@ -80,8 +81,13 @@ class Relay:
         self._refusing = True
         self.cut()
 
+    def silence(self) -> None:
+        """Let connections in, and never a word: it is so with those for ever."""
+        self._silent = True
+        self.cut()
+
     def accept(self) -> None:
-        self._refusing = False
+        self._refusing = self._silent = False
 
     async def passed(self, script: Script, times: int) -> None:
         """Return when the script was asked for so many times more."""
@@ -94,13 +100,15 @@ class Relay:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if self._refusing:
-            writer.close()
-            return
-        there, to = await asyncio.open_connection("127.0.0.1", self._to)
-        connection = _Connection(writer, to)
+        connection = _Connection(writer)
         self._connections.add(connection)
         try:
+            if self._refusing:
+                return
+            if self._silent:
+                await asyncio.Event().wait()
+            there, to = await asyncio.open_connection("127.0.0.1", self._to)
+            connection.ends.append(to)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._ask(reader, to, connection))
                 group.create_task(self._answer(there, writer, connection))
@@ -146,10 +154,10 @@ class Relay:
 
 
 class _Connection:
-    def __init__(self, *ends: asyncio.StreamWriter) -> None:
+    def __init__(self, end: asyncio.StreamWriter) -> None:
         self.held = False
-        self._ends = ends
+        self.ends = [end]
 
     def close(self) -> None:
-        for end in self._ends:
+        for end in self.ends:
             end.close()

@@ -66,7 +66,23 @@ async def test_a_password__is_used_and_never_told(
     with pytest.raises(Overloaded):
         await wrong.log.ping()
     assert "is not there" in caplog.text
+    assert "invalid username-password pair" in caplog.text
     assert "Canary" not in caplog.text + repr(right.log) + repr(wrong.log)
+
+
+async def test_a_server_that_lets_in_and_says_nothing__is_listened_to_when_it_speaks_again(
+    own: Valkey, start_instance: StartInstance
+) -> None:
+    own.tell("ACL SETUSER bff on >word ~* &* +@all")  # who has a password waits for the reply to it
+    async with Relay(own.port).serve() as relay:
+        relay.silence()
+        a = await start_instance(f"redis://bff:word@127.0.0.1:{relay.port}")
+        with pytest.raises(Overloaded):
+            await a.begin("kept out", key="key")
+
+        relay.accept()
+        await until(lambda: "instance" in own.tell("PUBSUB CHANNELS bff:*"))
+        await a.die()
 
 
 async def test_a_slow_server__is_as_good_as_gone_until_it_is_quick_again(
