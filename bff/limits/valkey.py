@@ -8,11 +8,14 @@ off, never closed, and the same before and after.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from bff.limits import Allowance
 from bff.limits.memory import MAX_CALLERS, MemoryLimiter
@@ -91,10 +94,19 @@ class ValkeyLimiter:
         known.owed = 0  # one call is enough to tell
         call = Call(scripts.LIMIT, rate_keys(caller), (*self._args, requests, owed))
         try:
-            allowed, left, reset, retry = await self._lane.run(call)
+            reply = self._lane.send(call)
         except Unreachable:
             known.owed += owed
             return None
+        try:
+            allowed, left, reset, retry = await (asyncio.shield(reply) if owed else reply)
+        except Unreachable:
+            known.owed += owed
+            return None
+        except asyncio.CancelledError:  # whoever asked has left: what it brought is told all the same
+            if owed:
+                reply.add_done_callback(partial(_not_told, known, owed))
+            raise
         known.left = left
         known.until = self._clock() + reset / 1_000_000
         return Allowance(
@@ -131,3 +143,8 @@ class ValkeyLimiter:
             reset_seconds=reset,
             retry_after_seconds=0.0 if left > 0 else max(1.0, reset),
         )
+
+
+def _not_told(known: _Known, owed: int, reply: asyncio.Future[Any]) -> None:
+    if reply.cancelled() or reply.exception():
+        known.owed += owed

@@ -6,8 +6,10 @@ from contextlib import suppress
 import pytest
 
 from bff.errors import Overloaded
+from bff.runs.valkey import scripts
 from tests.runs.valkey.conftest import StartInstance
 from tests.runs.valkey.instances import Instance, until
+from tests.runs.valkey.relay import Relay
 from tests.runs.valkey.valkey import Valkey
 
 
@@ -100,6 +102,34 @@ async def test_what_a_share_admitted__is_told_to_the_server_when_it_is_back(
     assert sum(one.allowed for one in meanwhile) == 20  # a share of 30, and 10 were had
     # the first of these was still asked of the server, which has counted it as well
     assert sum(one.allowed for one in after) == 29
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_caller_who_leaves__does_not_take_along_what_its_share_admitted(
+    own: Valkey, start_instance: StartInstance, heard: bool
+) -> None:
+    async with Relay(own.port).serve() as relay:
+        a = await start_instance(relay.url, limit=60)
+        await a.limiter.take("caller")
+        relay.refuse()
+        meanwhile = [await a.limiter.take("caller") for _ in range(20)]
+        relay.accept()
+        await available(a)
+
+        relay.hold(scripts.LIMIT)
+        leaving = asyncio.create_task(a.limiter.take("caller"))
+        await relay.held.wait()
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        (relay.release if heard else relay.cut)()
+        await available(a)
+        after = await asyncio.gather(*[a.limiter.take("caller") for _ in range(60)])
+
+        assert all(one.allowed for one in meanwhile)
+        # one was had before, and the server counted the one that left; unheard, the 20 are counted
+        # again: less than the limit, never more
+        assert sum(one.allowed for one in after) == (38 if heard else 18)
+        await a.die()
 
 
 async def test_a_share__is_of_what_the_server_left(
