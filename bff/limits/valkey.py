@@ -103,7 +103,9 @@ class ValkeyLimiter:
         except Unreachable:
             known.owed += owed
             return None
-        except asyncio.CancelledError:  # whoever asked has left: what it brought is told all the same
+        except (
+            asyncio.CancelledError
+        ):  # whoever asked has left: what it brought is told all the same
             if owed:
                 reply.add_done_callback(partial(_not_told, known, owed))
             raise

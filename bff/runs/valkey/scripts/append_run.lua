@@ -10,10 +10,14 @@ local function append(run, log, member, instance, first, from, to, most, room, t
   -- an attempt whose reply was lost may have been kept: what is there already is passed over
   from = from + last + 1 - first
   if from > to then return 'ok', last end
-  local bytes = tonumber(h[4])
+  local bytes = 0
   for i = from, to do bytes = bytes + #ARGV[i] end
   local count = redis.call('RPUSH', log, unpack(ARGV, from, to))
-  if count == to - from + 1 then redis.call('PEXPIRE', log, ttl) end
+  if count == to - from + 1 then
+    redis.call('PEXPIRE', log, ttl) -- it is new, or was evicted
+  else
+    bytes = bytes + tonumber(h[4])
+  end
   if count > most or bytes > room then
     -- a tenth more than needed, so that this is not done for every event
     while count > 1 and (count > most * 0.9 or bytes > room * 0.9) do
