@@ -44,6 +44,7 @@ class Connection(RequestHandler):
 
     __slots__ = (
         "_arriving",
+        "_early",
         "_head_seconds",
         "_head_timer",
         "_left_before",
@@ -63,8 +64,10 @@ class Connection(RequestHandler):
         self._reply_timer: asyncio.TimerHandle | None = None
         self._replying = False
         self._left_before: int | None = None
-        self._arriving: Callable[[int], bool] | None = None
-        """Told how much has come for a WebSocket; false if that is to be passed over."""
+        self._arriving: Callable[[bytes], bool] | None = None
+        """Told what has come for a WebSocket; false if that is to be passed over."""
+        self._early = False
+        """Something came for a WebSocket before it was there."""
         self._trailing = False
         """What came last may have ended in the middle of a head."""
 
@@ -73,9 +76,11 @@ class Connection(RequestHandler):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        if self._arriving is not None and not self._arriving(len(data)):
+        if self._arriving is not None and not self._arriving(data):
             return
         super().data_received(data)
+        if self._arriving is None:
+            self._early = bool(self._message_tail)
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
             self._end_body()
         if data:
@@ -103,13 +108,15 @@ class Connection(RequestHandler):
             self._reply_timer.cancel()
         super().connection_lost(exc)
 
-    def upgraded(self, arriving: Callable[[int], bool]) -> None:
+    def upgraded(self, arriving: Callable[[bytes], bool]) -> bool:
         """From here on it is a WebSocket's, which says of all that comes whether it is to be kept.
 
-        The parser goes: it holds a head of which nothing is wanted any more.
+        The parser goes: it holds a head of which nothing is wanted any more. False if frames came
+        before the client could know that it may send any.
         """
         self._arriving = arriving
         self._parser = None
+        return not self._early
 
     def _await_head(self) -> None:
         self._head_timer = self._loop.call_later(self._head_seconds, self._head_is_late)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bff.api.websocket.arriving import Masks
 from bff.api.websocket.handshake import SOCKETS
 from bff.api.websocket.outbox import MAX_BYTES, Outbox
 from bff.events import Done, Message, record
@@ -146,6 +147,40 @@ async def raw_socket(
         yield reader, writer
     finally:
         writer.close()
+
+
+def framed(text: bytes, *, masked: bool = True) -> bytes:
+    """A frame of text; its mask is of zeros."""
+    size = len(text)
+    if size < 126:
+        length = bytes([size])
+    else:
+        length = b"\x7e" + size.to_bytes(2) if size < 1 << 16 else b"\x7f" + size.to_bytes(8)
+    if masked:
+        return b"\x81" + bytes([length[0] | 128]) + length[1:] + bytes(4) + text
+    return b"\x81" + length + text
+
+
+@pytest.mark.parametrize("sizes", [[0], [1, 0, 125], [126, 3], [70_000, 2, 200]])
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000, 100_000])
+def test_masks__are_found_wherever_the_bytes_are_cut(sizes: list[int], step: int) -> None:
+    masks = Masks()
+    good = b"".join(framed(b"\x00" * size) for size in sizes)
+    for data, held in ((good, True), (framed(b"x", masked=False), False), (good, False)):
+        pieces = [data[at : at + step] for at in range(0, len(data), step)]
+        assert [masks.hold(piece) for piece in pieces][-1] is held
+
+    assert masks.broken
+
+
+async def test_a_frame_without_a_mask__closes_the_socket(start: Start) -> None:
+    service = await start()
+    async with raw_socket(service) as (reader, writer):
+        writer.write(framed(b'{"type":"ping"}'))
+        assert await reader.readexactly(18) == b'\x81\x10{"event":"pong"}'
+        writer.write(framed(b'{"type":"ping"}', masked=False))
+        async with asyncio.timeout(30):
+            assert await reader.read() == b"\x88\x02" + (1002).to_bytes(2, "big")
 
 
 async def all_closed(service: Service) -> None:

@@ -62,8 +62,45 @@ class Arriving:
             self.body = None
 
 
+class Masks:
+    """Whether a client masks its frames, as it must and as aiohttp does not check:
+    https://www.rfc-editor.org/rfc/rfc6455#section-5.1."""
+
+    __slots__ = ("_begun", "_left", "broken")
+
+    def __init__(self) -> None:
+        self.broken = False
+        """A frame was not masked: what follows is not looked at."""
+        self._begun = b""
+        """The beginning of a frame whose length is not known yet."""
+        self._left = 0
+        """Bytes of the last frame that are still to come."""
+
+    def hold(self, data: bytes) -> bool:
+        """Look at the next bytes; false if one of the frames that begin in them is not masked."""
+        if self._begun:
+            data, self._begun = self._begun + data, b""
+        at, end = self._left, len(data)
+        self._left = 0
+        while at < end and not self.broken:
+            if end - at >= 2:
+                length = data[at + 1] & 127
+                self.broken = data[at + 1] < 128
+                more = 8 if length == 127 else 2 if length == 126 else 0
+                begin = at + 2 + more
+                if begin <= end:
+                    at = begin + 4 + (int.from_bytes(data[at + 2 : begin]) if more else length)
+                    continue
+            self._begun = data[at:]
+            return not self.broken
+        self._left = at - end
+        return not self.broken
+
+
 @runtime_checkable
 class Connection(Protocol):
-    """A connection that says what arrives before it is read as frames."""
+    """A connection that tells of what arrives before it is read as frames."""
 
-    def upgraded(self, arriving: Callable[[int], bool]) -> None: ...
+    def upgraded(self, arriving: Callable[[bytes], bool]) -> bool:
+        """Tell this of all that arrives; true if nothing has arrived that it was not told of."""
+        ...

@@ -23,7 +23,7 @@ from bff.api.chat_request import ChatRequest, conversation_of
 from bff.api.named import known_agent
 from bff.api.start_run import Asked, start_run
 from bff.api.strict_json import parse_json
-from bff.api.websocket.arriving import Arriving, Connection
+from bff.api.websocket.arriving import Arriving, Connection, Masks
 from bff.api.websocket.outbox import Outbox
 from bff.errors import BadRequest, Internal, Invalid, Problem, RateLimited
 from bff.events import Record, dumps
@@ -33,7 +33,8 @@ from bff.runs.log import Run
 
 logger = logging.getLogger(__name__)
 
-GOING_AWAY, POLICY, TRY_AGAIN, TOKEN_EXPIRED, TOO_MANY_REFUSALS = 1001, 1008, 1013, 4401, 4429
+GOING_AWAY, PROTOCOL_ERROR, POLICY, TRY_AGAIN = 1001, 1002, 1008, 1013
+TOKEN_EXPIRED, TOO_MANY_REFUSALS = 4401, 4429
 EXPIRY_GRACE_SECONDS = 5.0
 """How long a socket outlives its token: half of what clocks may differ by."""
 FRAMES, FRAMES_SECONDS = 600, 60.0
@@ -92,6 +93,7 @@ class Socket:
         "_draining",
         "_following",
         "_frames",
+        "_masks",
         "_outbox",
         "_principal",
         "_refusals",
@@ -115,8 +117,9 @@ class Socket:
         self._outbox = Outbox(response, transport, slow=self._telemetry.slow_client_cut)
         self._draining = False
         self._arriving = Arriving(request.app[BODIES], self._refuse_arriving)
-        if isinstance(request.protocol, Connection):
-            request.protocol.upgraded(self._arriving.received)
+        self._masks: Masks | None = None
+        if isinstance(request.protocol, Connection) and request.protocol.upgraded(self._arrived):
+            self._masks = Masks()
         self._frames = _Budget(FRAMES, FRAMES_SECONDS)
         window_seconds = request.app[SETTINGS].rate_limit_window_seconds
         self._refusals = _Budget(REFUSALS, window_seconds)
@@ -300,6 +303,13 @@ class Socket:
 
     async def _refuse(self, problem: Problem, *, run_id: str | None = None) -> None:
         await self._outbox.text(self._error(problem, run_id))
+
+    def _arrived(self, data: bytes) -> bool:
+        """Whether these bytes are to be read as frames."""
+        if self._masks is not None and not self._masks.hold(data):
+            self._outbox.close(PROTOCOL_ERROR, at_once=True)
+            return False
+        return self._arriving.received(len(data))
 
     def _refuse_arriving(self, problem: Problem) -> None:
         """A frame is not to be read any further: there is no room for it, or it takes too long."""
