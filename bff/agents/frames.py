@@ -12,7 +12,8 @@ from __future__ import annotations
 import codecs
 import re
 
-from bff.agents import data_stream
+from bff.agents import data_stream, event_fields
+from bff.agents.event_fields import FIELDS, JSON_STARTS, VALUE_STARTS
 from bff.agents.json_lines import Rows
 from bff.agents.json_values import (
     FrameError,
@@ -24,17 +25,17 @@ from bff.agents.json_values import (
     values_in,
 )
 from bff.agents.lines import TEXT, Frame, Frames, Lines, frame
-from bff.agents.plain_text import PlainText, Recoded
+from bff.agents.plain_text import NoPage, PlainText, Recoded
 
 
 def open_frames(content_type: str) -> Frames:
     """The reader for a `Content-Type`; one that says nothing useful is judged by first bytes.
 
-    Raises `FrameError` for what no agent answers with: a proxy's error page, say.
+    Raises `FrameError` for what no agent answers with, a picture, say.
     """
     kind, _, parameters = content_type.partition(";")
     kind = kind.strip().lower()
-    if kind == "text/html" or kind.partition("/")[0] in _NO_ANSWER:
+    if kind.partition("/")[0] in _NO_ANSWER:
         raise FrameError(f"its answer is {kind}")
     reader: Frames
     if kind == "text/event-stream":
@@ -45,6 +46,8 @@ def open_frames(content_type: str) -> Frames:
         reader = Document()
     else:
         reader = Unlabelled(strings=not kind.startswith("text/"))
+        if kind == "text/html":
+            reader = NoPage(reader)
     charset = _CHARSET.search(parameters)
     if charset is None or charset[1].lower() in ("utf-8", "utf8", "us-ascii", "ascii"):
         return reader
@@ -75,7 +78,10 @@ _VALUES = (b"data: {", b"data: [", b'data: "')
 class EventStream:
     """Server-sent events."""
 
-    __slots__ = ("_data", "_first", "_lines", "_name", "_other", "_raw", "_size", "_unread")
+    __slots__ = (
+        *("_data", "_first", "_lines", "_name", "_other", "_raw", "_size", "_spacing"),
+        "_unread",
+    )
 
     def __init__(self) -> None:
         self._other: Frames | None = None
@@ -86,6 +92,7 @@ class EventStream:
         self._name: str | None = None
         self._first = True
         self._raw = False
+        self._spacing = event_fields.Spacing()
         self._unread: list[bytes] | None = []
         """Lines that look like fields nobody knows, until one comes that is known."""
 
@@ -110,7 +117,7 @@ class EventStream:
             self._line(line, frames)
             if other := self._judged():  # by the first line that has anything on it
                 return other.feed(b"\n".join([*lines[at - 1 :], b""]) + self._lines.end())
-        if self._first and (begun := self._lines.end()) and not _may_be_field(begun):
+        if self._first and (begun := self._lines.end()) and not event_fields.may_be_field(begun):
             self._other = Unlabelled(strings=True)
             return self._other.feed(begun)
         return frames
@@ -140,7 +147,7 @@ class EventStream:
             line = line.removeprefix(codecs.BOM_UTF8)
             if line:
                 self._first = False
-                if not _LABELLED.match(line) or data_stream.LINE.match(line):
+                if not event_fields.LABELLED.match(line) or data_stream.LINE.match(line):
                     self._other = Unlabelled(strings=True)
                     return
         if not line:
@@ -150,12 +157,14 @@ class EventStream:
             if self._unread:
                 self._unread.append(b"")
             return
-        field, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if not field or field in _KNOWN:
+        field, _, written = line.partition(b":")
+        value = written.removeprefix(b" ")
+        if not field or field in event_fields.KNOWN:
             self._unread = None
         if field == b"data":
-            if self._data and value[:1] in _VALUE_STARTS:
+            if value[:1] not in VALUE_STARTS and value != b"[DONE]":
+                value = self._spacing.text(written, value)
+            if self._data and value[:1] in VALUE_STARTS:
                 self._early(frames)
             self._size += len(value) + 1  # lines without anything on them are kept too
             check_size(self._size)
@@ -164,7 +173,7 @@ class EventStream:
             if self._data:
                 self._early(frames)
             self._name = value.decode("utf-8", "replace")
-        elif field and field not in _SILENT:
+        elif field and field not in event_fields.SILENT:
             self._stray(line, field, value, frames)
 
     def _stray(self, line: bytes, field: bytes, value: bytes, frames: list[Frame]) -> None:
@@ -181,15 +190,15 @@ class EventStream:
             self._line(meant + b":" + value, frames)
         elif self._data:
             start = self._data[0].lstrip()[:1]
-            open_json = start in _VALUE_STARTS and is_cut_off(b"\n".join(self._data))
-            if open_json or (start not in _VALUE_STARTS and not _FIELD_LIKE.match(line)):
+            open_json = start in VALUE_STARTS and is_cut_off(b"\n".join(self._data))
+            if open_json or (start not in VALUE_STARTS and not event_fields.FIELD_LIKE.match(line)):
                 self._data.append(line)
                 self._size += len(line) + 1
                 check_size(self._size)
         elif line[:1] in (b"{", b"["):
             self._data.append(line)
             self._early(frames)
-        elif self._raw and not _FIELD_LIKE.match(line):
+        elif self._raw and not event_fields.FIELD_LIKE.match(line):
             self._data += (b"", b"", line)  # the blank line before it was the text's own
 
     def _early(self, frames: list[Frame]) -> None:
@@ -236,7 +245,7 @@ class JsonLines:
         if self._first and lines:
             self._first = False
             lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
-            if lines[0].startswith(_FIELDS):
+            if lines[0].startswith(FIELDS):
                 self._other = EventStream()
                 return self._other.feed(b"\n".join([*lines, self._lines.end()]))
         return [frame for line in lines for frame in self._rows.line(line)]
@@ -245,7 +254,7 @@ class JsonLines:
         if self._other is not None:
             return self._other.end()
         last = self._lines.end()
-        if self._first and last.removeprefix(codecs.BOM_UTF8).startswith(_FIELDS):
+        if self._first and last.removeprefix(codecs.BOM_UTF8).startswith(FIELDS):
             events = EventStream()
             return events.feed(last) + events.end()
         frames = self._rows.line(last.removeprefix(codecs.BOM_UTF8))
@@ -273,7 +282,7 @@ class Document:
         if self._size <= _HEAD_BYTES and b"\n" in chunk:
             start = b"".join(self._parts).removeprefix(codecs.BOM_UTF8).lstrip()
             line, _, rest = start.partition(b"\n")
-            if start.startswith(_FIELDS):
+            if start.startswith(FIELDS):
                 self._other = EventStream()
             elif rest.strip() and is_whole(line.decode("utf-8", "replace").strip(" \t\r\n\x1e")):
                 self._other = JsonLines()
@@ -291,7 +300,7 @@ class Document:
             return []
         value = parse(text)
         if value is not text or text[0] not in '{["':
-            if value is text and data.startswith(_FIELDS):
+            if value is text and data.startswith(FIELDS):
                 events = EventStream()
                 return events.feed(data) + events.end()
             return [Frame(None, value)]
@@ -354,14 +363,14 @@ class Unlabelled:
         if self._looks_json is None:
             head = self._so_far() if self._size <= _HEAD_BYTES else b"".join(self._parts[-2:])
             start = head.removeprefix(codecs.BOM_UTF8).lstrip()
-            if start.startswith(_FIELDS):
+            if start.startswith(FIELDS):
                 return EventStream()
             if data_stream.LINE.match(start):
                 return data_stream.DataStream()
-            if start.startswith(_JSON_STARTS if self._strings else _JSON_STARTS[:-1]):
+            if start.startswith(JSON_STARTS if self._strings else JSON_STARTS[:-1]):
                 self._looks_json = True
             elif start and not (
-                any(field.startswith(start) for field in _FIELDS)
+                any(field.startswith(start) for field in FIELDS)
                 or data_stream.BEGUN.fullmatch(start)
             ):
                 return PlainText()
@@ -374,24 +383,5 @@ class Unlabelled:
 
 
 _LINE = re.compile(rb"[\r\n]")
-_SILENT = frozenset({b"id", b"retry"})
-_KNOWN = _SILENT | {b"data", b"event"}
-_LABELLED = re.compile(rb"\s*[A-Za-z_-]{0,20}:|data$")
-"""How a line of an event stream begins: with a field's name, or as a comment."""
-_FIELD_LIKE = re.compile(rb"\s*[A-Za-z_-]{1,20}:")
 _HEAD_BYTES = 1024
 _PYTHONS = re.compile(r"[\[({\s]*['{\[(](?:'|[A-Z]\w*\()")
-
-
-def _may_be_field(begun: bytes) -> bool:
-    """Whether a first line that has only begun may be one of an event stream, or JSON."""
-    if codecs.BOM_UTF8.startswith(begun):
-        return True
-    begun = begun.removeprefix(codecs.BOM_UTF8).lstrip()
-    return begun[:1] in _JSON_STARTS or _FIELD_BEGUN.match(begun) is not None
-
-
-_FIELD_BEGUN = re.compile(rb"[A-Za-z_-]{0,20}(?:$|:)")
-_VALUE_STARTS = (b"{", b"[", b'"')
-_JSON_STARTS = (b"{", b"[", b"\x1e", b'"')
-_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 
+from bff.agents.json_values import FrameError
 from bff.agents.lines import TEXT, Frame, Frames
 
 
@@ -23,6 +24,38 @@ class Recoded:
     def end(self) -> list[Frame]:
         last = self._decoder.decode(b"", True).encode("utf-8", "replace")
         return self._reader.feed(last) + self._reader.end()
+
+
+class NoPage:
+    """What is called HTML and is none: Express and Flask call every string so.
+
+    A page is a proxy's or a framework's, no agent's answer.
+    """
+
+    __slots__ = ("_begun", "_reader")
+
+    def __init__(self, reader: Frames) -> None:
+        self._reader = reader
+        self._begun: bytes | None = b""
+        """What came as long as it may still be a page."""
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        if self._begun is not None:
+            self._begun += chunk
+            start = self._begun.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+            if start.startswith(_PAGES):
+                raise FrameError("its answer is an HTML page")
+            if any(page.startswith(start) for page in _PAGES):
+                return []
+            chunk, self._begun = self._begun, None
+        return self._reader.feed(chunk)
+
+    def end(self) -> list[Frame]:
+        begun, self._begun = self._begun, None
+        return (self._reader.feed(begun) if begun else []) + self._reader.end()
+
+
+_PAGES = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
 class PlainText:

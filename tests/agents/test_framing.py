@@ -156,3 +156,40 @@ def test_line_ends_of_a_text__that_a_server_wrote_as_they_are_are_its_own(
 )
 def test_an_answer_that_is_cut_off__has_failed(sent: str, kind: str) -> None:
     assert decoded(sent.encode(), kind, {})[1]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("data:Hello\n\ndata: world\n\ndata: \n\ndata:!\n\n", "Hello world !"),
+        ("data:```\ndata:if x:\ndata:    return\n\ndata:\ndata:\n\ndata: [DONE]\n\n",
+         "```\nif x:\n    return\n"),
+        ('data:{"content": "Hi"}\n\ndata: {"content": "!"}\n\n', "Hi!"),
+        ("data: Hello\n\ndata:  world\n\n", "Hello world"),
+    ],
+)  # fmt: skip
+def test_a_space_behind_the_colon__is_the_texts_where_the_server_writes_none(
+    sent: str, read: str
+) -> None:
+    for cuts in ((), range(len(sent))):
+        events, _ = decoded(sent.encode(), "text/event-stream", {}, list(cuts))
+        assert "".join(event.content for event in events if isinstance(event, Message)) == read
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("Hello **you**,\n\n- one", "Hello **you**,\n\n- one"),
+        ("<b>345</b>", "<b>345</b>"),
+        ("<", "<"),
+        ('{"response": "Hi"}', "Hi"),
+        ('data: {"response": "Hi"}\n\n', "Hi"),
+        ("<!DOCTYPE html><html>hunter2", None),
+        (" \n<HTML lang=en><body>hunter2", None),
+    ],
+)
+def test_what_is_called_html__is_an_answer_unless_it_is_a_page(sent: str, read: str | None) -> None:
+    for cuts in ((), range(len(sent))):
+        events, failure = decoded(sent.encode(), "text/html; charset=utf-8", {}, list(cuts))
+        said = "".join(event.content for event in events if isinstance(event, Message))
+        assert (said, failure is None) == (read or "", read is not None)

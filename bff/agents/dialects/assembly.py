@@ -121,7 +121,8 @@ class Assembly:
         self.dialects: set[str] = set()
         """Which were recognised."""
         self.strings: str | None = None
-        """What this answer's bare strings are: `text`, `json` or `sse`."""
+        """What this answer's bare strings are: `text`, `json` or `sse`; `texts` where what stands
+        under a key is JSON."""
         self.junk = 0
         """Frames that were Python's print of an object and could not be read: never told."""
         self.unfinished = False
@@ -177,6 +178,11 @@ class Assembly:
     def deep(self) -> bool:
         """Whether nothing more is unpacked."""
         return self._depth >= _DEEPEST
+
+    @property
+    def inside(self) -> bool:
+        """Whether an envelope is being read."""
+        return self._depth > 0
 
     def read(self, value: JSON, name: str | None = None) -> None:
         """Read what an envelope held; envelopes too deep in one another are kept as they are."""

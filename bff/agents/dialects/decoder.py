@@ -19,6 +19,7 @@ from bff.agents.dialects import (
     autogen,
     claude,
     crewai,
+    envelopes,
     gemini,
     langchain,
     langchain_protocol,
@@ -133,6 +134,7 @@ class Decoder:
                     self._check_size()
                 for name, value in self._frames.feed(chunk):
                     answer.frames += 1
+                    answer.streamed = True  # whatever its type said
                     if type(value) is dict:
                         _read_object(answer, name, value)
                     else:
@@ -156,7 +158,9 @@ class Decoder:
         answer = self._answer
         if self.failure is None:
             try:
-                for name, value in self._frames.end():
+                frames = self._frames.end()
+                answer.streamed |= len(frames) > 1
+                for name, value in frames:
                     read_value(answer, value, name)
                 agui.read_end(answer)
                 langgraph.read_end(answer)
@@ -201,7 +205,7 @@ def is_known(frame: dict[str, JSON]) -> bool:
     kind, event = frame.get("type"), frame.get("event")
     return (
         (isinstance(kind, str) and (kind in BY_TYPE or kind.startswith(("response.", "data-"))))
-        or (isinstance(kind, str) and _is_named(frame))
+        or _is_named(frame)
         or (isinstance(event, str) and ("data" in frame or agno.is_ours(event)))
         or not BY_KEY.keys().isdisjoint(frame.keys())
         or strands.speaks(frame)
@@ -215,7 +219,11 @@ def is_known(frame: dict[str, JSON]) -> bool:
 
 
 def _is_answer(item: JSON) -> bool:
-    return isinstance(item, dict) and (is_known(item) or untyped.is_envelope(item))
+    if isinstance(item, list):
+        return envelopes.is_tuple(item)
+    return isinstance(item, dict) and (
+        envelopes.is_frame(item, is_known) or untyped.is_envelope(item)
+    )
 
 
 def _is_named(frame: dict[str, JSON]) -> bool:
@@ -236,9 +244,9 @@ def _read_string(answer: Assembly, name: str | None, text: str) -> None:
             return
     if name is not None and named_data.read_text(answer, name, text):
         return
-    if text in _ENDS:
+    if not text or text in _ENDS:
         return
-    if answer.strings is None and not text.isspace() and text:
+    if answer.strings is None and not text.isspace():
         answer.strings = "text"
         answer.dialects.add("strings")
     answer.text.plain(text, name or "string")
@@ -271,7 +279,7 @@ def _read_list(answer: Assembly, name: str | None, items: list[JSON]) -> None:
         langchain.read_messages(answer, items, "update")
     elif (text := untyped.text_of(items)) is not None:
         answer.text.plain(text, "list")
-    elif items and all(_is_answer(item) for item in items):
+    elif all(_is_answer(item) for item in items) or envelopes.are_frames(items, is_known):
         for item in items:
             answer.read(item)
     else:
@@ -300,7 +308,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
         if len(frame) == 2 and name is None and role_of(kind) == "text":  # many agents' token
             key = next(key for key in frame if key != "type")
             if type(frame[key]) is str and key in untyped.TEXT_KEYS:
-                say(answer, key, frame[key])
+                say(answer, key, frame[key], alone=answer.strings == "texts")
                 return
     for key in frame:
         if key in BY_KEY and not _is_beside_text(frame, key):
@@ -314,6 +322,10 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     if strands.is_token(frame):
         strands.read_token(answer, frame)
         return
+    inner = envelopes.inner(frame, is_known)
+    if inner is not None and not answer.deep:
+        envelopes.read(answer, frame, inner, name)
+        return
     if strands.read_event(answer, frame):
         return
     if name in langgraph.MODES:
@@ -322,7 +334,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     if name is None and isinstance(frame.get("event"), str):
         name = frame["event"]
     wrapper, frame = named_tools.unwrapped(frame)
-    role = named_events.role(name or wrapper, frame)
+    role = named_events.role(wrapper or name, frame)
     if role is not None and named_events.read(answer, role, frame, name):
         return
     wrong = is_error(frame)
@@ -369,7 +381,7 @@ def _read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """A frame that names or holds an event under `event`."""
     event = frame["event"]
     if isinstance(event, dict) and event:
-        answer.read(event)
+        envelopes.read(answer, frame, event, None)
         return True
     if isinstance(event, str):
         if event.startswith("on_") and "data" in frame:

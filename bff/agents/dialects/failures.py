@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from bff.agents.dialects.fields import words
-from bff.agents.dialects.untyped import text_key
+from bff.agents.dialects.untyped import is_label, plain_name, text_key
 from bff.events import JSON
 
 
@@ -41,6 +41,16 @@ def is_error(frame: dict[str, JSON]) -> str | None:
     return None
 
 
+def is_only_error(value: JSON) -> bool:
+    """Whether an object is nothing but a failure: in a text it might be an answer in JSON else."""
+    return (
+        isinstance(value, dict)
+        and all(is_label(key) or plain_name(key) in _ABOUT_ERROR for key in value)
+        and is_error(value) is not None
+    )
+
+
+_ABOUT_ERROR = words("errormessage errortype message detail details traceback stack reason hint")
 _FAILED = frozenset({"error", "failed", "failure"})
 _PARTS = words(
     "tool tool_name toolName tool_call_id toolCallId tool_use_id toolUseId step step_id stepId "

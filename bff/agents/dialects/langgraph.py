@@ -130,8 +130,9 @@ def read_update(answer: Assembly, node: str, update: JSON, source: str = "update
     match update:
         case None:
             pass
-        case dict() if "messages" in update or "structured_response" in update:
+        case dict() if not update.keys().isdisjoint(("messages", *IN_STATES)):
             rest = dict(update)
+            questions.ask_langgraph(answer, rest.pop("__interrupt__", None))
             messages = rest.pop("messages", None)
             found = rest.pop("structured_response", None)
             if are_messages(_listed(messages)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bff.agents.dialects import (
     bedrock_agents,
+    envelopes,
     langchain,
     nested,
     news,
@@ -17,7 +18,7 @@ from bff.agents.dialects.attachments import read_block, read_sources
 from bff.agents.dialects.event_names import role_of
 from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.gemini import read_content
-from bff.agents.dialects.questions import ask_strands, is_strands
+from bff.agents.dialects.questions import ask_langgraph, ask_strands, asked_in, is_strands
 from bff.events import JSON
 
 _SOURCES = ("sources", "citations", "references", "source_documents")
@@ -39,6 +40,11 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
     flat = untyped.is_flat(frame)
     if not flat and is_strands(frame.get("interrupts")):
         ask_strands(answer, frame["interrupts"])
+    elif not flat and (asked := asked_in(frame)) is not None:
+        ask_langgraph(answer, frame[asked])
+        frame = {key: value for key, value in frame.items() if key != asked}
+        if untyped.text_key(frame) is None:
+            return
     if not untyped.whose(frame) or (not flat and _read_deep(answer, name, frame)):
         return
     thought = untyped.thought_of(frame)
@@ -63,7 +69,8 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
     if speaker is None:
         message = untyped.message_id(frame)
         if message is None or not answer.is_message(message):
-            say(answer, source, text)
+            alone = answer.strings == "texts" and _is_all(frame, key)
+            say(answer, source, text, alone=alone)
         else:
             answer.enter_message(message, announced=False)
             answer.text.piece(text, source, message)
@@ -158,13 +165,16 @@ def _read_nested(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
 def say(answer: Assembly, key: str, text: str, *, alone: bool = False) -> None:
     """Say the text under a key, which may be an object's only one, unless it is a frame itself."""
     if (text[:1] in strings.ODD or "=" in text) and not answer.deep:
-        inner = strings.frames_of_text(answer, text, envelope=alone and answer.strings == "json")
+        inner = strings.frames_of_text(answer, text, envelope=alone and answer.strings in _JSON)
         if inner is not None:
             for frame in inner:
                 answer.read(frame.value, frame.name)
             return
     if text:
         answer.text.plain(text, "strands" if key == "data" else key)
+
+
+_JSON = ("json", "texts")
 
 
 def _read_proxy(answer: Assembly, frame: dict[str, JSON]) -> bool:
@@ -249,7 +259,10 @@ def _read_inner(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> b
         elif isinstance(value, list) and bedrock_agents.are_events(value):
             for item in value:
                 answer.read(item)
-        elif isinstance(value, list) and _are_frames(answer, value):
+        elif isinstance(value, list) and (
+            (key == "messages" or _is_alone(frame, key))
+            and envelopes.are_frames(value, answer.known)
+        ):
             for item in value[_after_question(value) :]:
                 answer.read(item)
         elif isinstance(value, list) and _are_answers(frame, key, value):
@@ -273,6 +286,7 @@ _INNER = (
     "data",
     "body",
     "payload",
+    "chunk",
     "answer",
     "artifacts",
     "outputs",
@@ -285,21 +299,24 @@ _INNER = (
 _SURE = frozenset({"content", "text", "output", "answer", "response", "output_text"})
 
 
-def _are_frames(answer: Assembly, items: list[JSON]) -> bool:
-    """Whether a list holds what would have been a stream."""
-    known = [isinstance(item, dict) and answer.known(item) for item in items]
-    return any(known) and all(
-        is_known or (isinstance(item, dict) and isinstance(item.get("role"), str))
-        for item, is_known in zip(items, known, strict=True)
+def _is_all(frame: dict[str, JSON], key: str) -> bool:
+    """Whether nothing but labels and numbers stands beside what is under that key."""
+    return all(
+        name == key or untyped.is_label(name) or not isinstance(value, str | dict | list)
+        for name, value in frame.items()
     )
+
+
+def _is_alone(frame: dict[str, JSON], key: str) -> bool:
+    """Whether nothing beside what stands under that key is the text."""
+    return untyped.text_key({n: value for n, value in frame.items() if n != key}) is None
 
 
 def _are_answers(frame: dict[str, JSON], key: str, items: list[JSON]) -> bool:
     """Whether a list holds objects with a text each, and nothing beside it is the text."""
-    rest = {name: value for name, value in frame.items() if name != key}
     return (
         key in _LISTS
-        and untyped.text_key(rest) is None
+        and _is_alone(frame, key)
         and all(
             isinstance(item, dict)
             and item.keys().isdisjoint(_FOUND)
@@ -328,9 +345,13 @@ _FOUND = ("url", "uri", "score", "page_content", "source")
 def _after_question(items: list[JSON]) -> int:
     """Where the answer to the last question begins: what stands before is an earlier turn's."""
     at = len(items)
-    while at and not (items[at - 1].get("role") == "user" and "content" in items[at - 1]):
+    while at and not _is_question(items[at - 1]):
         at -= 1
     return at
+
+
+def _is_question(item: JSON) -> bool:
+    return isinstance(item, dict) and item.get("role") == "user" and "content" in item
 
 
 def _is_richer(value: dict[str, JSON]) -> bool:

@@ -35,11 +35,14 @@ _NAMES = ("type", "event", "event_type", "eventType", "message_type", "messageTy
 
 def role(name: str | None, frame: dict[str, JSON]) -> Role | None:
     """What a named event is for, or None if its name says nothing to us."""
+    outer: Role | None = None
     for word in names_of(name, frame):
         found = role_of(word)
-        if found is not None:
+        if found == "text" and word is name and outer is None:
+            outer = found  # a piece, as what is in it may say better
+        elif found is not None:
             return found
-    return named_tools.role_of(frame)
+    return named_tools.role_of(frame) or outer
 
 
 def read(answer: Assembly, role: Role, frame: dict[str, JSON], name: str | None = None) -> bool:
@@ -121,10 +124,17 @@ _PLAN = re.compile("plan", re.IGNORECASE)
 _SOURCES = re.compile("source|citation|reference", re.IGNORECASE)
 
 
+_ASKED = ("interrupts", "value", "data", "payload", "interrupt")
+
+
 def _ask(answer: Assembly, frame: dict[str, JSON]) -> None:
-    if isinstance(frame.get("interrupts"), list):
-        questions.ask_langgraph(answer, frame["interrupts"])
-        return
+    for key in _ASKED:
+        listed = isinstance(frame.get(key), list) and (
+            key == "interrupts" or questions.are_langgraphs(frame[key])
+        )
+        if listed:
+            questions.ask_langgraph(answer, frame[key])
+            return
     held = (frame.get(key) for key in ("interrupts", "value", "data", "payload"))
     asked = next((inner for inner in held if inner not in (None, "", [], {})), frame)
     id = first_word(frame, "interrupt_id", "interruptId", "request_id", "requestId", "id")

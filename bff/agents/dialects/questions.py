@@ -186,6 +186,22 @@ def ask_langgraph(answer: Assembly, items: JSON) -> None:
                 ask(answer, None, item)
 
 
+def are_langgraphs(value: JSON) -> bool:
+    """Whether these are LangGraph's interrupts, or one, under a key that somebody chose."""
+    listed = value if isinstance(value, list) else [value]
+    return bool(listed) and all(isinstance(item, dict) and "value" in item for item in listed)
+
+
+def asked_in(frame: dict[str, JSON]) -> str | None:
+    """Where an object has a graph's interrupts under a name of somebody's own."""
+    interrupted = frame.get("status") == "interrupted" or frame.get("interrupted") is True
+    for key in ("interrupt", "interrupts"):
+        asked = frame.get(key)
+        if asked and (are_langgraphs(asked) or (interrupted and isinstance(asked, dict))):
+            return key
+    return None
+
+
 # Strands
 
 

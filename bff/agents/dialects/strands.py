@@ -259,10 +259,8 @@ def is_message(value: JSON) -> TypeGuard[dict[str, JSON]]:
 
 
 def is_returned(value: JSON) -> TypeGuard[dict[str, JSON]]:
-    """Whether this is a message and no more: `result.message`, which most blocking agents return.
-
-    Nobody else would read anything of it.
-    """
+    """Whether this is a message and no more, of which nobody else would read anything:
+    `result.message`, which most blocking agents return."""
     return type(value) is dict and len(value) == 2 and is_message(value)
 
 
@@ -350,7 +348,8 @@ def read_result(answer: Assembly, result: dict[str, JSON], source: str = "result
 
 
 def is_result(value: JSON) -> TypeGuard[dict[str, JSON]]:
-    return isinstance(value, dict) and "stop_reason" in value and "choices" not in value
+    others = {"choices", "content", "subtype"}
+    return isinstance(value, dict) and "stop_reason" in value and others.isdisjoint(value.keys())
 
 
 def read_end(answer: Assembly) -> None:

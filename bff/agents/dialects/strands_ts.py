@@ -87,11 +87,31 @@ def _read_blocks(answer: Assembly, blocks: list[JSON], source: str) -> None:
         strands.read_message(answer, message, source)
 
 
+def _wrapped(message: JSON) -> JSON:
+    """A message whose blocks are dumped as they are, as before the SDK had `toJSON`."""
+    match message:
+        case {"role": role, "content": [*blocks]}:
+            return {"role": role, "content": [_wrapped_block(block) for block in blocks]}
+    return message
+
+
+def _wrapped_block(block: JSON) -> JSON:
+    match block:
+        case {"type": "textBlock", "text": text}:
+            return {"text": text}
+        case {"type": "reasoningBlock", **rest}:
+            return {"reasoningContent": {"reasoningText": rest}}
+        case {"type": "toolUseBlock" | "toolResultBlock" as kind, **rest}:
+            return {kind.removesuffix("Block"): rest}
+    return block
+
+
 def read_result(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """An AgentResult: its last message once more."""
     answer.dialects.add("strands")
-    if strands.is_message(frame.get("lastMessage")):
-        strands.read_message(answer, frame["lastMessage"], "result")
+    message = _wrapped(frame.get("lastMessage"))
+    if strands.is_message(message):
+        strands.read_message(answer, message, "result")
     if frame.get("structuredOutput") is not None:
         answer.structured = frame["structuredOutput"]
     return True

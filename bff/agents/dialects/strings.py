@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import textwrap
 
-from bff.agents.dialects import langgraph, printed, untyped
+from bff.agents.dialects import envelopes, langgraph, printed, strands, untyped
 from bff.agents.dialects.assembly import Assembly, Known
+from bff.agents.dialects.failures import is_only_error
 from bff.agents.dialects.fields import words
 from bff.agents.dialects.named_events import role
 from bff.agents.frames import EventStream
@@ -44,12 +45,9 @@ def frames_of_text(answer: Assembly, text: str, *, envelope: bool = False) -> li
     envelope = envelope or not answer.streamed
     if text[:1] in ("{", "[") and (twice or not answer.speakers.heard):
         values = json_in(text)
-        if values is not None and all(
-            isinstance(value, dict)
-            and (envelope or len(value) > 1)
-            and (answer.known(value) or (envelope and untyped.is_envelope(value)))
-            for value in values
-        ):
+        if values is not None and all(_is_frame(answer, v, envelope=envelope) for v in values):
+            if answer.streamed and answer.strings is None:
+                answer.strings = "texts"
             return [Frame(None, value) for value in values]
     if text.startswith(("data: {", "event: ")) and answer.strings != "text":
         frames = _events(answer, text) or []
@@ -57,6 +55,19 @@ def frames_of_text(answer: Assembly, text: str, *, envelope: bool = False) -> li
     if printed.might_be(text) and not text.lstrip().startswith(("b", "B")):
         return _printed(answer, text)
     return _run_result(text)
+
+
+def _is_frame(answer: Assembly, value: JSON, *, envelope: bool) -> bool:
+    """Whether JSON in a text is a frame; `envelope` tells that it is all that stood there."""
+    if isinstance(value, list):
+        return envelopes.is_tuple(value)
+    if not isinstance(value, dict):
+        return False
+    one_text = len(value) == 1 and isinstance(next(iter(value.values())), str)
+    if envelope or not one_text or strands.speaks(value):
+        known = answer.known(value) or (envelope and untyped.is_envelope(value))
+        return known or is_only_error(value)
+    return is_only_error(value)
 
 
 def frames_in(answer: Assembly, text: str) -> list[Frame] | None:
@@ -99,10 +110,16 @@ def json_in(text: str) -> list[JSON] | None:
 
 def _are_known(values: list[JSON], known: Known) -> bool:
     return all(
-        (isinstance(value, dict) and (known(value) or untyped.is_envelope(value)))
+        (
+            isinstance(value, dict)
+            and (known(value) or untyped.is_envelope(value) or is_only_error(value))
+        )
         or (
             isinstance(value, list)
-            and any(isinstance(item, dict) and known(item) for item in value)
+            and (
+                envelopes.is_tuple(value)
+                or any(isinstance(item, dict) and known(item) for item in value)
+            )
         )
         for value in values
     )
@@ -112,9 +129,9 @@ def _events(answer: Assembly, text: str) -> list[Frame] | None:
     """The frames of server-sent events inside a string, or None if it holds none."""
     if answer.strings == "text" and not _NAMED.match(text):
         return None
-    if _KEEP_ALIVE.fullmatch(text):
+    if not answer.inside and _KEEP_ALIVE.fullmatch(text):
         return []  # some send it to keep the stream alive; a bare colon is a token of an answer
-    if answer.strings == "sse" and _COMMENT.fullmatch(text):
+    if not answer.inside and answer.strings == "sse" and _COMMENT.fullmatch(text):
         return []
     if not all(not line or line.startswith(_FIELDS) for line in re.split("\r?\n", text)):
         return None
@@ -127,10 +144,14 @@ def _events(answer: Assembly, text: str) -> list[Frame] | None:
         return frames + reader.end()
     # without the blank line that ends an event it must be more than a word with a colon
     frames = reader.feed(b"\n\n")
-    if any(f.name or isinstance(f.value, dict) for f in frames):
+    if any(f.name or isinstance(f.value, dict) or _is_tuple(f.value) for f in frames):
         answer.strings = "sse"
         return frames
     return None
+
+
+def _is_tuple(value: JSON) -> bool:
+    return isinstance(value, list) and envelopes.is_tuple(value)
 
 
 def _printed(answer: Assembly, text: str) -> list[Frame] | None:
@@ -178,6 +199,8 @@ _AT = re.compile(" at 0x[0-9a-f]+>")
 def _is_object(text: str, value: dict[str, JSON], known: Known, *, among_text: bool) -> bool:
     """Whether a print is certainly an object's, not a text that looks a little like one."""
     if text[:1] in "{[(":
+        if not among_text and is_only_error(value):
+            return True
         if among_text:  # where a model may say what looks like one
             return not _SURE_KEYS.isdisjoint(value.keys()) or any(
                 isinstance(value.get(key), dict | list) for key in _EVENT_KEYS
