@@ -20,6 +20,7 @@ _BEGINNINGS = (
     "Based on the chat history, give this conversation a name.",  # Chatbox
     "Summarize in a 10-word Title. Give the title only.",  # Jan
     "Summarize the conversation so far, as described in the prompt instructions.",  # Roo Code
+    "Suggest what the user could say next. Provide clear, highly relevant",  # CopilotKit
 )
 _CHOOSES_TOOLS = ("Available Tools:", "choose and return the correct tool(s)")
 """What Open WebUI's system message has where it picks tools, with the question as the message."""

@@ -60,6 +60,24 @@ async def test_an_edited_message__branches_off(start: Start) -> None:
     assert said(then) == "I have seen 3 turns of this conversation."
 
 
+async def test_a_page_that_asks_what_its_user_may_say_next__leaves_no_session(start: Start) -> None:
+    """As CopilotKit does after each answer, in a thread of its own with all that was said."""
+    one = await page(start)
+    _ = await one.say("I am Jo")
+    ask = "Suggest what the user could say next. Provide clear, highly relevant suggestions by"
+    suggest: dict[str, Any] = {"name": "copilotkitSuggest", "description": "", "parameters": {}}
+    aside = Page(one.service, thread="suggestions-1")
+    aside.messages = list(one.messages)
+    events = await aside.say(f"{ask} calling the tool.", tools=[suggest])
+    person = Page(one.service, thread="thread-2")
+    _ = await person.say(f"{ask} me.")
+    listed = await (await one.service.client.get("/v1/sessions")).json()
+
+    assert events[-1]["threadId"] == "suggestions-1"
+    assert said(events).startswith("You said: Suggest")
+    assert {each["session_id"] for each in listed["sessions"]} == {"thread-1", "thread-2"}
+
+
 async def test_an_approval__is_answered_by_resume_and_is_one_run(start: Start) -> None:
     one = await page(start)
     asked = await one.say("/approve 7")

@@ -26,6 +26,9 @@ from bff.events import JSON, input_of
 from bff.identity.principals import foreign_id
 from bff.runs.request import OnDisconnect
 
+SUGGEST = "copilotkitSuggest"
+"""The tool that CopilotKit offers for its suggestions, and with nothing else."""
+
 
 async def run_agent(request: web.Request) -> web.StreamResponse:
     """The answer to what is new in the thread, or to what the client has answered."""
@@ -45,6 +48,8 @@ async def run_agent(request: web.Request) -> web.StreamResponse:
             answered_in=None if found.names_questions else "messages",
             results=found.results,
             unique_ids=True,
+            # CopilotKit's page asks what its user may say next, in a thread made for that
+            helps_itself=any(tool.name == SUGGEST for tool in found.conversation.tools),
             on_disconnect=on_disconnect,
             streaming=True,
             late=found.gives_up,
