@@ -42,6 +42,7 @@ async def call_of(
         user_id=_user_id(request[PRINCIPAL], settings),
         bearer=_bearer(request[PRINCIPAL], settings),
         continued=place.continued,
+        beginning=place.beginning,
     )
 
 
@@ -53,8 +54,8 @@ async def _told(request: web.Request, place: Place, settings: Settings) -> tuple
         case "always":
             if said := place.conversation.said:
                 return said
-            if place.session is None:
-                return place.added
+            if place.session is None or place.beginning is not None:
+                return (*place.untold, *place.added)
             owner = request[PRINCIPAL].id
             told = await everything_said(request.app[HISTORY], owner, place.session_id)
             return (*told, *place.added)

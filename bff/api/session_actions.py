@@ -9,7 +9,7 @@ from uuid import uuid4
 from aiohttp import web
 from pydantic import Field
 
-from bff.api import FILES, HISTORY, PRINCIPAL, RUNS
+from bff.api import FILES, HISTORY, PRINCIPAL, RUNS, SETTINGS
 from bff.api.body import Strict, read_small
 from bff.api.chat_request import SESSION_PATTERN
 from bff.api.runs import run_state
@@ -17,7 +17,7 @@ from bff.api.sessions import MAX_TITLE_CHARACTERS, session_id_of, session_state
 from bff.api.start_run import Asked, start_run
 from bff.conversations.earlier import files_in, last_run, said_in
 from bff.conversations.transcript import after_all, root, spoken
-from bff.errors import Invalid, NotFound
+from bff.errors import Invalid, NotFound, NotWaiting
 from bff.history import ForkedFrom, History, Session, Turn
 from bff.messages import Answer, Conversation
 
@@ -76,13 +76,20 @@ async def _shared(
 async def cancel_inputs(request: web.Request) -> web.StreamResponse:
     """Decline every open question of a session; 204 where none is open.
 
-    The agent learns it in a run, whose state is the answer; then the session waits for nothing.
+    The agent learns it in a run, whose state is the answer; then the session waits for nothing. One
+    that is no longer among the agents is not told.
     """
-    session_id = session_id_of(request)
-    session = await request.app[HISTORY].session(request[PRINCIPAL].id, session_id)
+    session_id, history = session_id_of(request), request.app[HISTORY]
+    session = await history.session(request[PRINCIPAL].id, session_id)
     if session is None:
         raise NotFound
     if not session.inputs:
+        return web.Response(status=204)
+    if all(agent.name != session.agent for agent in request.app[SETTINGS].agents):
+        ids = [question["id"] for question in session.inputs]
+        nobodys = f"run_{uuid4().hex}"
+        if not await history.claim(request[PRINCIPAL].id, session.session_id, nobodys, ids):
+            raise NotWaiting
         return web.Response(status=204)
     asked = Asked(
         conversation=Conversation(

@@ -1,16 +1,22 @@
-"""How a session is written that begins with what was said elsewhere."""
+"""How a session is written that begins with what was said elsewhere.
+
+It is written once its first run is begun, and before the agent is called: a request that is refused
+leaves nothing behind, and no name means a branch that was never asked anything.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from bff.conversations import transcript
 from bff.conversations.earlier import LOOKUP_SECONDS
 from bff.history import History, Session, Turn
 
 logger = logging.getLogger(__name__)
+
+Beginning = Callable[[], Awaitable[None]]
 
 
 def given_turns(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
+from functools import partial
 from uuid import uuid4
 
 from bff.conversations import transcript
-from bff.conversations.beginning import given_turns, write_beginning
+from bff.conversations.beginning import Beginning, given_turns, write_beginning
 from bff.conversations.earlier import everything_said, files_in, said_in
 from bff.conversations.sought import LookingUp, Said, Sought
 from bff.frozen import dataclass
@@ -25,7 +26,8 @@ class Place:
     given of what was said, `files` are those of the turns that a new branch shares. `continued` is
     the turn that answers go on with, as the client has it. `added` is what the client says was said
     since, which nobody here has heard. `conversation` is the request's, an instruction alone made a
-    message. `marks` are what the turn is found by besides its point.
+    message. `marks` are what the turn is found by besides its point. `beginning` writes a session
+    that begins with what was said elsewhere, of which the history knows nothing yet.
     """
 
     session_id: str
@@ -39,6 +41,7 @@ class Place:
     marks: tuple[str, ...] = ()
     added: tuple[ChatMessage, ...] = ()
     listed: bool = True
+    beginning: Beginning | None = field(default=None, repr=False, compare=False)
 
     @property
     def first(self) -> bool:
@@ -68,15 +71,16 @@ async def go_on(history: History, sought: Sought, session: Session, said: Said) 
     )
 
 
-async def begin(history: History, sought: Sought, session_id: str, said: Said) -> Place:
+def begin(history: History, sought: Sought, session_id: str, said: Said) -> Place:
     """A session that begins with this request, and with the transcript that came with it."""
     conversation = sought.conversation
     agent = sought.agent_of_new
     session: Session | None = None
+    beginning: Beginning | None = None
     if said.turns:
         given = given_turns(session_id, agent, said.turns, sought.now)
         session = _new_session(session_id, agent, given, sought, point=said.point)
-        await write_beginning(history, sought.owner, session, given)
+        beginning = partial(write_beginning, history, sought.owner, session, given)
     return Place(
         session_id=session_id,
         agent=agent,
@@ -84,6 +88,7 @@ async def begin(history: History, sought: Sought, session_id: str, said: Said) -
         point=said.point,
         session=session,
         untold=conversation.said,
+        beginning=beginning,
     )
 
 
@@ -114,7 +119,6 @@ async def branch_off(
         title=session.title,
         forked_from=ForkedFrom(session_id=origin, run_id=run_id),
     )
-    await write_beginning(history, sought.owner, branch, kept, branch_of=name)
     return Place(
         session_id=session_id,
         agent=agent,
@@ -123,6 +127,7 @@ async def branch_off(
         session=branch,
         untold=conversation.said or said_in(kept),
         files=files_in(kept),
+        beginning=partial(write_beginning, history, sought.owner, branch, kept, branch_of=name),
     )
 
 

@@ -61,7 +61,7 @@ async def _named(history: History, sought: Sought, name: str) -> Place:
             session = await history.session(sought.owner, session.branch) or session
     if session is None:
         said = await said_of(sought, sought.agent_of_new, name)
-        return await begin(history, sought, name, said)
+        return begin(history, sought, name, said)
     if sought.unique_ids:
         async with LookingUp(sought):
             person = sought.conversation.person
@@ -134,7 +134,7 @@ async def _behind(history: History, sought: Sought, session_id: str, run_id: str
     agent = sought.agent_behind(session) if session else sought.agent_of_new
     said = await said_of(sought, agent, sought.name)
     if session is None:
-        place = await begin(history, sought, session_id, said)
+        place = begin(history, sought, session_id, said)
     elif _only_answers(conversation) or (
         session.last_run_id == run_id and agent == session.agent and not sought.beside
     ):
@@ -149,7 +149,7 @@ async def _by_transcript(history: History, sought: Sought) -> Place:
     """The session whose transcript this is."""
     said = await said_of(sought, sought.agent_of_new, None)
     if not said.turns:
-        return await begin(history, sought, str(uuid4()), said)
+        return begin(history, sought, str(uuid4()), said)
     async with LookingUp(sought):
         if found := await history.find(sought.owner, said.candidates):
             session, run_id = found
@@ -158,4 +158,4 @@ async def _by_transcript(history: History, sought: Sought) -> Place:
                 return await go_on(history, sought, session, said)
             behind = (session.session_id, run_id)
             return await branch_off(history, sought, session, said, behind=behind)
-    return await begin(history, sought, str(uuid4()), said)
+    return begin(history, sought, str(uuid4()), said)

@@ -126,7 +126,8 @@ class Runs:
         """
         if self.draining:
             raise Draining(retry_after_seconds=1)
-        if self._log.at_once and not order.questions:
+        waits = order.questions or (order.call and order.call.beginning)
+        if self._log.at_once and not waits:
             return await self._open(order)  # which waits for nothing, so cannot be left half done
         opening = asyncio.create_task(self._open(order))
         self._openings.add(opening)
@@ -151,10 +152,14 @@ class Runs:
             max_open=self._max_open_per_owner,
         )
         claim: Claim | None = None
-        if opened.run_id == run.run_id and order.questions:
+        beginning = order.call.beginning if order.call else None
+        if opened.run_id == run.run_id and (order.questions or beginning):
             claim = self._claiming[run.run_id] = Claim()
             try:
-                await claim.take(self._parts, opened)
+                if order.questions:
+                    await claim.take(self._parts, opened)
+                if beginning:
+                    await beginning()
             finally:
                 del self._claiming[run.run_id]
         await self._join(opened)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, Literal, Protocol, Self
 
+from bff.conversations.beginning import Beginning
 from bff.conversations.transcript import Spoken
 from bff.events import JSON, Input, dumps, input_fields, input_of
 from bff.frozen import dataclass
@@ -51,11 +52,12 @@ class Call:
     bearer: str | None = field(default=None, repr=False)
     memory: Memory | None = field(default=None, repr=False, compare=False)
     continued: Spoken | None = field(default=None, repr=False)
+    beginning: Beginning | None = field(default=None, repr=False, compare=False)
 
     def let_go(self) -> None:
         """The agent has been told, or never will be: drop what it was to be told. That may be
         megabytes, and the agent may answer for an hour."""
-        self.conversation, self.history = _NOTHING, ()
+        self.conversation, self.history, self.beginning = _NOTHING, (), None
         self.trace = self.headers = _NOTHING.options
         if self.memory:
             self.memory.close()

@@ -41,7 +41,7 @@ class Chat:
             person=self.fields.get("person"),
         )
         known = {key: value for key, value in self.fields.items() if key != "person"}
-        return await find_place(
+        place = await find_place(
             self.history,
             Sought(
                 owner="alice",
@@ -51,6 +51,9 @@ class Chat:
                 **{**known, **fields},
             ),
         )
+        if place.beginning:
+            await place.beginning()
+        return place
 
     async def say(
         self, text: str, answer: str | None = "Yes.", *, status: str = "complete", **fields: Any

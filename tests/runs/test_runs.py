@@ -567,3 +567,55 @@ async def test_any_interleaving_of_follow_drop_and_resume__gives_the_same_transc
 
     assert seen == whole
     assert [record.id for record in seen] == list(range(1, len(seen) + 1))
+
+
+async def test_a_session_that_begins_with_something__is_written_before_the_agent_is_called() -> (
+    None
+):
+    parts = house()
+    written, may = asyncio.Event(), asyncio.Event()
+
+    async def beginning() -> None:
+        written.set()
+        await may.wait()
+
+    def order(session_id: str) -> RunRequest:
+        wanted = run_request_of(session_id=session_id)
+        assert wanted.call is not None
+        return replace(wanted, call=replace(wanted.call, beginning=beginning))
+
+    async with asyncio.timeout(30), parts.runs() as runs:
+        one = asyncio.create_task(runs.start(order("one")))
+        await written.wait()
+        written.clear()
+        other = asyncio.create_task(runs.start(order("other")))
+        await written.wait()
+        open_run = await runs.find_open("owner", "other")
+        assert open_run is not None
+        cancelling = asyncio.create_task(runs.cancel(open_run))
+        await asyncio.sleep(0)
+        assert parts.agent.calls == []
+        may.set()
+        whole, cut = await read(await one), await read(await other)
+        await cancelling
+
+    assert names(whole) == ["start", "message", "message", "done"]
+    assert [record.event for record in cut[1:]] == [Done("cancelled")]
+    assert len(parts.agent.calls) == 1
+
+
+async def test_a_refused_run__begins_no_session() -> None:
+    parts = house()
+    begun: list[str] = []
+
+    async def beginning() -> None:
+        begun.append("session")
+
+    wanted = run_request_of()
+    assert wanted.call is not None
+    order = replace(wanted, call=replace(wanted.call, beginning=beginning))
+    async with parts.runs(max_open=0) as runs:
+        with pytest.raises(TooManyStreams):
+            await runs.start(order)
+
+    assert begun == []
