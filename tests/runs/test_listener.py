@@ -7,6 +7,8 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from bff.events import Done, Message, Record, Start, record
+from bff.runs.bell import Bell
+from bff.runs.listener import Listener
 from bff.runs.log import Run, RunLog
 from bff.runs.memory import MemoryRunLog
 from tests.fakes.requests import run_request_of
@@ -94,17 +96,13 @@ async def test_a_follower_that_cannot_take_it__fails_alone() -> None:
 
 
 async def test_what_was_taken__puts_the_silence_off() -> None:
-    log = MemoryRunLog(retention_seconds=60)
-    loop = asyncio.get_running_loop()
-    took: list[float] = []
+    listener = Listener(Bell(), 60, lambda records: True)
+    begun = asyncio.get_running_loop().time()
+    more = listener.more(1)
+    listener.deadline = begun  # the silence is about to be over
 
-    def take(records: Sequence[Record]) -> bool:
-        took.append(loop.time())
-        return True
+    listener.offer(words(2))
 
-    await log.open(RUN, record(1, Start("run", "s")), idempotency=None, max_open=1)
-    async with aclosing(log.follow(RUN, 1, silence_seconds=0.05, take=take)) as batches:
-        loop.call_later(0.03, lambda: loop.create_task(log.append(RUN, words(2))))
-        while not took:
-            assert await anext(batches) == ()
-        assert loop.time() - took[0] >= 0.05
+    assert listener.deadline >= begun + 60
+    assert listener.at == 2
+    assert not more.done()
