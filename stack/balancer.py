@@ -57,7 +57,9 @@ class Balancer(pulumi.ComponentResource):
             security_groups=[args.group_id],
             idle_timeout=idle_timeout_seconds(args.settings),
             drop_invalid_header_fields=True,
-            desync_mitigation_mode="strictest",
+            # Not `strictest`: that refuses a GET with `Content-Length: 0`, as Spring's WebClient
+            # sends it, and a header that is empty or not ASCII. The service's own parser is strict.
+            desync_mitigation_mode="defensive",
             xff_header_processing_mode="append",
             enable_deletion_protection=args.stack.prod,
             access_logs={"bucket": logs.bucket, "enabled": True},

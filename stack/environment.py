@@ -52,6 +52,8 @@ OWNED: Mapping[str, str] = {
 LONGEST_STOP_SECONDS = 120
 """Fargate's own, from SIGTERM to SIGKILL."""
 SLOW_EXIT_SECONDS = 6
+LONGEST_ENVIRONMENT = 56_000
+"""Characters as JSON, of the 64 KiB that a task definition may have with all that is in it."""
 OPENTELEMETRY = re.compile(r"OTEL_[A-Z_]+")
 """Read by OpenTelemetry's own SDK, which the service leaves to it."""
 
@@ -141,24 +143,44 @@ def judge(config: StackConfig, read: Reader) -> Settings:
     if environ.get("WORKERS") == "auto":
         environ["WORKERS"] = "2"  # the cores here are not the task's
     environ |= {name: _EXAMPLES[name] for name in config.task.secrets if name in _EXAMPLES}
-    if not environ.keys() & {"AGENT_RUNTIME_ARN", "AGENTS"}:
-        environ["AGENT_URL"] = "embedded:"  # refused already, by a better name
-    try:
-        settings = Settings.load(environ)
-        if stop_timeout_seconds(settings) > LONGEST_STOP_SECONDS:
-            got = f"DRAIN_TIMEOUT {settings.drain_timeout_seconds:g}"
-            most = LONGEST_STOP_SECONDS - STOP_GRACE_SECONDS - SLOW_EXIT_SECONDS
-            takes = f"at most {most:g}, since Fargate kills a task after {LONGEST_STOP_SECONDS} s"
-            read.refuse("environment", f"got {got}, takes {takes}")
-        return settings
-    except SettingsError as error:
-        if error.variable in config.task.environment:
-            read.refuse("environment", f"{error.variable}: got {error.got}, takes {error.takes}")
-        elif OWNED.get(error.variable) and error.variable != "AWS_REGION":  # refused already
-            read.refuse(OWNED[error.variable], f"got {error.got}, takes {error.takes}")
-        elif not read.problems:
-            raise
-        return Settings()
+    _refuse_too_long(config, read)
+    settings = _load(config, read, environ)
+    if stop_timeout_seconds(settings) > LONGEST_STOP_SECONDS:
+        got = f"DRAIN_TIMEOUT {settings.drain_timeout_seconds:g}"
+        most = LONGEST_STOP_SECONDS - STOP_GRACE_SECONDS - SLOW_EXIT_SECONDS
+        takes = f"at most {most:g}, since Fargate kills a task after {LONGEST_STOP_SECONDS} s"
+        read.refuse("environment", f"got {got}, takes {takes}")
+    return settings
+
+
+def _load(config: StackConfig, read: Reader, environ: dict[str, str]) -> Settings:
+    """The settings; each that is refused is told and left out, so that all of them are told."""
+    while True:
+        if not environ.keys() & {"AGENT_RUNTIME_ARN", "AGENTS"}:
+            environ["AGENT_URL"] = "embedded:"  # refused already, by a better name
+        try:
+            return Settings.load(environ)
+        except SettingsError as error:
+            name = error.variable
+            if name not in environ and read.problems:  # for lack of what was left out
+                return Settings()
+            if name in config.task.environment:
+                read.refuse("environment", f"{name}: got {error.got}, takes {error.takes}")
+            elif OWNED.get(name) and name != "AWS_REGION":  # refused already
+                read.refuse(OWNED[name], f"got {error.got}, takes {error.takes}")
+            elif not read.problems:
+                raise
+            environ.pop(name, None)
+
+
+def _refuse_too_long(config: StackConfig, read: Reader) -> None:
+    """A task definition that ECS would not register."""
+    told = fixed(config)
+    if sum(len(json.dumps(pair)) for pair in told.items()) <= LONGEST_ENVIRONMENT:
+        return
+    own = sum(len(value) for value in config.task.environment.values())
+    key = "environment" if own > len(told.get("AGENTS", "")) else "agents"
+    read.refuse(key, f"is more than a task definition holds, {LONGEST_ENVIRONMENT:,} characters")
 
 
 def stop_timeout_seconds(settings: Settings) -> int:

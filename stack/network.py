@@ -225,4 +225,4 @@ class Network(pulumi.ComponentResource):
 
 def _cache_subnets(ids: pulumi.Output[Sequence[str]]) -> pulumi.Output[Sequence[str]]:
     """A serverless cache is in three zones at most; tasks of a fourth reach it there."""
-    return ids.apply(lambda ids: ids[:3])
+    return ids.apply(lambda ids: ids and ids[:3])

@@ -93,6 +93,31 @@ def test_settings__refused_as_the_service_would(config: dict[str, Any], key: str
     assert any(line.startswith(f"{key}: ") and why in line for line in lines), lines
 
 
+def test_settings__refused_all_at_once() -> None:
+    lines = problems(
+        "dev",
+        {
+            "environment": {"RATE_LIMIT_REQUESTS": 0, "LOG_LEVEL": "loud", "DRAIN_TIMEOUT": "soon"},
+            "jwtIssuer": "with space",
+        },
+    )
+
+    for name in ("RATE_LIMIT_REQUESTS", "LOG_LEVEL", "DRAIN_TIMEOUT"):
+        assert any(line.startswith(f"environment: {name}: got") for line in lines), lines
+    assert any(line.startswith("jwtIssuer: ") for line in lines)
+
+
+def test_settings__longer_than_a_task_definition_are_refused() -> None:
+    long = {f"OTEL_{'X' * n}": "x" * 8000 for n in range(1, 9)}
+    payload = {"query": "$message", "instructions": "x" * 60_000}
+
+    assert problems("dev", {"environment": long})[0].startswith("environment: is more than")
+    (line,) = problems(
+        "dev", {"agents": {"one": {"arn": RUNTIME_ARN, "payload": payload}}}, without=ONE
+    )
+    assert line.startswith("agents: is more than")
+
+
 def test_settings__encrypted_in_the_file_are_not_shown_by_the_state() -> None:
     config = {
         "environment": {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=private"},
@@ -111,6 +136,7 @@ def test_settings__encrypted_in_the_file_are_not_shown_by_the_state() -> None:
     assert line.startswith("cpu: got a secret, takes")
 
 
+ONE = ("agentRuntimeArn",)
 ALONE = {"protectOpenRuns": False}
 WITH_FILES: dict[str, Any] = {"agents": {"one": {"arn": RUNTIME_ARN, "files": "url"}}}
 

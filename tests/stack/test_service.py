@@ -176,7 +176,7 @@ def test_balancer__header_hygiene_and_access_log(planned: Plans, stack: str) -> 
     balancer = planned(stack).one("loadBalancer:LoadBalancer")
 
     assert balancer["dropInvalidHeaderFields"] is True
-    assert balancer["desyncMitigationMode"] == "strictest"
+    assert balancer["desyncMitigationMode"] == "defensive"
     assert balancer["xffHeaderProcessingMode"] == "append"
     assert balancer["enableDeletionProtection"] is (stack == "prod")
     assert balancer["accessLogs"] == {"bucket": "bucket-bff-access", "enabled": True}
