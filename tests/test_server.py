@@ -316,11 +316,6 @@ async def test_200_bodies_of_8_mb_at_once__are_answered_within_bounded_memory(se
             {"HOST": "203.0.113.1"},
             b"HOST: got '203.0.113.1', takes an address of this machine, or a name of one",
         ),
-        (
-            {"REDIS_URL": "rediss://cache?ssl_ca_certs=none.pem"},
-            b"REDIS_URL: got ssl_ca_certs='none.pem' (No such file or directory), takes a file of "
-            b"PEM certificates that can be read",
-        ),
         ({".env": "PORT=\udcff"}, b".env: got bytes that are no UTF-8, takes lines of NAME=VALUE"),
     ],
 )

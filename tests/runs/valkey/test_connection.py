@@ -13,7 +13,9 @@ import pytest
 import trustme
 
 from bff.errors import Overloaded
+from bff.runs.valkey.client import check_authority
 from bff.runs.valkey.patience import within
+from bff.settings import SettingsError
 from tests.runs.valkey.conftest import StartInstance
 from tests.runs.valkey.instances import until
 from tests.runs.valkey.relay import Relay
@@ -39,6 +41,14 @@ async def test_tls__is_spoken_and_checked(
         with pytest.raises(Overloaded):
             await distrusting.log.ping()
         await trusting.die()
+
+
+def test_certificates_that_cannot_be_used__are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.pem").write_text("text")
+    for name, reason in (("none.pem", "No such file or directory"), ("text.pem", "no certificate")):
+        line = rf"REDIS_URL: got ssl_ca_certs='.*{name}' \({reason}.*\), takes a file of PEM"
+        with pytest.raises(SettingsError, match=line):
+            check_authority(f"rediss://:canary@cache?ssl_ca_certs={tmp_path}/{name}")
 
 
 async def test_a_password__is_used_and_never_told(
