@@ -53,9 +53,12 @@ class Folder:
         self.check()
 
     def check(self) -> None:
+        """Raise `OSError` if nothing can be written: a full disk still takes an empty file."""
         probe = self._path / "incoming" / f"probe.{secrets.token_hex(8)}"
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.write_bytes(b"probe")
+        finally:
+            probe.unlink(missing_ok=True)
 
     def secret(self) -> bytes:
         """32 bytes made once, so that all processes and restarts agree on them."""

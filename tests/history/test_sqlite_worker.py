@@ -141,6 +141,29 @@ async def test_a_full_disk__costs_the_turns_that_do_not_fit(tmp_path: Path) -> N
     assert [each is not None and len(each[1].items) == 2 for each in found] == written
 
 
+async def test_a_disk_that_takes_nothing__is_told_until_it_does(tmp_path: Path) -> None:
+    async with open_sqlite(str(tmp_path / "bff.db")) as history:
+
+        async def writable(*, on: bool) -> None:
+            connection = history._writer.connection
+            await history._writer.thread.ask(
+                lambda: connection.execute(f"PRAGMA query_only = {not on}").close()
+            )
+
+        await writable(on=False)
+        await history.ping()
+        with pytest.raises(Overloaded):
+            await history.add(ALICE, TURN)
+        for _ in range(2):
+            with pytest.raises(Overloaded):
+                await history.ping()
+        await writable(on=True)
+        await history.ping()
+        await writable(on=False)
+
+        await history.ping()
+
+
 async def test_calls_of_one_batch__are_done_in_their_order(tmp_path: Path) -> None:
     async with open_sqlite(str(tmp_path / "bff.db")) as history:
         outcomes = await together(

@@ -33,7 +33,7 @@ from bff.history.paging import (
     read_position,
 )
 from bff.history.questions import input_key
-from bff.history.sqlite.file import open_file, open_reader
+from bff.history.sqlite.file import open_file, open_reader, write_nothing
 from bff.history.sqlite.rows import (
     BRANCHES_QUERY,
     CLAIM,
@@ -223,6 +223,8 @@ class SqliteHistory:
 
     async def ping(self) -> None:
         await self._read(lambda run: run("SELECT 1 FROM sessions LIMIT 1").close())
+        if self._writer.failing:  # a full disk can be read, and may have room again
+            await self._write(write_nothing)
 
     async def _write(self, work: Callable[[Run], T]) -> T:
         return await self._writer.call(work)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bff.history.sqlite.statements import transaction
+from bff.history.sqlite.statements import Run, transaction
 from bff.history.sqlite.turns import ADDING
 from bff.settings import SettingsError, shown
 
@@ -115,6 +115,11 @@ def open_file(path: str) -> sqlite3.Connection:
             connection.close()
         raise SettingsError("HISTORY", f"{shown(path)} ({_reason(error)})", takes) from error
     return connection
+
+
+def write_nothing(run: Run) -> None:
+    """Write what the file says already: that fails as any other write would."""
+    run(f"PRAGMA user_version = {SCHEMA_VERSION}").close()
 
 
 def open_reader(path: str) -> sqlite3.Connection:

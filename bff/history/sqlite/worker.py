@@ -111,6 +111,8 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+        self.failing = False
+        """Whether the file could not be used by what was done last."""
 
     @property
     def waiting(self) -> int:
@@ -192,15 +194,18 @@ class Worker:
 
     def _done(self, outcomes: Sequence[Outcome]) -> None:
         batch, self._batch = self._batch, []
+        self.failing = False
         for call, (result, error) in zip(batch, outcomes, strict=True):
             if error is not None:
                 _log_failure(error)
+                error = _as_told(error)
+                self.failing = self.failing or isinstance(error, Overloaded)
             if call.future.done():
                 continue  # who asked has left, or was told that it takes too long
             if error is None:
                 call.future.set_result(result)
             else:
-                call.future.set_exception(_as_told(error))
+                call.future.set_exception(error)
         while self._deadlines and self._deadlines[0][1].done():
             self._deadlines.popleft()
         if self._gathered:
