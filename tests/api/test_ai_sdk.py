@@ -10,6 +10,7 @@ import pytest
 from yarl import URL
 
 from bff.agents.embedded import EmbeddedAgent
+from bff.api.ai_sdk.messages import ui_messages
 from bff.api.ai_sdk.parts import UIEncoder
 from bff.events import (
     Custom,
@@ -24,6 +25,7 @@ from bff.events import (
     ToolStart,
     ToolUse,
 )
+from bff.history import StoredMessage
 from bff.messages import ClientTool, FilePart
 from tests.api.conftest import KEYS, Start
 from tests.api.example_run import (
@@ -509,6 +511,24 @@ async def test_a_chat__is_shown_as_messages_with_its_open_question(start: Start)
     assert (asked["state"], asked["toolName"]) == ("approval-requested", "pay")
     assert third["id"] != first["id"]
     assert (other.status, bobs.status) == (404, 404)
+
+
+def test_a_call_that_failed_in_the_run_that_was_approved__is_shown_without_an_output() -> None:
+    call = {"id": "c-1", "tool": "pay", "args": {}}
+    shown = ui_messages(
+        [
+            StoredMessage("user", "Pay", "run_1", 1),
+            StoredMessage("assistant", "Well.", "run_1", 2, tool_calls=[call]),
+            StoredMessage("user", "Approved", "run_2", 3, continues="run_1"),
+            StoredMessage("assistant", "", "run_2", 4, continues="run_1",
+                          tool_calls=[{**call, "error": "no money"}]),
+        ],
+        (),
+    )  # fmt: skip
+    [part] = [part for part in shown[1]["parts"] if part["type"] == "dynamic-tool"]
+
+    assert (part["state"], part["errorText"]) == ("output-error", "no money")
+    assert "output" not in part  # else validateUIMessages refuses the chat
 
 
 async def test_a_chat_whose_run_is_open__is_shown_up_to_what_its_stream_tells(

@@ -10,7 +10,7 @@ import pytest
 from bff.agents.embedded import EmbeddedAgent
 from bff.api.openai.chunks import ChunkEncoder
 from bff.errors import AgentFailed, AgentThrottled
-from bff.events import Done, Event, Message, Record, Thinking, ToolStart
+from bff.events import Done, Event, File, Message, Record, Source, Thinking, ToolStart
 from bff.messages import ClientTool, FilePart
 from tests.api.conftest import Service, Start
 from tests.api.example_run import (
@@ -99,6 +99,18 @@ def test_a_run_that_does_not_complete__ends_in_an_error_and_no_finish_reason(
     assert error["error"]["code"] == code
     assert all(chunk["choices"][0]["finish_reason"] is None for chunk in chunks)
     assert text(chunks) == "Hel"
+
+
+def test_what_the_agent_cites_and_makes__is_numbered_for_clients_that_add_it_up() -> None:
+    cited, made = Source("https://example.com/a", "A"), File("image/png", data="aGk=")
+    deltas = [
+        chunk["choices"][0]["delta"]
+        for chunk in encoded(records(cited, made, cited, made, Done()))
+        if isinstance(chunk, dict)
+    ]
+
+    assert [each["index"] for delta in deltas for each in delta.get("annotations", ())] == [0, 1]
+    assert [each["index"] for delta in deltas for each in delta.get("images", ())] == [0, 1]
 
 
 def test_a_gap__is_an_error_and_the_end_of_what_is_told() -> None:

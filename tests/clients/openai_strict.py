@@ -1,7 +1,7 @@
 """Runs in OpenAI's formats against the types of OpenAI's client; prints what they do not take.
 
 Run by tests/clients/test_streams.py: `python openai_strict.py runs.jsonl`. The client itself never
-judges what it is told; others are made from the same descriptions and do.
+judges what it is told; others are made from the same descriptions and do. It adds streams up.
 """
 
 from __future__ import annotations
@@ -56,8 +56,32 @@ def main(path: str) -> None:
                 if "error" not in chunk:
                     check(chat.ChatCompletionChunk, chunk)
             check(chat.ChatCompletion, run["completion"])
+            found.update(added_up(run))
             found.update(items(list(frames(run["responses"])), run))
     print(json.dumps(found))
+
+
+def added_up(run: dict[str, Any]) -> Iterator[str]:
+    """What goes wrong where the client adds up what it is told, as `stream()` does."""
+    chunk, event = need("openai.types.chat").ChatCompletionChunk, need("openai._models")
+    state = need("openai.lib.streaming.chat").ChatCompletionStreamState()
+    try:
+        for told in frames(run["chat"]):
+            if "error" not in told:
+                state.handle_chunk(event.construct_type(type_=chunk, value=told))
+        if run["end"] in ("complete", "input_required"):
+            [choice] = state.get_final_completion().model_dump(exclude_none=True)["choices"]
+            [whole] = run["completion"]["choices"]
+            for name in ("content", "reasoning_content"):
+                if (choice["message"].get(name) or "") != (whole["message"].get(name) or ""):
+                    yield f"{name} adds up to something else"
+            for name in ("annotations", "images", "tool_calls"):
+                if len(choice["message"].get(name, ())) != len(whole["message"].get(name, ())):
+                    yield f"{name} add up to something else"
+            if choice["finish_reason"] != whole["finish_reason"]:
+                yield "finish_reason"
+    except Exception as wrong:
+        yield f"chat: {type(wrong).__name__} {str(wrong)[:80]}"
 
 
 def items(events: list[dict[str, Any]], run: dict[str, Any]) -> Iterator[str]:

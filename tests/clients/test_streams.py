@@ -53,10 +53,10 @@ async def test_types_of_openai__take_all_that_is_sent(told: Path) -> None:
 
 
 @pytest.mark.npm
-async def test_every_ai_sdk_and_ag_ui__shows_what_was_said_and_leaves_nothing_open(
+async def test_every_client_from_npm__shows_what_was_said_and_leaves_nothing_open(
     told: Path, node: Path
 ) -> None:
     found = await printed(node, "streams.mjs", told)
 
-    assert len(found) == 11  # clients
+    assert len(found) == 16  # clients
     assert not any(found.values()), found

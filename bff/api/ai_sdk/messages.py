@@ -280,6 +280,7 @@ def _take_results(asked: dict[str, Any], message: StoredMessage) -> list[Mapping
     rest: list[Mapping[str, Any]] = []
     for call in message.tool_calls:
         if (part := told.get(call["id"])) is not None:
+            part.clear()  # a part with an output and an error is none
             part.update(_tool_part(call))
         else:
             rest.append(call)

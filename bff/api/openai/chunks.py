@@ -100,7 +100,7 @@ class ChunkEncoder:
         self._include_usage = include_usage
         self._ended = False
         self._said = False
-        self._calls = 0
+        self._calls = self._sources = self._files = 0
         head = {
             "id": completion_id(run),
             "object": "chat.completion.chunk",
@@ -118,7 +118,7 @@ class ChunkEncoder:
             case "start":
                 return self._chunk('{"role":"assistant","content":""}')
             case "message":
-                self._said = True
+                self._said = self._said or record.content != '""'
                 return self._chunk('{"content":' + record.content + "}")
             case "thinking":
                 content = record.content
@@ -132,16 +132,21 @@ class ChunkEncoder:
                 return ""
 
     def _part(self, record: Record) -> str:
+        # entries of lists are numbered, or openai's own client cannot add them up
         match record.event:
             case Input(kind="tool") as question:
                 call = {"index": self._calls, **tool_call(question)}
                 self._calls += 1
                 return self._chunk(dumps({"tool_calls": [call]}))
             case Source(url, title):
-                return self._chunk(dumps({"annotations": [citation(url, title)]}))
+                cited = {"index": self._sources, **citation(url, title)}
+                self._sources += 1
+                return self._chunk(dumps({"annotations": [cited]}))
             case File(mime_type, url, data):
                 source = {"type": "url" if url else "data", "value": url or data}
-                return self._chunk(dumps({"images": [_image({**source, "mimeType": mime_type})]}))
+                image = {"index": self._files, **_image({**source, "mimeType": mime_type})}
+                self._files += 1
+                return self._chunk(dumps({"images": [image]}))
         return ""
 
     def _chunk(self, delta: str, finish: str = "null") -> str:

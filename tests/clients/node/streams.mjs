@@ -74,6 +74,64 @@ async function agui(alias, version, chain, seed) {
   }
 }
 
+// What OpenAI's own client and the AI SDK's providers make of the formats of OpenAI's
+async function openai(alias, chain, seed) {
+  const { OpenAI } = await import(alias)
+  const told = (text) => new OpenAI({ apiKey: 'x', baseURL: 'http://x/v1', maxRetries: 0, fetch: body(text) })
+  const params = { model: 'agent', messages: [{ role: 'user', content: 'Hi' }] }
+  for (const run of chain) {
+    const whole = run.completion.choices[0].message
+    const good = run.end !== 'failed' && run.end !== 'cancelled'
+    try {
+      const chat = await told(run.chat).chat.completions.stream(params).finalChatCompletion()
+      if (!good) note(alias, 'an error that is none', seed)
+      if ((chat.choices[0].message.content ?? '') !== (whole.content ?? '')) note(alias, 'content', seed)
+    } catch (error) {
+      if (good) note(alias, `chat: ${error.message.slice(0, 80)}`, seed)
+    }
+    try {
+      const response = await told(run.responses).responses.stream({ model: 'agent', input: 'Hi' }).finalResponse()
+      if (JSON.stringify(response.output.map(({ id }) => id)) !== JSON.stringify(run.response.output.map(({ id }) => id))) note(alias, 'output', seed)
+    } catch (error) {
+      note(alias, `responses: ${error.message.slice(0, 80)}`, seed)
+    }
+  }
+}
+
+async function provider(alias, chain, seed) {
+  const { createOpenAI } = await import(alias)
+  const prompt = [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }]
+  for (const run of chain) {
+    for (const format of ['chat', 'responses']) {
+      const model = createOpenAI({ apiKey: 'x', baseURL: 'http://x/v1', fetch: body(run[format]) })[format]('agent')
+      let said = ''
+      const errors = []
+      try {
+        const { stream } = await model.doStream({ prompt })
+        for await (const part of stream) {
+          if (part.type === 'text-delta') said += part.delta
+          if (part.type === 'error') errors.push(JSON.stringify(part.error))
+        }
+      } catch (error) {
+        errors.push(error.message) // thrown where nothing was said before it
+      }
+      // the provider of version 5 passes response.failed over
+      const silent = format === 'responses' && (alias === 'aiopenai2' || run.end === 'cancelled')
+      const failed = !silent && (run.end === 'failed' || run.end === 'cancelled')
+      if (errors.length !== (failed ? 1 : 0)) note(alias, `${format}: ${errors[0]?.slice(0, 200)}`, seed)
+      if (!said.startsWith(run.text)) note(alias, `${format}: text`, seed)
+    }
+  }
+}
+
+for (const alias of ['openai6', 'openai7']) {
+  found[alias] = {}
+  for (const [seed, chain] of chains.entries()) await openai(alias, chain, seed)
+}
+for (const alias of ['aiopenai2', 'aiopenai3', 'aiopenai4']) {
+  found[alias] = {}
+  for (const [seed, chain] of chains.entries()) await provider(alias, chain, seed)
+}
 for (const alias of ['ai500', 'ai560', 'ai5120', 'ai6', 'ai7']) {
   found[alias] = {}
   for (const [seed, chain] of chains.entries()) await aiSdk(alias, structuredClone(chain), seed)
