@@ -38,6 +38,8 @@ class FilePart:
     url: str | None = None
     file_id: str | None = None
     filename: str | None = None
+    at: str | None = field(default=None, compare=False, repr=False)
+    """The field of the request that a new message's file stands in, for what is wrong with it."""
 
     @property
     def is_data_url(self) -> bool:

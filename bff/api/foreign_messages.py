@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import pybase64
@@ -83,10 +84,18 @@ def parts_at(
                 yield TextPart(text)
         case list():
             for index, item in enumerate(content):
-                if (found := part(field.at(index), item)) is not None:
-                    yield found
+                place = field.at(index)
+                if (found := part(place, item)) is not None:
+                    yield placed(place, found)
         case _:
             field.refuse("must be text or a list of parts")
+
+
+def placed(field: Field, part: Part) -> Part:
+    """The part; a new message's file knows where it stands."""
+    if field.judged and isinstance(part, FilePart):
+        return replace(part, at=field.name)
+    return part
 
 
 def checked_message(field: str, parts: tuple[Part, ...]) -> tuple[Part, ...]:

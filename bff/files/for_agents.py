@@ -17,7 +17,15 @@ from bff.agent_settings import FilesFor
 from bff.errors import FileTooLarge, Problem
 from bff.files import Files
 from bff.files.inline import check_address
-from bff.files.parts import as_declared, as_own, by_content, by_id, look_up, without_bytes
+from bff.files.parts import (
+    as_declared,
+    as_own,
+    by_content,
+    by_id,
+    fields_of,
+    look_up,
+    without_bytes,
+)
 from bff.messages import ChatMessage, FileKind, FilePart, Part, TextPart
 from bff.off_loop import off_loop
 
@@ -75,7 +83,10 @@ class ForAgent:
         gone meanwhile, and `Overloaded`.
         """
         return tuple(
-            [await self._given(part, f"{field}.{index}") for index, part in enumerate(parts)]
+            [
+                await self._given(part, name)
+                for name, part in zip(fields_of(parts, field), parts, strict=True)
+            ]
         )
 
     async def earlier(self, messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:

@@ -50,11 +50,12 @@ async def keep_parts(
 
     All parts are checked before any is stored. Type and kind are what was found in the bytes (but
     see `as_declared`). The address of one of the owner's own files is its id; any other stays as it
-    is. Without a store, or in no session, so does what is inline. Errors name `field.INDEX`.
+    is. Without a store, or in no session, so does what is inline. Errors name the part's own field
+    or `field.INDEX`.
     Raises `Invalid`, `FileTooLarge`, `FileRefused`, `NoRoomForFiles`, `Overloaded`, and `NotFound`
     for an id of nobody's or of somebody else's.
     """
-    fields = [f"{field}.{index}" for index in range(len(parts))]
+    fields = fields_of(parts, field)
     parts = [
         await as_own(files, owner, part) if isinstance(part, FilePart) else part for part in parts
     ]
@@ -84,7 +85,7 @@ async def keep_parts(
                 stored.append(file.id)
                 data[file.id] = _encoded(given)
             if file is not None:
-                found = by_id(file)
+                found = replace(by_id(file), at=name)
                 if given is not None and isinstance(part, FilePart):
                     found = as_declared(given.declared, part, found)
                     found = replace(found, filename=file.filename if part.filename else None)
@@ -99,6 +100,14 @@ async def keep_parts(
         await discard(files, owner, stored)
         raise
     return KeptParts(tuple(kept), tuple(stored), data)
+
+
+def fields_of(parts: Sequence[Part], field: str) -> list[str]:
+    """Where each part stands in the request."""
+    return [
+        (part.at if isinstance(part, FilePart) else None) or f"{field}.{index}"
+        for index, part in enumerate(parts)
+    ]
 
 
 def without_bytes(parts: Sequence[Part]) -> tuple[Part, ...]:

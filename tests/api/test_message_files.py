@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -259,9 +260,29 @@ async def test_a_stored_file__is_given_to_its_owners_agent_alone(start: Start, c
         assert problem["code"] == "not_found"
         [error] = problem["errors"]
         assert error["message"] == "there is no such file"
-        fields = {"native": "message.1", "Responses": "input.1"}
-        assert error["field"] == fields.get(client.partition(" ")[0], "messages.1")
+        places = {
+            "native": "message.1",
+            "Responses": "input.0.content.1",
+            "AI": "messages.0.parts.1",
+        }
+        place = places.get(re.split("[ ,]", client)[0], "messages.0.content.1")
+        assert error["field"] == problem["error"]["param"] == place
         assert len(service.agent.calls) == calls
+
+
+async def test_a_file_of_the_second_new_message__is_named_by_its_place(start: Start) -> None:
+    service = await start()
+    path, body = openai({"type": "file", "file": {"file_id": "file-" + "0" * 32}})
+    body["messages"] = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": [{"type": "text", "text": "first"}]},
+        *body["messages"],
+    ]
+
+    problem = await ask(service, path, body, 404)
+
+    assert [error["field"] for error in problem["errors"]] == ["messages.3.content.1"]
 
 
 async def test_an_https_address__is_handed_on_and_never_fetched(start: Start) -> None:

@@ -15,6 +15,7 @@ from bff.api.foreign_messages import (
     file_at,
     kind_of,
     list_of_messages,
+    placed,
     string_of,
     text_at,
 )
@@ -107,7 +108,7 @@ def _messages(field: Field, role: str, item: dict[str, Any]) -> Iterator[ChatMes
                     found.append(TextPart(said))
             case {"type": "file"}:
                 if file := _file(place.at(index), part):
-                    found.append(file)
+                    found.append(placed(place.at(index), file))
             case {"type": str(type), "toolCallId": str(call)} if _is_tool(type):
                 calls.append(ToolCall(call, _tool_name(part), part.get("input")))
                 if (told := _result(part)) is not None:
