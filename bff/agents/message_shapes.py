@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from bff.events import JSON, dumps
@@ -184,50 +183,3 @@ def _agui_part(part: Part) -> dict[str, JSON]:
     if "filename" in fields:
         fields["metadata"] = {"filename": fields.pop("filename")}
     return fields
-
-
-def converse_blocks(parts: Iterable[Part]) -> list[dict[str, JSON]]:
-    """Content blocks of Bedrock Converse, as Strands agents take them; bytes are base64."""
-    return [_converse_block(part) for part in parts]
-
-
-def _converse_block(part: Part) -> dict[str, JSON]:
-    if isinstance(part, TextPart):
-        return {"text": part.text}
-    if part.url is not None and not part.url.startswith("s3:"):  # Converse has no such source
-        return {"text": f"[{part.filename or part.kind}: {part.url}]"}
-    source: dict[str, JSON] = (
-        {"bytes": part.data}
-        if part.data is not None
-        else {"location": {"type": "s3", "uri": part.url or part.file_id}}
-    )
-    format = _CONVERSE_FORMATS.get(part.mime_type or "", "")
-    if part.kind in ("image", "video", "audio"):
-        format = format or (part.mime_type or "").partition("/")[2] or "png"
-        return {part.kind: {"format": format, "source": source}}
-    name = _document_name(part.filename or "document")
-    return {"document": {"format": format or "txt", "name": name, "source": source}}
-
-
-_CONVERSE_FORMATS = {
-    "image/jpeg": "jpeg",
-    "application/pdf": "pdf",
-    "text/csv": "csv",
-    "application/msword": "doc",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
-    "application/vnd.ms-excel": "xls",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
-    "text/html": "html",
-    "text/plain": "txt",
-    "text/markdown": "md",
-    "audio/mpeg": "mp3",
-    "video/quicktime": "mov",
-    "video/x-matroska": "mkv",
-}
-
-
-def _document_name(filename: str) -> str:
-    """What Converse takes as a document's name: letters, digits, spaces, hyphens, brackets."""
-    stem = filename.rpartition(".")[0] or filename
-    name = re.sub(r"\s+", " ", re.sub(r"[^A-Za-z0-9()\[\]\- ]", " ", stem)).strip()
-    return name[:200] or "document"

@@ -111,7 +111,10 @@ def read_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
             answer.tools.complete(f"claude {index}")
         case {"type": "message_stop"}:
             answer.pause()
-        case {"type": "message_delta" | "content_block_start" | "content_block_delta"}:
+        case {"type": "message_delta"}:
+            if isinstance(frame.get("usage"), dict):
+                answer.usage.revise(frame["usage"])
+        case {"type": "content_block_start" | "content_block_delta"}:
             pass
         case _:
             return False

@@ -240,20 +240,12 @@ def _read_string(answer: Assembly, name: str | None, text: str) -> None:
         inner = strings.frames_in(answer, text)
         if inner is not None:
             for frame in inner:
-                answer.read(frame.value, frame.name or name)
+                if answer.strings == "sse" and isinstance(frame.value, str) and not frame.name:
+                    named_data.say(answer, name, frame.value)  # what it looks like proves nothing
+                else:
+                    answer.read(frame.value, frame.name or name)
             return
-    if name is not None and named_data.read_text(answer, name, text):
-        return
-    if not text or text in _ENDS:
-        return
-    if answer.strings is None and not text.isspace():
-        answer.strings = "text"
-        answer.dialects.add("strings")
-    answer.text.plain(text, name or "string")
-
-
-_ENDS = ("[DONE]", "__DONE__")
-"""Strings that say no more than that the stream has ended."""
+    named_data.say(answer, name, text)
 
 
 def _read_list(answer: Assembly, name: str | None, items: list[JSON]) -> None:

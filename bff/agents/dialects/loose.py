@@ -19,6 +19,7 @@ from bff.agents.dialects.event_names import role_of
 from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.gemini import read_content
 from bff.agents.dialects.questions import ask_langgraph, ask_strands, asked_in, is_strands
+from bff.agents.dialects.usage import usage_in
 from bff.events import JSON
 
 _SOURCES = ("sources", "citations", "references", "source_documents")
@@ -81,7 +82,7 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
         answer.speak(speaker, text, lambda said: say(answer, source, said), announced=False)
     rest = {**others, **({} if flat else untyped.beside(frame, key))}
     if not flat:
-        answer.usage.set_total(frame.get("usage") or frame.get("usage_metadata"))
+        answer.usage.set_total(usage_in(frame))
     _tell_beside(answer, rest)
 
 
@@ -360,7 +361,7 @@ def _is_richer(value: dict[str, JSON]) -> bool:
 
 def _keep(answer: Assembly, name: str | None, frame: dict[str, JSON], thought: str | None) -> None:
     """An object without a text: its usage is noted, and if it says anything else, it is kept."""
-    usage = frame.get("usage") or frame.get("usage_metadata")
+    usage = usage_in(frame)
     answer.usage.set_total(usage)
     silent = usage or thought is not None
     rest = untyped.beside(frame, "") if silent else frame

@@ -10,6 +10,22 @@ from bff.agents.json_values import parse
 from bff.events import JSON
 
 
+def say(answer: Assembly, name: str | None, text: str) -> None:
+    """A string that holds no frame."""
+    if name is not None and read_text(answer, name, text):
+        return
+    if not text or text in _ENDS:
+        return
+    if answer.strings is None and not text.isspace():
+        answer.strings = "text"
+        answer.dialects.add("strings")
+    answer.text.plain(text, name or "string")
+
+
+_ENDS = ("[DONE]", "__DONE__")
+"""Strings that say no more than that the stream has ended."""
+
+
 def read_text(answer: Assembly, name: str, text: str) -> bool:
     """A string, or a number as one; false if the name does not say what it is."""
     role = named_events.role(name, {})

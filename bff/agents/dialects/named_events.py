@@ -16,7 +16,15 @@ from bff.agents.dialects.event_names import Role, is_over, role_of
 from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.fields import first_word
 from bff.agents.dialects.langchain import thought
-from bff.agents.dialects.untyped import TEXT_KEYS, beside, plain_name, speaker, text_of
+from bff.agents.dialects.untyped import (
+    TEXT_KEYS,
+    beside,
+    plain_name,
+    speaker,
+    text_of,
+    thought_of,
+)
+from bff.agents.dialects.usage import usage_in
 from bff.events import JSON
 
 
@@ -58,8 +66,7 @@ def read(answer: Assembly, role: Role, frame: dict[str, JSON], name: str | None 
             else:
                 raise InBandError("an error event in its stream")
         case "thinking":
-            said = _text(frame) or thought(frame)
-            answer.thinking.plain(said, "thinking")
+            _think(answer, frame)
         case "redact":
             text = _text(frame)
             if not text:
@@ -89,6 +96,18 @@ def read(answer: Assembly, role: Role, frame: dict[str, JSON], name: str | None 
     return True
 
 
+def _think(answer: Assembly, frame: dict[str, JSON]) -> None:
+    """What an agent thinks; one that reasons in steps may tell what it does there, too."""
+    told = thought_of(frame)
+    if told is not None and isinstance(frame.get("id"), str):  # a step, told anew as it goes on
+        answer.thinking.whole(told, "thinking", f"thought {frame['id']}")
+    else:
+        answer.thinking.plain(_text(frame) or told or thought(frame), "thinking")
+    if first_word(frame, "tool", "tool_name", "toolName"):
+        rest = {key: value for key, value in frame.items() if value != told}
+        named_tools.read(answer, "tool_start", rest)
+
+
 def _text(frame: dict[str, JSON]) -> str | None:
     """The text of an event, also under the two keys that only an event has it under."""
     found = text_of(frame)
@@ -104,6 +123,8 @@ def _keep(answer: Assembly, frame: dict[str, JSON], name: str | None) -> None:
         for key in ("sources", "citations", "references", "data", "content"):
             if isinstance(frame.get(key), list) and read_sources(answer, frame[key]):
                 return
+    if any(_USAGE.search(word) for word in names):
+        answer.usage.set_total(usage_in(frame, itself=True))
     answer.custom(frame, name, content=False)
     if any(map(is_over, names)):  # what a part came to, if nothing else is said
         answer.latest = _text({**frame, "message": None}) or answer.latest
@@ -121,6 +142,7 @@ def _note(answer: Assembly, frame: dict[str, JSON], name: str | None) -> bool:
 
 
 _PLAN = re.compile("plan", re.IGNORECASE)
+_USAGE = re.compile("usage|tokens|metrics|metadata", re.IGNORECASE)
 _SOURCES = re.compile("source|citation|reference", re.IGNORECASE)
 
 
@@ -143,7 +165,7 @@ def _ask(answer: Assembly, frame: dict[str, JSON]) -> None:
 
 def _read_done(answer: Assembly, frame: dict[str, JSON], name: str | None) -> None:
     """A last frame may have the answer once more, or only; its `message` is about the stream."""
-    answer.usage.set_total(frame.get("usage"))
+    answer.usage.set_total(usage_in(frame))
     rest = {name: value for name, value in frame.items() if name != "message"}
     if "type" in rest and isinstance(rest.get("response"), dict | list):
         answer.read(rest["response"])

@@ -235,7 +235,7 @@ def _read_use(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
         repeats = not (id or answer.text.speaking) and answer.tools.is_last(tool, args)
         if not repeats:
             answer.tools.announced("named", id, tool, args)
-        if frame.keys().isdisjoint(_OUTCOMES) or _outcome(frame) is None:
+        if frame.keys().isdisjoint(_OUTCOMES) or _outcome(frame) in (None, ""):
             return True
     wrong = frame.get("error")
     if tool is None and id is None and not answer.tools.open_calls():

@@ -56,6 +56,13 @@ class Usage:
             self._calls = {"": self.total() or {}}
         self._calls[key] = counts
 
+    def revise(self, usage: JSON) -> None:
+        """Note what the call noted last has used up to now, as far as it is told."""
+        key = next(reversed(self._calls), "")
+        told = {name: count for name, count in _counts(usage).items() if count}
+        counts = {**self._calls.get(key, {}), **told}
+        self._calls[key] = _counts({**counts, "total_tokens": None})
+
     def set_total(self, usage: JSON) -> None:
         """Note the tokens of the whole run, whatever was noted before."""
         counts = _counts(usage)
@@ -71,6 +78,25 @@ class Usage:
             for name, count in counts.items():
                 total[name] = total.get(name, 0) + count
         return total
+
+
+_PLACES = (
+    "usage",
+    "token_usage",
+    "tokenUsage",
+    "usage_metadata",
+    "usageMetadata",
+    "accumulated_usage",
+    "accumulatedUsage",
+)
+_HOLDERS = ("metadata", "metrics", "data", "payload")
+
+
+def usage_in(frame: dict[str, JSON], *, itself: bool = False) -> JSON:
+    """The usage that an object of somebody's own tells; `itself` if it may be nothing else."""
+    held = [frame, *(inner for key in _HOLDERS if isinstance(inner := frame.get(key), dict))]
+    told = [holder[key] for holder in held for key in _PLACES if key in holder]
+    return next((usage for usage in (*told, *(held if itself else ())) if _counts(usage)), None)
 
 
 def _counts(usage: JSON) -> dict[str, int]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from bff.agents import Prompt
 from bff.agents.answers import is_made_up, payload_of
+from bff.agents.converse_blocks import converse_blocks
 from bff.agents.message_shapes import (
     agui_messages,
-    converse_blocks,
     langchain_messages,
     openai_messages,
 )
@@ -39,7 +39,8 @@ def strands(prompt: Prompt) -> dict[str, JSON]:
         return {"prompt": with_earlier(conversation.text, prompt.history, system)}
     before = earlier_as_text(prompt.history, system)
     parts = (TextPart(before), *conversation.parts) if before else conversation.parts
-    return {"prompt": converse_blocks(parts)}
+    later_in = None if prompt.first else prompt.run_id
+    return {"prompt": converse_blocks(parts, later_in=later_in)}
 
 
 def _strands_answer(question: Input, answer: Answer) -> JSON:

@@ -7,7 +7,7 @@ import pytest
 
 from bff.events import Custom, Event, Input, Message, Source, Thinking, ToolEnd, ToolStart
 from tests.agents.conftest import tools
-from tests.agents.decoding import decode, failed, said
+from tests.agents.decoding import decode, failed, said, usage
 from tests.fakes.container import sse
 
 HI = {"type": "token", "content": "Hi"}
@@ -182,3 +182,46 @@ def test_what_stands_beside__comes_out_as_itself() -> None:
     assert (thought(events), text(events)) == ("Hm", "Hi")
     assert Source("https://example.com", "X") in events
     assert [event.message for event in events if isinstance(event, Input)] == ["Sure?"]
+
+
+COUNTS = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+BEDROCKS = {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"type": "usage", "usage": COUNTS},
+        {"type": "usage", **COUNTS},
+        {"type": "usage", "data": BEDROCKS},
+        {"event": "usage", "data": {"prompt_tokens": 1, "completion_tokens": 2}},
+        {"event": "message_end", "metadata": {"usage": BEDROCKS, "resources": []}},
+        {"type": "done", "token_usage": COUNTS},
+        {"type": "complete", "response": "Hi", "metadata": {"usage": COUNTS}},
+        {"response": "Hi", "token_usage": COUNTS},
+        {"response": "Hi", "metrics": {"accumulated_usage": BEDROCKS}},
+        {"type": "message_delta", "delta": {}, "usage": {"input_tokens": 1, "output_tokens": 2}},
+    ],
+    ids=json.dumps,
+)
+def test_usage__is_told_from_wherever_it_stands(last: object) -> None:
+    assert usage(HI, last) == COUNTS
+    assert text(said(HI, last)) == "Hi"
+
+
+def test_anthropics_output__is_what_its_last_word_counts() -> None:
+    start = {"id": "m", "role": "assistant", "content": []}
+    counts = [{"input_tokens": 3, "output_tokens": 1}, {"output_tokens": 22}]
+    assert usage(
+        {"type": "message_start", "message": {**start, "usage": counts[0]}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": counts[1]},
+    ) == {"input_tokens": 3, "output_tokens": 22, "total_tokens": 25}
+
+
+def test_a_step_told_anew_as_it_goes_on__is_one_thought_and_one_call() -> None:
+    step = {"event": "agent_thought", "id": "x", "thought": "", "tool": "", "tool_input": ""}
+    calling = {**step, "thought": "I look.", "tool": "search", "tool_input": '{"q": 1}'}
+    frames = [step, {**calling, "observation": ""}, {**calling, "observation": "found"}]
+    assert told(*frames, HI) == [("search", {"q": 1}), ("found", None)]
+    assert (thought(said(*frames, HI)), text(said(*frames, HI))) == ("I look.", "Hi")

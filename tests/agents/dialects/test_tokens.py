@@ -210,6 +210,26 @@ SHAPES: dict[str, Shape] = {
         each(lambda token: ["messages", [chunk(token), {"langgraph_node": "a"}]]),
         lambda text: ["values", {"question": "Q", "messages": [human("Q"), ai(text)]}],
     ),
+    "enveloped": each(lambda token: {"type": "chunk", "data": chunk(token), "session_id": "s"}),
+    "pairs in envelopes": each(lambda token: {"data": [chunk(token), {"langgraph_node": "a"}]}),
+    "JSON under a key": each(lambda token: {"data": json.dumps(chunk(token))}),
+    "JSON under a key beside others": each(
+        lambda token: {"type": "message", "seq": 1, "data": json.dumps(chunk(token))}
+    ),
+    "events in strings": each(lambda token: f"data: {json.dumps({'content': token})}\n\n"),
+    "strings in events in strings": lambda tokens: [
+        f"data: {json.dumps(token)}\n\n" for token in ("Say", *tokens)
+    ],
+    "final pieces": each(lambda token: {"type": "final_answer", "data": token}),
+    "chunks and all of it": whole(
+        each(lambda token: {"type": "chunk", "content": token}),
+        lambda text: {"type": "final", "content": text},
+    ),
+    "strings as data of named events": lambda tokens: [
+        *({"event": "token", "data": token} for token in ("Say", *tokens)),
+        {"event": "done", "data": json.dumps({"content": "".join(["Say", *tokens]), "id": "m"})},
+    ],
+    "named by kind": each(lambda token: {"kind": "token", "text": token}),
     "a2a": each(
         lambda token: {
             "kind": "artifact-update",
