@@ -21,6 +21,8 @@ MAX_TOKEN_BYTES = 8 * 1024
 LEEWAY_SECONDS = 10.0
 END_OF_TIME = 253_402_300_800
 """The year 10000; a later time is a mistake or an attempt."""
+MAX_CONTAINERS = 1000
+"""Objects and lists in one part: how deep Python reads them depends on its version."""
 
 _TYPES = ("jwt", "at+jwt", "application/jwt", "application/at+jwt")
 
@@ -92,6 +94,8 @@ def _decode(segment: str) -> bytes:
 
 
 def _object(data: bytes) -> dict[str, Any]:
+    if data.count(b"[") + data.count(b"{") > MAX_CONTAINERS:
+        raise Refused("nested too deeply")
     try:
         value = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError):

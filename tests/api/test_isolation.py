@@ -34,7 +34,7 @@ Headers = Mapping[str, str]
 
 
 def bearer(secret: str = SECRET, **claims: Any) -> Headers:
-    made = {"sub": "alice", "exp": time.time() + 600, **claims}
+    made = {"sub": "alice", "exp": time.time() + 86_400, **claims}
     return {"Authorization": f"Bearer {jwt.encode(made, secret, 'HS256')}"}
 
 

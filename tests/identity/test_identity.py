@@ -18,7 +18,7 @@ SHAPED = "plain.key.shaped-like-a-token"
 SETTINGS = Settings.load(
     {"API_KEYS": f"svc:svc-key,batch:batch-key,odd:{SHAPED}", "JWT_SECRET": "s" * 40}
 )
-TOKEN = sign_token(SETTINGS, "alice", ttl_seconds=600)
+TOKEN = sign_token(SETTINGS, "alice", ttl_seconds=86_400)  # longer than any suite takes
 Headers = Mapping[str, Sequence[str]]
 
 
