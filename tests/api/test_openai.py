@@ -8,9 +8,20 @@ from typing import Any
 import pytest
 
 from bff.agents.embedded import EmbeddedAgent
-from bff.api.openai.chunks import ChunkEncoder
+from bff.api.openai.chunks import ChunkEncoder, tool_call
 from bff.errors import AgentFailed, AgentThrottled
-from bff.events import Done, Event, File, Message, Record, Source, Thinking, ToolStart
+from bff.events import (
+    Done,
+    Event,
+    File,
+    Input,
+    Message,
+    Record,
+    Source,
+    Thinking,
+    ToolStart,
+    ToolUse,
+)
 from bff.messages import ClientTool, FilePart
 from tests.api.conftest import Service, Start
 from tests.api.example_run import (
@@ -111,6 +122,13 @@ def test_what_the_agent_cites_and_makes__is_numbered_for_clients_that_add_it_up(
 
     assert [each["index"] for delta in deltas for each in delta.get("annotations", ())] == [0, 1]
     assert [each["index"] for delta in deltas for each in delta.get("images", ())] == [0, 1]
+
+
+@pytest.mark.parametrize("args", [None, "", {}])
+def test_a_clients_tool_without_arguments__is_called_with_an_empty_object(args: Any) -> None:
+    call = tool_call(Input("1", "tool", tool=ToolUse("1", "now", args)))
+
+    assert call["function"]["arguments"] == "{}"
 
 
 def test_a_gap__is_an_error_and_the_end_of_what_is_told() -> None:

@@ -24,6 +24,7 @@ from bff.events import (
     Source,
     Thinking,
     ToolEnd,
+    ToolStart,
     ToolUse,
 )
 from bff.messages import Answer, FilePart, TextPart, ToolCall
@@ -177,6 +178,28 @@ def test_a_message_that_begins_with_what_it_cites__is_told_as_one(before: tuple[
     assert said["type"] == "response.output_text.delta"
     assert said["item_id"] == item["id"]
     assert item["content"][0]["text"] == "See A."
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        ({"a": 1}, '{"a":1}'),
+        ('{"a": 1}', '{"a": 1}'),
+        (None, "{}"),
+        ("", "{}"),
+        ("as text", '"as text"'),
+        ([1], "[1]"),
+    ],
+)
+def test_arguments_of_the_agents_calls__are_json(args: Any, text: str) -> None:
+    """Which clients read without a doubt; `pydantic-ai` for one broke at the agent's own words."""
+    events = told(records(ToolStart("1", "t", args), ToolEnd("1", "t", "r"), Done()))
+    [call] = events[-1]["response"]["output"]
+
+    assert call["arguments"] == text
+    assert [e["delta"] for e in events if e["type"] == "response.mcp_call_arguments.delta"] == [
+        text
+    ]
 
 
 def test_a_result_that_the_client_gave__is_no_call_of_the_agents() -> None:

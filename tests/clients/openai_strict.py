@@ -115,6 +115,9 @@ def items(events: list[dict[str, Any]], run: dict[str, Any]) -> Iterator[str]:
         yield "a stream that is not its response"
     if events[-1]["response"] != run["response"]:
         yield "an end that is not its response"
+    for item in whole:
+        if item["type"].startswith("mcp_") and json.loads(item["arguments"]) is None:
+            yield "arguments that are none"
     words = [part["text"] for item in whole for part in item.get("content", ())]
     if not "".join(words).startswith(run["text"]):
         yield "text"

@@ -173,7 +173,7 @@ class AgUiEncoder:
         parent = {} if self._parent is None else {"parentMessageId": self._parent}
         return (
             event("TOOL_CALL_START", toolCallId=ours, toolCallName=tool, **parent)
-            + event("TOOL_CALL_ARGS", toolCallId=ours, delta=dumps(args))
+            + event("TOOL_CALL_ARGS", toolCallId=ours, delta=dumps({} if args is None else args))
             + event("TOOL_CALL_END", toolCallId=ours)
         )
 

@@ -106,7 +106,8 @@ class Thread:
 
 
 def _call(id: str, name: str, args: object) -> dict[str, Any]:
-    return {"id": id, "type": "function", "function": {"name": name, "arguments": dumps(args)}}
+    arguments = dumps({} if args is None else args)
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def _result(run_id: str, id: str, told_by: str, content: str) -> dict[str, Any]:

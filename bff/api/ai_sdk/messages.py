@@ -248,7 +248,7 @@ def _tool_part(call: Mapping[str, Any]) -> dict[str, Any]:
         "type": "dynamic-tool",
         "toolName": call["tool"],
         "toolCallId": call["id"],
-        "input": call["args"],
+        "input": {} if call["args"] is None else call["args"],
         "providerExecuted": True,
     }
     if "error" in call:
@@ -293,7 +293,8 @@ def _ask(shown: dict[str, Any], questions: Sequence[Input]) -> None:
     for question in questions:
         call = call_of(question)
         shown["parts"] = [p for p in shown["parts"] if p.get("toolCallId") != call.id]
-        part: dict[str, Any] = {"toolCallId": call.id, "input": call.args}
+        args = {} if call.args is None else call.args
+        part: dict[str, Any] = {"toolCallId": call.id, "input": args}
         if question.kind == "tool":
             part = {"type": f"tool-{call.name}", **part}
         else:

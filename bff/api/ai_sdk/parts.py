@@ -205,7 +205,8 @@ class UIEncoder:
 
 
 def _call(id: str, tool: str, args: object, dynamic: bool, mark: Mapping[str, bool]) -> str:
-    call = {"type": "tool-input-available", "toolCallId": id, "toolName": tool, "input": args}
+    given = {} if args is None else args  # pages read members of it
+    call = {"type": "tool-input-available", "toolCallId": id, "toolName": tool, "input": given}
     return _part({**call, **(_DYNAMIC if dynamic else {}), **mark})
 
 

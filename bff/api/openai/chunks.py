@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bff.api.openai.messages import arguments_text
 from bff.conversations.questions import questions_as_text
 from bff.errors import RunCancelled
 from bff.events import (
@@ -70,8 +71,7 @@ def message_of(transcript: Transcript) -> tuple[dict[str, JSON], str]:
 def tool_call(question: Input) -> dict[str, JSON]:
     """A call of the client's own tool."""
     tool = question.tool or ToolUse(question.id, "tool", {})
-    arguments = tool.args if isinstance(tool.args, str) else dumps(tool.args)
-    function = {"name": tool.name, "arguments": arguments}
+    function = {"name": tool.name, "arguments": arguments_text(tool.args)}
     return {"id": tool.id, "type": "function", "function": function}
 
 

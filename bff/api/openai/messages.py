@@ -22,7 +22,7 @@ from bff.api.foreign_messages import (
     text_at,
 )
 from bff.errors import Invalid
-from bff.events import JSON
+from bff.events import JSON, dumps
 from bff.messages import (
     Answer,
     ChatMessage,
@@ -166,6 +166,13 @@ def arguments_of(text: JSON) -> JSON:
         return json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError):
         return text
+
+
+def arguments_text(args: JSON) -> str:
+    """A call's arguments as text: JSON, or the agent's own words; none are an empty object."""
+    if args is None or args == "":
+        return "{}"
+    return args if isinstance(args, str) else dumps(args)
 
 
 def metadata_of(

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from bff.api.openai.messages import arguments_text
 from bff.api.openai.responses.input import approval_id
 from bff.conversations.questions import questions_as_text, run_by_client
 from bff.events import (
@@ -272,7 +273,7 @@ class OutputItems:
         head = {"type": "function_call", "status": "in_progress", "arguments": ""}
         item = self._begin("fc", head | call)
         place = self._place(item)
-        item["arguments"] = arguments = _arguments(tool.args)
+        item["arguments"] = arguments = arguments_text(tool.args)
         self._tell("response.function_call_arguments.delta", {**place, "delta": arguments})
         done = {"name": tool.name, "arguments": arguments}
         self._tell("response.function_call_arguments.done", {**place, **done})
@@ -320,4 +321,10 @@ class OutputItems:
 
 
 def _arguments(args: JSON) -> str:
-    return args if isinstance(args, str) else dumps({} if args is None else args)
+    """A call's arguments as JSON, which clients read: an agent may have given text that is none."""
+    if isinstance(args, str) and args:
+        try:
+            json.loads(args)
+        except (ValueError, RecursionError):
+            return dumps(args)
+    return arguments_text(args)
