@@ -18,7 +18,8 @@ _STRING = re.compile(r"'([^'\\]*(?:\\.[^'\\]*)*)'|\"([^\"\\]*(?:\\.[^\"\\]*)*)\"
 _NUMBER = re.compile(r"-?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?j?|-?inf\b|nan\b", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 _FIELD = re.compile(r"([A-Za-z_]\w*)=")
-_SPACE = re.compile(r"\s*")
+_LETTERS = frozenset("ABCDEFGHJKLMOPQRSTUVWXYZabcdefghjklmopqrstuvwxyz_")
+"""No number begins so, as `inf` and `nan` do."""
 _ENUM = re.compile(r"<[\w.]+: (.*?)>", re.DOTALL)
 _WORDS: dict[str, JSON] = {"None": None, "True": True, "False": False, "Ellipsis": None}
 _OURS = frozenset({"agent", "event_loop_cycle_trace", "event_loop_cycle_span"})
@@ -109,7 +110,7 @@ class _Reader:
             return found
         if character == "<":
             return self._opaque()
-        number = _NUMBER.match(text, at)
+        number = None if character in _LETTERS else _NUMBER.match(text, at)
         if number is not None:
             self.at = number.end()
             return _number(number[0])
@@ -134,6 +135,11 @@ class _Reader:
         raise NotPrinted
 
     def _string(self) -> str:
+        text, start = self.text, self.at + 1
+        end = text.find(text[self.at], start)
+        if end > 0 and text.find("\\", start, end) < 0:  # nearly all of them
+            self.at = end + 1
+            return text[start:end]
         found = _STRING.match(self.text, self.at)
         if found is None:
             raise NotPrinted
@@ -142,8 +148,12 @@ class _Reader:
         return _ESCAPE.sub(_unescaped, body) if "\\" in body else body
 
     def _space(self) -> str:
-        self.at = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr] # matches always
-        return self.text[self.at]
+        text = self.text
+        character = text[self.at]
+        while character == " " or character.isspace():  # one blank, mostly, or none
+            self.at += 1
+            character = text[self.at]
+        return character
 
     def _braced(self) -> JSON:
         """A dict, or a set."""
