@@ -15,7 +15,11 @@ from hashlib import sha256
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
+from multidict import istr
+
 ALGORITHM = "AWS4-HMAC-SHA256"
+_DATE, _TOKEN = istr("X-Amz-Date"), istr("X-Amz-Security-Token")
+_AUTHORIZATION = istr("Authorization")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -57,9 +61,9 @@ class Signer:
             self._second = now
             self._timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
             self._scope = f"{self._timestamp[:8]}/{self._region}/{self._service}/aws4_request"
-        signed = {**headers, "X-Amz-Date": self._timestamp}
+        signed = {**headers, _DATE: self._timestamp}
         if credentials.token:
-            signed["X-Amz-Security-Token"] = credentials.token
+            signed[_TOKEN] = credentials.token
         # by name alone: a line's colon would sort behind a longer name's hyphen
         fields = sorted([("host", self._host), *((n.lower(), v) for n, v in signed.items())])
         lines = "".join([f"{name}:{' '.join(value.split())}\n" for name, value in fields])
@@ -71,7 +75,7 @@ class Signer:
         )
         mac = self._keyed_for(credentials).copy()
         mac.update(text.encode())
-        signed["Authorization"] = (
+        signed[_AUTHORIZATION] = (
             f"{ALGORITHM} Credential={credentials.access_key}/{self._scope}, "
             f"SignedHeaders={names}, Signature={mac.hexdigest()}"
         )

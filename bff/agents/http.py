@@ -20,8 +20,9 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy, istr
 from yarl import URL
 
 from bff.agents import Prompt
@@ -45,9 +46,10 @@ PAUSES_SECONDS = (0.1, 0.5)
 """Before the second and the third attempt at what did not happen."""
 MOST_RETRY_AFTER_SECONDS = 300.0
 
-SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
-USER_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-User-Id"
-REQUEST_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Request-Id"
+SESSION_HEADER = istr("X-Amzn-Bedrock-AgentCore-Runtime-Session-Id")
+"""What aiohttp compares names by, an `istr` has made once."""
+USER_HEADER = istr("X-Amzn-Bedrock-AgentCore-Runtime-User-Id")
+REQUEST_HEADER = istr("X-Amzn-Bedrock-AgentCore-Runtime-Request-Id")
 ACCEPT = "text/event-stream, application/json"
 _TRACE_LIMITS = {"traceparent": 128, "tracestate": 512, "baggage": 8192}
 
@@ -109,7 +111,10 @@ def headers(prompt: Prompt) -> dict[str, str]:
     return found
 
 
-_FIXED_HEADERS = {"Content-Type": "application/json", "Accept": ACCEPT}
+_FIXED_HEADERS: Mapping[str, str] = {
+    hdrs.CONTENT_TYPE: "application/json",
+    hdrs.ACCEPT: ACCEPT,
+}
 
 
 def _fits(value: str, most: int) -> bool:
@@ -126,7 +131,7 @@ async def stream(
     response = await _answered(session, prepare, advice, pauses)
     del prepare, advice  # and with them the request, which may be megabytes of conversation
     try:
-        decoder = Decoder(response.headers.get("Content-Type", ""))
+        decoder = Decoder(response.headers.get(hdrs.CONTENT_TYPE, ""))
         _forget_heads(response)
         while chunk := await response.content.readany():
             yield decoder.feed(chunk)
@@ -166,7 +171,7 @@ async def _answered(
             response = await session.post(
                 request.url,
                 data=_pieces(request.body) if len(request.body) > PIECE_BYTES else request.body,
-                headers={**request.headers, "Content-Length": str(len(request.body))},
+                headers={**request.headers, hdrs.CONTENT_LENGTH: str(len(request.body))},
                 allow_redirects=False,
             )
         except aiohttp.ClientConnectorError as error:  # raised only before anything was sent
@@ -180,7 +185,7 @@ async def _answered(
         except (aiohttp.ClientError, OSError) as error:
             raise _broken(error) from error
         else:
-            encoding = response.headers.get("Content-Encoding", "").strip().lower()
+            encoding = response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
             if 200 <= response.status < 300 and encoding in _UNCOMPRESSED:
                 return response
             response.close()

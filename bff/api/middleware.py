@@ -10,7 +10,8 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import CIMultiDict, istr
 
 from bff.api import (
     ALLOWANCE,
@@ -25,7 +26,7 @@ from bff.api import (
     TELEMETRY,
 )
 from bff.api.addresses import Client, client_of, written
-from bff.api.streaming import EventStream
+from bff.api.streaming import RUN_ID, EventStream
 from bff.api.websocket.handshake import SOCKET_ROUTE, bearer_protocols
 from bff.errors import (
     PROBLEM_JSON,
@@ -45,6 +46,14 @@ from bff.events import dumps
 from bff.limits import Allowance
 
 logger = logging.getLogger(__name__)
+
+_REQUEST_ID, _API_KEY = istr("X-Request-Id"), istr("X-API-Key")
+_ON_BEHALF_OF = istr("X-On-Behalf-Of")
+_LIMIT, _REMAINING = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remaining")
+_RESET = istr("X-RateLimit-Reset")
+_SECURITY_POLICY = istr("Content-Security-Policy")
+_ALWAYS = CIMultiDict({"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"})
+"""Of each reply. Names as aiohttp's `hdrs` has them: what it compares them by is made once."""
 
 _MAX_HEADER_BYTES = 4096
 """Proxies in front refuse replies with more, about."""
@@ -98,7 +107,7 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     One middleware for all of it: each has a frame of its own for as long as a stream is open, and
     every event passes through all of them.
     """
-    given = request.headers.get("X-Request-Id", "")
+    given = request.headers.get(_REQUEST_ID, "")
     sane = given and _SANE_ID.fullmatch(given)
     request_id = request[REQUEST_ID] = given if sane else os.urandom(16).hex()
     resource = request.match_info.route.resource
@@ -125,7 +134,7 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             isinstance(response, EventStream | web.WebSocketResponse)
             or (request.method, exchange.route) in CARRY_FILES
         )
-        exchange.awaited_agent = request.method == "POST" and "X-Run-Id" in response.headers
+        exchange.awaited_agent = request.method == "POST" and RUN_ID in response.headers
         if principal := request.get(PRINCIPAL):
             exchange.principal = principal.id
         return response
@@ -197,11 +206,11 @@ def _refuse_other_hosts(request: web.Request) -> None:
 
 def _guard(request: web.Request) -> None:
     """Refuse what no route takes: encoded bodies, credentials in the query."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         form = request.content_type == "multipart/form-data"
         refusal = NotAForm if form else UnsupportedMediaType
         raise refusal(headers={"Connection": "close"})
-    if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+    if request.headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":
         raise BadRequest(headers={"Connection": "close"})
     for name in request.query if request.query_string else ():
         if re.sub("[^a-z]", "", name.lower()) in _SECRET_PARAMETERS:
@@ -254,14 +263,14 @@ async def _authenticate(request: web.Request) -> None:
     limiter = app[LIMITER]
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else None
-    authorization = request.headers.getall("Authorization", [])
+    authorization = request.headers.getall(hdrs.AUTHORIZATION, [])
     if route == SOCKET_ROUTE:
         authorization += [f"Bearer {token}" for token in bearer_protocols(request)]
     try:
         principal = await app[AUTHENTICATOR].identify(
             authorization=authorization,
-            api_key=request.headers.getall("X-API-Key", []),
-            on_behalf_of=request.headers.getall("X-On-Behalf-Of", []),
+            api_key=request.headers.getall(_API_KEY, []),
+            on_behalf_of=request.headers.getall(_ON_BEHALF_OF, []),
         )
     except Problem:
         allowance = await limiter.take(client(request).limited_as)
@@ -281,7 +290,7 @@ def client(request: web.Request) -> Client:
     """Where the request comes from, as far as it can be believed."""
     return client_of(
         request.remote,
-        request.headers.getall("X-Forwarded-For", []),
+        request.headers.getall(hdrs.X_FORWARDED_FOR, []),
         request.app[SETTINGS].trusted_proxies,
     )
 
@@ -289,26 +298,25 @@ def client(request: web.Request) -> Client:
 async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers every reply has, streams included: runs when a reply is prepared."""
     headers = response.headers
-    headers["X-Request-Id"] = request.get(REQUEST_ID, "")
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    headers.pop("Server", None)  # it names versions, which attackers look for
+    headers[_REQUEST_ID] = request.get(REQUEST_ID, "")
+    headers.update(_ALWAYS)
+    headers.setdefault(_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'")
+    headers.pop(hdrs.SERVER, None)  # it names versions, which attackers look for
     if ignored := request.get(IGNORED):
         headers["X-Ignored"] = _as_header(ignored)
     allowance = request.get(ALLOWANCE)
     if peeking := request.get(PEEKING):
         allowance = await peeking
     if allowance:
-        headers["X-RateLimit-Limit"] = str(allowance.limit)
-        headers["X-RateLimit-Remaining"] = str(allowance.remaining)
-        headers["X-RateLimit-Reset"] = str(math.ceil(allowance.reset_seconds))
+        headers[_LIMIT] = str(allowance.limit)
+        headers[_REMAINING] = str(allowance.remaining)
+        headers[_RESET] = str(math.ceil(allowance.reset_seconds))
     if request.path.startswith("/v1/"):
-        headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     origins = request.app[SETTINGS].cors_origins
     if origins:
         headers.add("Vary", "Origin")
-    if (origin := request.headers.get("Origin")) in origins:
+    if (origin := request.headers.get(hdrs.ORIGIN)) in origins:
         headers["Access-Control-Allow-Origin"] = str(origin)
         headers["Access-Control-Allow-Credentials"] = "true"
         headers["Access-Control-Expose-Headers"] = _exposed(headers)

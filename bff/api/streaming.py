@@ -16,6 +16,7 @@ from typing import Protocol
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
+from multidict import istr
 
 from bff.api import BODY, REQUEST_ID, TELEMETRY
 from bff.errors import Internal
@@ -26,6 +27,7 @@ from bff.settings import HEARTBEAT_SECONDS, WRITE_TIMEOUT_SECONDS
 
 logger = logging.getLogger(__name__)
 
+RUN_ID, _SESSION_ID = istr("X-Run-Id"), istr("X-Session-Id")
 COMMENT = b": keep-alive\n\n"
 NEVER_WAITS_BYTES = 32 * 1024
 """With less in the socket's buffer a write returns at once and needs no time limit: asyncio makes
@@ -141,7 +143,7 @@ class SlowClientError(ConnectionError):
 
 
 def run_headers(run: Run) -> dict[str, str]:
-    return {"X-Run-Id": run.run_id, "X-Session-Id": run.session_id}
+    return {RUN_ID: run.run_id, _SESSION_ID: run.session_id}
 
 
 async def stream_run(
