@@ -1,6 +1,7 @@
 """A container at AGENT_URL: what is sent, what comes back, and every way it can go wrong."""
 
 import asyncio
+import itertools
 import json
 import logging
 import socket
@@ -377,7 +378,28 @@ def test_an_answer_without_end__fails_instead_of_filling_the_memory(value: objec
         fed += 1
 
     assert decoder.failure == "an answer of more than 33,554,432 characters"
-    assert 32 <= fed <= 34
+    assert 32 <= fed <= 35
+
+
+def test_an_answer_of_endless_small_messages__fails_too() -> None:
+    decoder = Decoder("text/event-stream")
+    ids = itertools.count()
+    received = 0
+    while not decoder.failure and received < 2**25:
+        names = [f"m{next(ids)}" for _ in range(1000)]
+        told = [{"type": "TEXT_MESSAGE_CHUNK", "messageId": name, "delta": "a"} for name in names]
+        decoder.feed(frames := sse(*told))
+        received += len(frames)
+
+    assert decoder.failure == "an answer of more than 33,554,432 characters"
+
+
+def test_many_objects_of_no_known_shape__are_answered_with_the_last() -> None:
+    decoder = Decoder("text/event-stream")
+    for start in range(0, 20_000, 1000):
+        decoder.feed(sse(*({"n": [number]} for number in range(start, start + 1000))))
+
+    assert decoder.end()[0] == Message('{"n":[19999]}')
 
 
 def test_what_is_repeated__does_not_count_as_said() -> None:

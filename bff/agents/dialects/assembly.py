@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bff.agents.dialects.speakers import Speakers, Voice
 from bff.agents.dialects.text_once import TextOnce
 from bff.agents.dialects.tool_calls import ToolCalls
-from bff.agents.dialects.untyped import is_theirs, only_text
+from bff.agents.dialects.untyped import is_theirs, only_text, rows_of
 from bff.agents.dialects.usage import Usage
 from bff.events import JSON, Custom, Event, File, Input, Source, dumps
 
@@ -25,9 +25,11 @@ _MOST_SIDE_BY_SIDE = 5
 _DEEPEST = 8
 """Envelopes around envelopes around one event."""
 
+_MOST_CUSTOMS = 10_000
+"""So many are remembered for an answer that has nothing else."""
+_ATTACHED_BYTES = 200
+
 _NOTHING: dict[str, JSON] = {}
-_LONGEST_JSON = 64 * 1024
-"""Characters of JSON that stand for an answer without text; of more, only the last is shown."""
 
 REDACT = "redact"
 """Name of the `custom` that announces a text in place of what was said before."""
@@ -248,7 +250,10 @@ class Assembly:
         if name is None and isinstance(value, dict):
             name = called(value)
         if content and value not in ("", None, [], {}) and not self.speakers.heard:
-            self._customs.append(value)
+            if len(self._customs) < _MOST_CUSTOMS:
+                self._customs.append(value)
+            else:  # the last is what is shown of so many
+                self._customs[-1] = value
         self.out.append(Custom(value, name))
 
     def note(self, place: str, text: str) -> None:
@@ -289,7 +294,8 @@ class Assembly:
 
     def attach(self, what: File | Source) -> None:
         """Tell a file or a source, once."""
-        key = what.url or hashlib.sha256((getattr(what, "data", None) or "").encode()).hexdigest()
+        data = what.url or getattr(what, "data", None) or ""
+        key = hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()
         if key not in self._attached:
             self._attached.add(key)
             self.out.append(what)
@@ -336,8 +342,7 @@ class Assembly:
             return
         text = only_text(found)
         if text is None and found is self._customs:
-            told = [dumps(custom) for custom in self._customs]
-            text = "\n".join(told) if sum(map(len, told)) < _LONGEST_JSON else told[-1]
+            text = rows_of(self._customs)
         elif text is None:
             text = dumps(found)
         if found is not self._customs and found not in self._customs and found != text:
@@ -356,7 +361,8 @@ class Assembly:
     def held(self, received: int) -> int:
         """About how much of so many bytes is still remembered: the same may have come often."""
         waiting = self._customs and not self.speakers.heard
-        return received if waiting else self.speakers.length
+        said = self.speakers.length + _ATTACHED_BYTES * len(self._attached)
+        return received if waiting else said
 
     def take(self) -> list[Event]:
         """What is ready, once."""

@@ -96,6 +96,8 @@ BY_KEY = _merged(
 
 MAX_ANSWER = 32 * 1024 * 1024
 """Characters of one answer: all that is said is remembered, to say nothing twice."""
+_LOOKS = 8
+"""How often that is looked at, at least, before it may be reached."""
 
 
 class Decoder:
@@ -110,7 +112,7 @@ class Decoder:
     def __init__(self, content_type: str) -> None:
         self.failure: str | None = None
         self._received = 0
-        self._look_at = MAX_ANSWER
+        self._look_at = MAX_ANSWER // _LOOKS
         try:
             self._frames = open_frames(content_type)
         except FrameError as error:
@@ -151,7 +153,7 @@ class Decoder:
         held = self._answer.held(self._received)
         if held > MAX_ANSWER:
             raise FrameError(f"an answer of more than {MAX_ANSWER:,} characters")
-        self._look_at = self._received + MAX_ANSWER - held
+        self._look_at = self._received + (MAX_ANSWER - held) // _LOOKS
 
     def end(self) -> list[Event]:
         """The last events: `Done` closes them unless there is a `failure`."""

@@ -48,6 +48,10 @@ class Segment:
         return self.pieces[0] if self.pieces else ""
 
 
+_PIECE_BYTES = 400
+"""What a piece with its key takes beside its text."""
+
+
 class Memory:
     """What all speakers said, of one kind: the answer, or the reasoning."""
 
@@ -61,4 +65,5 @@ class Memory:
 
     @property
     def length(self) -> int:
-        return sum(segment.length for segment in self.segments)
+        """Characters, or about as many bytes as it takes to remember pieces that have few."""
+        return sum(segment.length + _PIECE_BYTES for segment in self.segments)

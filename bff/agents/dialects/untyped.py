@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bff.agents.dialects.fields import first_word, word, words
-from bff.events import JSON
+from bff.events import JSON, dumps
 
 TEXT_KEYS = (
     "content",
@@ -322,6 +322,21 @@ def only_text(value: JSON) -> str | None:
                         return None
         level = inner
     return found.pop() if found else None
+
+
+def rows_of(values: list[JSON]) -> str:
+    """The values as lines of JSON; of more than fits, only the last."""
+    told, size = [], 0
+    for value in values:
+        told.append(dumps(value))
+        size += len(told[-1])
+        if size >= _LONGEST_JSON:  # and no look at the other thousands
+            return dumps(values[-1])
+    return "\n".join(told)
+
+
+_LONGEST_JSON = 64 * 1024
+"""Characters of JSON that stand for an answer without text; of more, only the last is shown."""
 
 
 def beside(frame: dict[str, JSON], key: str) -> dict[str, JSON]:
