@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import ssl
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
@@ -46,6 +48,9 @@ class Client:
         """For messages, which are its business."""
         self._gone: set[Any] = set()
         """Clients that are being closed."""
+        self._nodes: list[ClusterNode] = []
+        """Of a cluster: where its last map led."""
+        self._by_nodes = False
         self._connections: set[Any] = set()
         self._idle: list[Any] = []
         """Those that nobody uses."""
@@ -96,10 +101,15 @@ class Client:
         """Forget the connections: after a failover the name, or the map, leads to another node.
 
         A cluster's client is made anew: it only ever asks the nodes of its last map, which may all
-        have gone, where the address we were given still leads somewhere.
+        have gone, where the address we were given still leads somewhere. That may be a node that
+        has gone, and then the others know. So it is asked here and there by turns.
         """
         if self.cluster:
-            gone, self.of_library = self.of_library, _connect(self._url)
+            self._nodes = list(self.of_library.nodes_manager.nodes_cache.values()) or self._nodes
+            random.shuffle(self._nodes)  # one that is frozen would keep us from all behind it
+            by_nodes, self._by_nodes = self._by_nodes, not self._by_nodes
+            others = self._nodes if by_nodes else []
+            gone, self.of_library = self.of_library, _connect(self._url, others)
             self._gone.add(gone)
             await _close(gone)
             self._gone.discard(gone)
@@ -169,7 +179,8 @@ async def _cancellable(work: Coroutine[Any, Any, T]) -> T:
             task.exception()  # nobody asks for it any more
 
 
-def _connect(url: str) -> Any:
+def _connect(url: str, nodes: Sequence[ClusterNode] = ()) -> Any:
+    """`nodes` of a cluster are asked for its map before the node of the URL is."""
     options: dict[str, Any] = {
         "decode_responses": True,
         "driver_info": None,
@@ -180,7 +191,9 @@ def _connect(url: str) -> Any:
     }
     if urlsplit(url).scheme.endswith("+cluster"):
         url = url.replace("+cluster", "", 1)
-        return _Cluster.from_url(url, require_full_coverage=False, **options)
+        return _Cluster.from_url(
+            url, require_full_coverage=False, startup_nodes=list(nodes), **options
+        )
     return Redis.from_url(url, **options)
 
 

@@ -94,6 +94,7 @@ class Network:
         """Instances that no message reaches."""
         self.troubled_at: dict[str, float] = {}
         """When a call of an instance did not just pass."""
+        self.failovers = 0
         self.waiting: list[Pipeline] = []
         self.late: list[Pipeline] = []
         """Not executed when their caller gave up."""
@@ -161,6 +162,14 @@ class Network:
         if not pipeline.ready.done():
             pipeline.ready.set_exception(ConnectionError("lost"))
 
+    def fail_over(self, data: dict[str, Any]) -> None:
+        """Another server takes over, which has that: every connection is closed."""
+        self.failovers += 1
+        self.model.data = data
+        for pipeline in list(self.waiting):
+            self.lose(pipeline)
+        self.late.clear()
+
     @property
     def troubled(self) -> bool:
         return bool(self.holding or self.stuck or self.cut or self.deaf or self.waiting)
@@ -211,6 +220,10 @@ class SimulatedServer(Server):
         )
         self._network = network
         self._instance = instance
+
+    @property
+    def closed_connections(self) -> int:
+        return self._network.failovers
 
     def pubsub(self) -> Any:
         return self._network.pubsub()

@@ -115,7 +115,8 @@ class Instance:
     def superseded(self, run_id: str) -> None:
         execution = self.simulation.executions[run_id]
         status = self.simulation.model_status(execution.run)
-        if status not in ("interrupted", None):
+        # one is only forgotten that had ended, if its owner had yet to hear of that
+        if status not in ("interrupted", "forgotten", None):
             self.simulation.wrong.append(f"{run_id} was given up here, and is {status}")
         execution.abandoned = execution.over = True
 

@@ -19,7 +19,7 @@ from bff.settings import SettingsError
 from tests.runs.valkey.conftest import StartInstance
 from tests.runs.valkey.instances import until
 from tests.runs.valkey.relay import Relay
-from tests.runs.valkey.valkey import Valkey
+from tests.runs.valkey.valkey import Valkey, running_valkey
 
 
 async def test_tls__is_spoken_and_checked(
@@ -93,6 +93,30 @@ async def test_a_server_that_lets_in_and_says_nothing__is_listened_to_when_it_sp
         relay.accept()
         await until(lambda: "instance" in own.tell("PUBSUB CHANNELS bff:*"))
         await a.die()
+
+
+async def test_a_cluster_whose_named_node_has_gone__is_found_by_the_others(
+    tmp_path_factory: pytest.TempPathFactory, start_instance: StartInstance
+) -> None:
+    with (
+        running_valkey(tmp_path_factory.mktemp("named"), cluster=True) as named,
+        running_valkey(tmp_path_factory.mktemp("other"), cluster=True) as other,
+    ):
+        named.tell("CLUSTER FLUSHSLOTS")  # it knows the way, and has nothing itself
+        named.tell(f"CLUSTER MEET 127.0.0.1 {other.port}")
+        await until(lambda: f"{other.port}" in named.tell("CLUSTER SLOTS"))
+        a = await start_instance(named.url)
+        await a.log.ping()
+        run = await a.begin("run")
+
+        named.kill()
+        other.tell("CLIENT KILL TYPE normal SKIPME yes")
+        await a.say(run, 2)
+
+        b = await start_instance(other.url)
+        await until(lambda: "up>" in repr(a.log))
+        await a.end(run, 3)
+        assert len(await b.read(await b.find(run))) == 3
 
 
 async def test_a_slow_server__is_as_good_as_gone_until_it_is_quick_again(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import logging
 import sys
 import traceback
+from collections import deque
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -17,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bff.errors import SessionBusy
+from bff.errors import Overloaded, SessionBusy
 from bff.events import Message
 from bff.runs.log import Run
 from bff.runs.valkey.keys import idempotency_key
@@ -64,6 +68,14 @@ class Machine(RuleBasedStateMachine):
         """Runs that the server lost something of."""
         self.evicted: set[str] = set()
         """Keys of runs that the server dropped and kept all others: nobody notices that."""
+        self.cancelled: set[str] = set()
+        """Runs that somebody was told will be cancelled."""
+        self.deleted_from: set[tuple[str, str]] = set()
+        """Places that somebody meant to delete."""
+        self.forgotten: set[str] = set()
+        """Runs that somebody was told are deleted."""
+        self.copies: deque[tuple[float, dict[str, Any]]] = deque(maxlen=20)
+        """What another server has, which hears of all that the first one does, if a little late."""
 
     @initialize(number=st.integers(1, 3), max_events=st.sampled_from([8, 20_000]))
     def start(self, number: int, max_events: int) -> None:
@@ -160,6 +172,49 @@ class Machine(RuleBasedStateMachine):
         run = self.s.executions[data.draw(st.sampled_from(list(self.s.executions)))].run
         self.s.find(data.draw(self.any_instance), run)
 
+    @precondition(lambda self: self.open_executions)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        run = self.any_open(data).run
+        instance = data.draw(self.any_instance)
+        asking = self.s.spawn(self.asked_to_cancel(instance, run))
+        self.s.loop.settle()
+        if asking.done() and asking.result():
+            self.cancelled.add(run.run_id)
+
+    async def asked_to_cancel(self, instance: Instance, run: Run) -> bool:
+        try:
+            found = await instance.log.find(run.owner, run.run_id)
+            if found is None or found.status != "running":
+                return False
+            await instance.log.request_cancel(found)
+        except Overloaded:
+            return False
+        return True
+
+    @precondition(lambda self: self.s.executions)
+    @rule(data=st.data(), place=st.sampled_from(PLACES))
+    def delete(self, data: st.DataObject, place: tuple[str, str]) -> None:
+        """A session is deleted, on any instance: none of its runs is known any more."""
+        self.deleted_from.add(place)
+        deleting = self.s.spawn(self.deleted(data.draw(self.any_instance), *place))
+        for _ in range(20):
+            self.s.loop.advance(0.1)
+        if deleting.done():
+            self.forgotten |= deleting.result()
+
+    async def deleted(self, instance: Instance, owner: str, session: str) -> set[str]:
+        try:
+            while run := await instance.log.find_open(owner, session):
+                await instance.log.request_cancel(run)
+                await asyncio.sleep(0.1)
+            run_ids = await instance.log.runs_of(owner, session)
+            await instance.log.forget(owner, run_ids)
+        except Overloaded:
+            return set()
+        runs = [self.s.executions[run_id].run for run_id in run_ids if run_id in self.s.executions]
+        return {run.run_id for run in runs if self.s.model_status(run) == "forgotten"}
+
     # What the network and the server do
 
     @rule(seconds=st.sampled_from([0.01, 0.1, 0.7, 1.5, 4.0]))
@@ -206,6 +261,20 @@ class Machine(RuleBasedStateMachine):
         self.lossy |= set(self.s.executions)
         self.s.model.flush()
 
+    @rule(lag=st.sampled_from([0.0, 0.1, 0.7]), seconds=st.sampled_from([0.0, 0.1, 4.0]))
+    def fail_over(self, lag: float, seconds: float) -> None:
+        """Another server takes over, and has missed the last writes."""
+        s = self.s
+        s.remember()
+        self.lossy |= set(s.executions)
+        until = s.loop.time() - lag
+        kept = [data for at, data in self.copies if until - 0.5 <= at <= until]
+        s.network.away = bool(seconds)
+        s.network.fail_over(kept[-1] if kept else s.model.data)
+        self.copies.clear()
+        s.loop.advance(seconds)
+        s.network.away = False
+
     @rule(data=st.data(), kind=st.sampled_from(EVICTED))
     def evict(self, data: st.DataObject, kind: str) -> None:
         keys = [key for key in self.s.model.data if f":{kind}" in key]
@@ -223,6 +292,11 @@ class Machine(RuleBasedStateMachine):
         self.s.start_instance()
 
     # What may never be
+
+    @invariant()
+    def other_server_hears_of_it(self) -> None:
+        kept = {key: copy.copy(value) for key, value in self.s.model.data.items()}
+        self.copies.append((self.s.loop.time(), kept))
 
     @invariant()
     def nothing_is_wrong(self) -> None:
@@ -259,8 +333,13 @@ class Machine(RuleBasedStateMachine):
         s = self.s
         s.network.heal()
         s.loop.advance(1)
-        assert not s.ownerless(*s.living)
+        lost_a_withdrawal = s.network.failovers > 0
+        assert lost_a_withdrawal or not s.ownerless(*s.living)
         s.loop.advance(6)
+        for run_id in self.cancelled - self.lossy:
+            assert s.executions[run_id].over, f"{run_id} is not cancelled"
+        for run_id in self.forgotten - self.lossy:
+            self.unknown(s.executions[run_id].run)
         for execution in list(s.executions.values()):
             s.end(execution)
         s.loop.advance(4)
@@ -276,7 +355,8 @@ class Machine(RuleBasedStateMachine):
         for reader in s.readers:
             self.in_order(reader)
             self.ended(reader)
-        assert len(s.told_interrupted) == len(set(s.told_interrupted)), s.told_interrupted
+        twice = len(s.told_interrupted) != len(set(s.told_interrupted))
+        assert not twice or s.network.failovers, s.told_interrupted
         if len(s.instances) == len(s.living) + 1:  # whoever ended what the dead one left is alive
             for execution in s.executions.values():
                 if s.model_status(execution.run) == "interrupted":
@@ -285,6 +365,8 @@ class Machine(RuleBasedStateMachine):
             assert execution.over, execution
             if execution.instance.alive and not execution.abandoned:
                 gone = keys_of(execution.run).run in self.evicted
+                place = (execution.run.owner, execution.run.session_id)
+                gone = gone or place in self.deleted_from
                 assert gone or s.model_status(execution.run) == "complete", execution
         assert not s.wrong, s.wrong
 
@@ -293,6 +375,12 @@ class Machine(RuleBasedStateMachine):
         assert begun.done(), "begun for ever"
         outcome: Run | Exception = begun.result()
         return outcome
+
+    def unknown(self, run: Run) -> None:
+        for instance in self.s.living:
+            finding = self.s.spawn(instance.log.find(run.owner, run.run_id))
+            self.s.loop.settle()
+            assert finding.result() is None, f"{run.run_id} is known on {instance}"
 
     def ended(self, reader: Reader) -> None:
         assert reader.task.done(), f"{reader.run.run_id} is followed for ever: {reader.records}"
@@ -304,8 +392,12 @@ class Machine(RuleBasedStateMachine):
             # nobody brought it back in time
             gone = keys_of(reader.run).run in self.evicted or (
                 reader.run.run_id in self.lossy
-                and execution.instance.name in self.s.network.troubled_at
+                and (
+                    execution.instance.name in self.s.network.troubled_at
+                    or self.s.network.failovers
+                )
             )
+            gone = gone or (reader.run.owner, reader.run.session_id) in self.deleted_from
             assert last.name == "done" or (gone and is_interruption(last)), reader.records
         log = self.s.model.data.get(keys_of(reader.run).log)
         if log and reader.run.run_id not in self.lossy and not is_interruption(last):
