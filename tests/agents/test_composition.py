@@ -6,10 +6,13 @@ text once more between or behind them. Nothing of that is news.
 """
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bff.events import Event, Input, Message, Thinking, ToolEnd, ToolStart
 from tests.agents.not_yet import NOT_YET
@@ -66,6 +69,7 @@ OF_OBJECTS: dict[str, Way] = {
     "as an event": each(lambda frame: {"type": "event", "data": frame, "session_id": "s"}),
     "as a message": each(lambda frame: {"event": "message", "data": frame}),
     "with a number": each(lambda frame: {"seq": 1, "timestamp": 1.5, "data": frame}),
+    "in two envelopes": each(lambda frame: {"event": "message", "data": {"chunk": frame}}),
     "as events in strings": each(lambda frame: f"data: {json.dumps(frame)}\n\n"),
     "as named events in strings": each(
         lambda frame: f"event: message\ndata: {json.dumps(frame)}\n\n"
@@ -172,3 +176,51 @@ def test_objects_passed_on_in_another_way__say_the_same(name: str) -> None:
 def test_frames_passed_on_in_another_way__say_the_same(name: str) -> None:
     for recording, frames in STREAMS[list(OF_ALL).index(name) % SLICE :: SLICE]:
         check(recording, frames, OF_ALL[name], name)
+
+
+ENVELOPES: list[Callable[[Any], Any]] = [
+    lambda frame: frame,
+    lambda frame: {"data": frame},
+    lambda frame: {"type": "chunk", "data": frame},
+    lambda frame: {"event": "message", "data": frame},
+    lambda frame: {"session_id": "s", "event": frame},
+    lambda frame: {"data": {"data": {"timestamp": 1.5, "data": frame}}},
+    lambda frame: f"data: {json.dumps({'data': frame})}\n\n",
+]
+BEATS: list[Any] = [
+    *("", {}, [], {"type": "ping"}, {"event": "keepalive"}, {"data": None}, {"content": ""}),
+    {"type": "status", "status": "working"},
+]
+LASTS: list[Callable[[str], Any]] = [
+    lambda text: {},
+    lambda text: {"done": True},
+    lambda text: {"event": "end"},
+    lambda text: {"final_response": text},
+    lambda text: {"type": "done", "usage": {"input_tokens": 1, "output_tokens": 1}},
+    lambda text: {"event": "done", "data": json.dumps({"content": text})},
+]
+FORMATS = [
+    ("data: ", "\n\n", EVENTS),
+    ("data:", "\r\n\r\n", EVENTS),
+    (": x\n\nid: 1\ndata: ", "\n\n", f"{EVENTS}; charset=utf-8"),
+    ("data: ", "\n", EVENTS),
+    ("", "\n", "application/x-ndjson"),
+    ("data: ", "\n\n", "application/json"),
+]
+
+
+@settings(max_examples=150, derandomize=True)
+@given(seed=st.integers(0, 2**32))
+def test_frames_passed_on_in_several_ways_at_once__say_the_same(seed: int) -> None:
+    dice = random.Random(seed)
+    recording, frames = dice.choice(FRAMED)
+    whole = seen(*decoded(recording.body, recording.content_type, {}))
+    envelope, beat, last = dice.choice(ENVELOPES), dice.choice(BEATS), dice.choice(LASTS)
+    before, after, content_type = dice.choice(FORMATS)
+    sent = [part for f in frames for part in ([beat] * dice.randrange(2) + [envelope(f)])]
+    if not whole["failed"] and not whole["asked"] and str(whole["text"]).strip():
+        sent.append(last(str(whole["text"])))
+    body = lines(sent, before, after)
+    cuts = [dice.randrange(len(body) + 1) for _ in range(dice.randrange(20))]
+
+    assert seen(*decoded(body, content_type, {}, cuts)) == whole, recording.id

@@ -13,16 +13,18 @@ from bff.agents.dialects.failures import is_only_error
 from bff.agents.dialects.fields import words
 from bff.events import JSON
 
-_HOLDERS = words("data event chunk payload item update frame")
+_HOLDERS = words("data event chunk payload item update frame state values")
 _HOLDERS_OF_LISTS = _HOLDERS | words("output result response value body message content")
 """Of objects, what stands under these is read elsewhere."""
+_STATES = words("state values")
 _MOST_MEMBERS = 6
 _PIECES = frozenset({None, "text", "start"})
 
 
-def inner(frame: dict[str, JSON], known: Known) -> JSON:
-    """The one frame that an object holds; None if it holds none, or says more than that."""
-    if len(frame) > _MOST_MEMBERS:
+def inner(frame: dict[str, JSON], known: Known, deepest: int = 3) -> JSON:
+    """The one frame that an object holds, perhaps in another envelope; None if it holds none, or
+    says more than that."""
+    if len(frame) > _MOST_MEMBERS or not deepest:
         return None
     found: JSON = None
     for key, value in frame.items():
@@ -35,13 +37,15 @@ def inner(frame: dict[str, JSON], known: Known) -> JSON:
             return None
     if found is None or role_of(untyped.kind_of(frame)) not in _PIECES:
         return None
-    return found if is_frame(found, known) else None
+    if is_frame(found, known):
+        return found
+    return found if isinstance(found, dict) and inner(found, known, deepest - 1) else None
 
 
 def read(answer: Assembly, frame: dict[str, JSON], held: JSON, name: str | None) -> None:
     """What an envelope holds, which may say beside it who speaks."""
     who = untyped.speaker(frame)
-    if who is None:
+    if who is None or not _STATES.isdisjoint(frame.keys()):  # a state holds what all have said
         answer.read(held, name)
     else:
         answer.speak(who, held, lambda value: answer.read(value, name), announced=False)

@@ -63,7 +63,7 @@ _CALLED = words(
 )
 _WRONG = words("error errors failed failure exception fatal")
 _THOUGHT = words("thinking thought thoughts reasoning think reason cot scratchpad")
-_USER = words("user human")
+_USER = words("user human stt asr")
 _MINE = words("assistant agent ai bot model")
 _WANTED = words("required require requires request requested needed ask asks")
 _ASKED = words("approval confirmation input human user")

@@ -356,7 +356,10 @@ def _is_question(item: JSON) -> bool:
 
 
 def _is_richer(value: dict[str, JSON]) -> bool:
-    return untyped.text_of(value) is None or len(value) > 1
+    if len(value) == 1:
+        (only,) = value.values()
+        return _is_richer(only) if isinstance(only, dict) else untyped.text_of(value) is None
+    return True
 
 
 def _keep(answer: Assembly, name: str | None, frame: dict[str, JSON], thought: str | None) -> None:

@@ -34,7 +34,7 @@ def read_text(answer: Assembly, name: str, text: str) -> bool:
         if role not in ("end", "done") or answer.speakers.heard or text_key(inner):
             answer.read(inner, name)
         else:
-            answer.text.whole(text, "end")  # a typed answer
+            answer.text.last(text, "end")  # a typed answer
         return True
     match role:
         case "error":
@@ -46,7 +46,7 @@ def read_text(answer: Assembly, name: str, text: str) -> bool:
         case "custom":
             answer.custom({"event": name, "data": text}, name, content=False)
         case "end" | "done" if text != "[DONE]":
-            answer.text.whole(text, "end")
+            answer.text.last(text, "end")
         case "tool" | "tool_start" | "tool_end" if text:
             return named_events.read(answer, role, {"event": name, "data": text}, name)
         case "final" if text:

@@ -84,7 +84,7 @@ def read(answer: Assembly, role: Role, frame: dict[str, JSON], name: str | None 
             if wrong is not None:
                 raise InBandError(wrong)
             if role == "end":
-                answer.text.whole(_text(frame) or "", "end")
+                answer.text.last(_text(frame) or "", "end")
             else:
                 _read_done(answer, frame, name)
         case "silent":
@@ -180,7 +180,7 @@ def _read_done(answer: Assembly, frame: dict[str, JSON], name: str | None) -> No
     if text and text.startswith("assistant: "):  # LlamaIndex's print of a message
         text = text.removeprefix("assistant: ").removesuffix("None")
     if text:
-        answer.text.whole(text, "end")
+        answer.text.last(text, "end")
     elif isinstance(frame.get("message"), str):
         answer.latest = frame["message"]
     kept = beside(rest, "")

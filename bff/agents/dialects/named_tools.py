@@ -118,7 +118,7 @@ def unwrapped(frame: dict[str, JSON]) -> tuple[str | None, dict[str, JSON]]:
         if isinstance(inner, dict):
             if key in _WRAPPERS:
                 return _WRAPPERS[key], inner
-            if not inner.keys().isdisjoint(_SAYS) and str(role_of_name(key)).startswith("tool_"):
+            if not inner.keys().isdisjoint(_SAYS) and str(role_of_name(key)).startswith("tool"):
                 return key, inner
     return None, frame
 

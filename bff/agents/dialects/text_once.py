@@ -127,6 +127,13 @@ class TextOnce:
         self._open = None
         self.speaking = False
 
+    def last(self, text: str, source: str) -> None:
+        """What somebody's own last frame says, who may have said it in such a frame before."""
+        if self._memory.segments and self._repeats(text):
+            self.pause()
+        else:
+            self.whole(text, source)
+
     def recall(self, text: str, key: str) -> None:
         """Take the text of a message as said, unless it is known: an earlier run said it."""
         if key not in self._memory.by_key and text:

@@ -66,6 +66,7 @@ def told(*values: object) -> list[tuple[Any, ...]]:
         ([{"status": "Reading", "message": "Reading it ..."},
           {"status": "success", "content": "Hi"}], "Hi"),
         ([{"status": "streaming", "message": "H"}, {"status": "streaming", "message": "i"}], "Hi"),
+        ([{"type": "stt", "text": "What did I say?"}, {"type": "reply", "text": "Hi"}], "Hi"),
         ([{"type": "agent_done", "agent": "Researcher", "summary": "The price is …"}, HI], "Hi"),
         # a graph's state that has no messages of the agent's
         ([{"messages": [], "market_report": ""}, {"messages": [], "verdict": "Buy it."}],
@@ -129,6 +130,8 @@ def test_text__is_said_once_and_alone(frames: list[object], wanted: str) -> None
           {"type": "observation", "content": "2"}], [("calc", "1+1"), ("2", None)]),
         ([{"toolStart": {"name": "calc", "toolUseId": "t"}},
           {"toolEnd": {"toolUseId": "t", "result": "2"}}], [("calc", {}), ("2", None)]),
+        ([{"tool": {"id": "t", "name": "write", "path": "a.html", "status": "done"}}],
+         [("write", {})]),
         ([{"event": "tool_start", "data": "calc"}, {"event": "tool_end", "data": "calc"}],
          [("calc", {}), ("", None)]),
     ],

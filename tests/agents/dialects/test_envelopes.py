@@ -137,6 +137,15 @@ def test_agents_side_by_side__are_told_apart_by_their_envelopes() -> None:
     assert text(said(*frames)) == "It is.\n\nAnd so."
 
 
+def test_a_state_under_its_nodes_name__is_the_graphs() -> None:
+    asked, found = human("Q"), [ai("Let me see.", "1"), ai("Yes, it is.", "2")]
+    frames = [
+        {"node": node, "state": {"messages": [asked, *found[:count]], "plan": "a plan"}}
+        for count, node in enumerate(("plan", "look", "write"))
+    ]
+    assert text(said(*frames)) == "Let me see.Yes, it is."
+
+
 def test_what_a_search_found__is_no_answer_beside_one() -> None:
     found = [{"type": "text", "text": "A page.", "url": "https://example.com"}]
     for events, failure in both({"answer": "Hi", "results": found}):
