@@ -76,6 +76,7 @@ class Live:
         self._network(config, read)
         self._names(config, read)
         self._data(config, read)
+        self._second(config, read)
         self._service(config, read)
 
     def shared_by(self, config: StackConfig, read: Reader) -> None:
@@ -173,6 +174,18 @@ class Live:
         bucket = self.get("aws:s3/bucket:Bucket", "bff-files").get("bucket")
         if bucket and not config.storage.files:
             read.refuse("files", f"got false, and the live bucket {bucket} would go; {MOVE}")
+
+    def _second(self, config: StackConfig, read: Reader) -> None:
+        """The second region lives on what the first copies there, and on its record's kind."""
+        for copy in self.get(SECRET, "bff-jwt").get("replicas") or ():
+            second = f"prod-{copy['region']}"
+            if second != config.stack.secondary and Live.read(second).resources:
+                got = config.stack.secondary or "none"
+                read.refuse(
+                    "secondary",
+                    f"got {got}, and the copies of the secrets that {second} runs on would go; "
+                    f"{MOVE}",
+                )
 
     def _service(self, config: StackConfig, read: Reader) -> None:
         service = self.get("aws:ecs/service:Service")

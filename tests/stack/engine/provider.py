@@ -31,13 +31,15 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         self._package = package
         self._cloud = cloud
         self._region = "us-west-2"
+        # Of the others the engine opens secrets, and closes what comes back under their names.
+        self._takes_secrets = package == "awsx"
         self._version = version(PACKAGES[package].replace("_", "-"))
 
     # What the engine asks before it begins
 
     def Handshake(self, request: Any, context: Any) -> Any:
         return provider_pb2.ProviderHandshakeResponse(
-            accept_secrets=True, accept_resources=True, accept_outputs=True
+            accept_secrets=self._takes_secrets, accept_resources=True, accept_outputs=True
         )
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
@@ -64,7 +66,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(self, request: Any, context: Any) -> Any:
         self._region = wire.read(request.args).get("region") or self._region
         return provider_pb2.ConfigureResponse(
-            acceptSecrets=True, supportsPreview=True, acceptResources=True
+            acceptSecrets=self._takes_secrets, supportsPreview=True, acceptResources=True
         )
 
     def GetMapping(self, request: Any, context: Any) -> Any:

@@ -45,6 +45,27 @@ def test_refresh__finds_no_drift_and_leaves_nothing_to_do(
     assert (refreshed.changes, after.changes) == ({}, {})
 
 
+@BOTH
+def test_state_and_previews__hold_no_secret_in_plain_text(
+    engine: Engine, live: dict[str, LiveStack], kind: str
+) -> None:
+    stack = live[kind]
+    states = {resource["urn"].split("::", 2)[2]: resource for resource in stack.state()}
+    secrets = [
+        str(resource["outputs"]["secretString"]["plaintext"]).strip('"')
+        for urn, resource in states.items()
+        if "SecretVersion" in urn
+    ]
+    key = stack.outputs()["firstApiKey"]
+
+    kept = engine.run("stack", "export", "--stack", stack.name).stdout
+    shown = stack.preview({"cpu": 1024, "memory": 2048}).text
+
+    assert len(secrets) == 2
+    for secret in (*secrets, *(text.partition(":")[2] for text in secrets), key):
+        assert not secret or secret not in kept + shown
+
+
 def test_dev__is_destroyed_whole(engine: Engine, deploy: Deploy) -> None:
     stack = deploy("dev-gone")
     engine.cloud.fill()

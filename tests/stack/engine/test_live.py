@@ -214,8 +214,13 @@ def test_second_region__after_the_first_is_ready(engine: Engine, deploy: Deploy)
     ready = first.up({**first.config, "secondary": "prod-eu-west-1"})
     assert ready.ok, ready.text
     assert not [step for step in ready.replaced + ready.deleted if RECORD in step]
+    assert first.preview({"secondary": None}).ok
     late = second.up()
     assert late.ok, late.text
+    for other in (None, "prod-us-east-1"):
+        refused = first.preview({"secondary": other})
+        assert f"secondary: got {other or 'none'}, and the copies" in refused.errors
+        assert refused.changes == {}
 
     records = [r for r in engine.cloud.all("route53/record:Record") if r["type"] == "A"]
     pair = [record for record in records if record["name"] == "two.example.com"]
