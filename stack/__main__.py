@@ -94,6 +94,7 @@ def deploy() -> None:
                 ipv6=config.network.ipv6,
             ),
             settings=config.settings,
+            live=config.live,
             shifts_traffic=config.service.shifts_traffic,
             internal=config.network.internal,
             vpc_id=network.vpc_id,

@@ -18,6 +18,7 @@ from stack.access_logs import AccessLogs, AccessLogsArgs
 from stack.config import Stack
 from stack.domain import Domain, DomainArgs
 from stack.keys import BalancerKeys
+from stack.live import Live
 
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 """TLS 1.3 and 1.2 with forward secrecy: what AWS recommends."""
@@ -30,6 +31,7 @@ class BalancerArgs:
     keys: BalancerKeys
     domain: DomainArgs
     settings: Settings
+    live: Live
     shifts_traffic: bool
     """Between two target groups, so that there are two."""
     internal: bool
@@ -84,8 +86,12 @@ class Balancer(pulumi.ComponentResource):
         else:
             self.listeners = [self._listener("http", 80, "HTTP", [self._forward()])]
             self.url = pulumi.Output.format("http://{}", balancer.dns_name)
+        self.rule_stays = False
+        """Whether ECS shifts the weights of that very rule already."""
         if self.green is not None:
-            self.rule = self._shifting_rule(self.listeners[0], self.green)
+            front = f"{name}-https" if args.domain.keys.domain_name else f"{name}-http"
+            self.rule_stays = args.live.shifts_traffic and args.live.shifts_at(front)
+            self.rule = self._shifting_rule(self.listeners[0], self.green, args.live)
         self.register_outputs({"url": self.url, "zone": args.domain.keys.hosted_zone_name})
 
     def _target_group(self, name: str, args: BalancerArgs) -> aws.lb.TargetGroup:
@@ -160,8 +166,14 @@ class Balancer(pulumi.ComponentResource):
         )
 
     def _shifting_rule(
-        self, listener: aws.lb.Listener, green: aws.lb.TargetGroup
+        self, listener: aws.lb.Listener, green: aws.lb.TargetGroup, live: Live
     ) -> aws.lb.ListenerRule:
+        """In front of another listener than before it begins with the group that is in use."""
+        moves = live.shifts_traffic and not self.rule_stays
+        in_use: pulumi.Input[bool] = (
+            green.arn.apply(lambda arn: arn == live.target_group) if moves else False
+        )
+        shares = pulumi.Output.from_input(in_use).apply(lambda it: (0, 100) if it else (100, 0))
         return aws.lb.ListenerRule(
             self._name,
             listener_arn=listener.arn,
@@ -172,14 +184,14 @@ class Balancer(pulumi.ComponentResource):
                     "type": "forward",
                     "forward": {
                         "target_groups": [
-                            {"arn": self.target_group.arn, "weight": 100},
-                            {"arn": green.arn, "weight": 0},
+                            {"arn": self.target_group.arn, "weight": shares[0]},
+                            {"arn": green.arn, "weight": shares[1]},
                         ]
                     },
                 }
             ],
             # ECS moves the weights with every deployment: they are its own.
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["actions"]),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=None if moves else ["actions"]),
         )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stack.config_reader import Reader
 
 MOVE = "docs/operations.md#move-a-live-stack has the way"
+SERVICE, RULE = "aws:ecs/service:Service", "aws:lb/listenerRule:ListenerRule"
 TABLE, SECRET = "aws:dynamodb/table:Table", "aws:secretsmanager/secret:Secret"
 REPLICA, CREDENTIALS = "aws:dynamodb/tableReplica:TableReplica", "bff:stack:Credentials"
 
@@ -53,6 +54,24 @@ class Live:
 
     def has(self, type: str, name: str = "bff") -> bool:
         return (type, name) in self.resources
+
+    @property
+    def shifts_traffic(self) -> bool:
+        """Whether ECS shifts it between two target groups."""
+        strategy = (self.get(SERVICE).get("deploymentConfiguration") or {}).get("strategy")
+        return strategy not in (None, "ROLLING")
+
+    @property
+    def target_group(self) -> str | None:
+        """The ARN of the one that the service's tasks are in."""
+        targets = self.get(SERVICE).get("loadBalancers") or [{}]
+        arn: str | None = targets[0].get("targetGroupArn")
+        return arn
+
+    def shifts_at(self, listener: str) -> bool:
+        """Whether the rule whose weights ECS shifts is that listener's."""
+        arn = self.get("aws:lb/listener:Listener", listener).get("arn")
+        return arn is not None and self.get(RULE).get("listenerArn") == arn
 
     def or_as_known_to(self, second: Live) -> Live:
         """This stack, the first region's, or what `second` shares of it if its state is gone.
@@ -188,9 +207,8 @@ class Live:
                 )
 
     def _service(self, config: StackConfig, read: Reader) -> None:
-        service = self.get("aws:ecs/service:Service")
-        strategy = (service.get("deploymentConfiguration") or {}).get("strategy", "ROLLING")
-        if strategy != "ROLLING" and not config.service.shifts_traffic:
+        service = self.get(SERVICE)
+        if self.shifts_traffic and not config.service.shifts_traffic:
             read.refuse(
                 "deployment",
                 "got rolling, and the live service may be in the other target group, where nobody "

@@ -103,7 +103,11 @@ class Service(pulumi.ComponentResource):
                 parent=self,
                 # A service is refused while its target group has no listener.
                 depends_on=after,
-                ignore_changes=["desiredCount"],  # autoscaling's
+                ignore_changes=[
+                    "desiredCount",  # autoscaling's
+                    # ECS has the groups change places, and a refresh must not change them back.
+                    *(["loadBalancers"] if args.balancer.rule_stays else []),
+                ],
                 custom_timeouts=_timeouts(args),
             ),
         )
@@ -122,8 +126,7 @@ class Service(pulumi.ComponentResource):
         if balancer.green is None or balancer.rule is None:
             return target
         blue, green = balancer.target_group.arn, balancer.green.arn
-        live = args.live.get("aws:ecs/service:Service").get("loadBalancers") or [{}]
-        in_use = live[0].get("targetGroupArn")
+        in_use = args.live.target_group
         swapped = pulumi.Output.all(blue, green).apply(
             lambda both: both[::-1] if in_use == both[1] else both
         )

@@ -177,6 +177,12 @@ def test_shifted_traffic__is_no_drift(engine: Engine, deploy: Deploy) -> None:
     for group in rule["actions"][0]["forward"]["targetGroups"]:
         group["weight"] = 100 if group["arn"] == green else 0
 
+    nightly = engine.run(
+        *("preview", "--refresh", "--expect-no-changes", "--stack", stack.name),
+        *("--config-file", str(stack.write(stack.config))),
+        check=False,
+    )
+    assert nightly.returncode == 0, nightly.stdout + nightly.stderr
     assert stack.refresh().ok
     after = stack.preview()
     assert after.ok, after.text
@@ -185,6 +191,22 @@ def test_shifted_traffic__is_no_drift(engine: Engine, deploy: Deploy) -> None:
     changed = stack.preview({"cpu": 512, "memory": 1024})
     assert changed.of("update") == ["aws:ecs/service:Service::bff (taskDefinition)"]
     assert "deployment: got rolling" in stack.preview({"deployment": "rolling"}).errors
+    # In front of another listener, too, those are served who are in use.
+    named = {"domainName": "shift.example.com", "hostedZoneName": "example.com"}
+    moved = stack.up({**stack.config, **named})
+    assert moved.ok, moved.text
+    assert stack.preview().changes == {}
+    (target,) = next(
+        s["loadBalancers"]
+        for s in engine.cloud.all("ecs/service:Service")
+        if "dev-shift" in s["name"]
+    )
+    rules = engine.cloud.all("lb/listenerRule:ListenerRule")
+    (rule,) = (rule for rule in rules if green in str(rule["actions"]))
+    assert target["targetGroupArn"] == green
+    assert target["advancedConfiguration"]["productionListenerRule"] == rule["arn"]
+    weights = {g["arn"]: g["weight"] for g in rule["actions"][0]["forward"]["targetGroups"]}
+    assert weights == {green: 100, blue: 0}
 
 
 def test_tear_down__of_prod_in_the_documented_steps(engine: Engine, deploy: Deploy) -> None:
