@@ -43,6 +43,7 @@ from bff.errors import (
     UnsupportedMediaType,
 )
 from bff.events import dumps
+from bff.identity import acting_for
 from bff.limits import Allowance
 
 logger = logging.getLogger(__name__)
@@ -270,20 +271,26 @@ async def _authenticate(request: web.Request) -> None:
         principal = await app[AUTHENTICATOR].identify(
             authorization=authorization,
             api_key=request.headers.getall(_API_KEY, []),
-            on_behalf_of=request.headers.getall(_ON_BEHALF_OF, []),
         )
     except Problem:
         allowance = await limiter.take(client(request).limited_as)
         if not allowance.allowed:
             raise RateLimited(retry_after_seconds=allowance.retry_after_seconds) from None
         raise
+    refusal = None
+    try:
+        principal = acting_for(principal, request.headers.getall(_ON_BEHALF_OF, []))
+    except Problem as problem:  # the credential is a good one, and is what pays
+        refusal = problem
     request[PRINCIPAL] = principal
     if (request.method, route) in FREE:  # decides nothing, so nothing waits for it until the reply
         request[PEEKING] = asyncio.create_task(limiter.peek(principal.id))
-        return
-    allowance = request[ALLOWANCE] = await limiter.take(principal.id)
-    if not allowance.allowed:
-        raise RateLimited(retry_after_seconds=allowance.retry_after_seconds)
+    else:
+        allowance = request[ALLOWANCE] = await limiter.take(principal.id)
+        if not allowance.allowed:
+            raise RateLimited(retry_after_seconds=allowance.retry_after_seconds)
+    if refusal:
+        raise refusal
 
 
 def client(request: web.Request) -> Client:

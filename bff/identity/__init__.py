@@ -54,13 +54,8 @@ class Authenticator:
         # with a provider, `iss` and `aud` are optional on HS256 tokens
         self._from_us = Expected(issuer, audience, always=keys is None)
 
-    async def identify(
-        self, *, authorization: Sequence[str], api_key: Sequence[str], on_behalf_of: Sequence[str]
-    ) -> Principal:
-        """Who sent a request with these values of the three headers.
-
-        Also raises `Forbidden` (a token may act for nobody else) and `Invalid` (for whom?).
-        """
+    async def identify(self, *, authorization: Sequence[str], api_key: Sequence[str]) -> Principal:
+        """Who sent a request with these values of the two headers."""
         if len(authorization) + len(api_key) != 1:
             raise Unauthenticated
         if api_key:
@@ -72,7 +67,7 @@ class Authenticator:
             if scheme.lower() != "bearer":
                 raise Unauthenticated
             principal = await self._by_bearer(credential.strip(" "))
-        return _acting_for(principal, on_behalf_of) if on_behalf_of else principal
+        return principal
 
     async def _by_bearer(self, credential: str) -> Principal:
         """Who sent this token, or this key where a token is expected."""
@@ -117,7 +112,13 @@ class Authenticator:
         return Principal("jwt", identity, expires_at(token.claims), text)
 
 
-def _acting_for(principal: Principal, users: Sequence[str]) -> Principal:
+def acting_for(principal: Principal, users: Sequence[str]) -> Principal:
+    """Who a principal is that sends these values of `X-On-Behalf-Of`.
+
+    Raises `Forbidden` (a token may act for nobody else) and `Invalid` (for whom?).
+    """
+    if not users:
+        return principal
     if principal.kind != "key":
         raise Forbidden
     if len(users) != 1 or not ON_BEHALF_OF.fullmatch(users[0]):

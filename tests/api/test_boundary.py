@@ -312,6 +312,19 @@ async def test_the_rate__is_counted_for_what_is_not_free_and_told_every_time(sta
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
+async def test_a_good_credential_that_may_not_act_for_others__pays_for_the_request(
+    start: Start,
+) -> None:
+    service = await start(RATE_LIMIT_REQUESTS="3")
+    remaining = []
+    for user in ("a b", "", "x" * 256, None):
+        headers = {} if user is None else {"X-On-Behalf-Of": user}
+        async with service.client.get("/v1/models", headers=headers) as reply:
+            remaining.append((reply.status, reply.headers["X-RateLimit-Remaining"]))
+
+    assert remaining == [(422, "2"), (422, "1"), (422, "0"), (429, "0")]
+
+
 # Queries
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bff.errors import Forbidden, Invalid, Problem, Unauthenticated
-from bff.identity import Authenticator, sign_token
+from bff.identity import Authenticator, acting_for, sign_token
 from bff.identity.api_keys import new_key
 from bff.identity.principals import Principal, agent_session_id, foreign_id
 from bff.settings import Settings, SettingsError
@@ -23,11 +23,10 @@ Headers = Mapping[str, Sequence[str]]
 
 
 async def identify(headers: Headers) -> Principal:
-    return await Authenticator(SETTINGS, None).identify(
-        authorization=headers.get("authorization", []),
-        api_key=headers.get("api_key", []),
-        on_behalf_of=headers.get("on_behalf_of", []),
+    caller = await Authenticator(SETTINGS, None).identify(
+        authorization=headers.get("authorization", []), api_key=headers.get("api_key", [])
     )
+    return acting_for(caller, headers.get("on_behalf_of", []))
 
 
 @pytest.mark.parametrize(

@@ -283,9 +283,7 @@ async def authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
 
 
 async def identify(authenticator: Authenticator, token: str) -> tuple[str, ...]:
-    principal = await authenticator.identify(
-        authorization=[f"Bearer {token}"], api_key=[], on_behalf_of=[]
-    )
+    principal = await authenticator.identify(authorization=[f"Bearer {token}"], api_key=[])
     assert principal.kind == "jwt"
     return principal.parts
 
