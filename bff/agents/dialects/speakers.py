@@ -82,6 +82,7 @@ class Speakers:
         "_messages",
         "_out",
         "_pieces",
+        "_queued",
         "_replaced",
         "_said",
         "_spoke",
@@ -103,6 +104,8 @@ class Speakers:
         self._mark = 0
         self._holder: Voice | None = None
         self._pieces = 0
+        self._queued = False
+        """Whether anybody may wait for the floor."""
         self._total = 0
         self._spoke: Voice | None = None
         self.many = False
@@ -170,17 +173,20 @@ class Speakers:
         """Pass on what the current voice wrote, or let it wait for the floor."""
         if not self.many:
             return
-        out, voice = self._out, self.current
+        out, voice, holder = self._out, self.current, self._holder
+        if holder is not None and not holder.speaking:
+            holder = self._holder = None
+        if len(out) <= self._mark and not self._queued:  # as between two frames, mostly
+            self._mark = len(out)
+            return
         written = out[self._mark :]
-        pieces = sum(type(event) is Message or type(event) is Thinking for event in written)
+        pieces = sum([type(event) is Message or type(event) is Thinking for event in written])
         if pieces:
             self._total += pieces
             voice.last = self._total
-        holder = self._holder
-        if holder is not None and not holder.speaking:
-            holder = self._holder = None
         if voice.waiting or (pieces and holder is not None and holder is not voice):
             voice.waiting += written
+            self._queued = True
             del out[self._mark :]
             self._pieces += pieces
         elif pieces:
@@ -188,7 +194,8 @@ class Speakers:
                 self._divide(voice, self._mark)
             self._holder, self._pieces = voice, 0
         self._mark = len(out)
-        self._next()
+        if self._queued:
+            self._next()
 
     def finish(self) -> None:
         """The answer has ended: whoever waits is heard, in the order they came."""
@@ -217,6 +224,7 @@ class Speakers:
             holder = self._holder
             waiting = next((v for v in self._voices.values() if v.waiting), None)
             if waiting is None:
+                self._queued = False
                 return
             if holder is not None and holder.speaking:
                 gone = not holder.announced and self._pieces >= _SILENT_PIECES
