@@ -102,6 +102,8 @@ _RUN_RESULT = re.compile(
 
 def json_in(text: str) -> list[JSON] | None:
     """The objects that a text is made of, one or several in a row."""
+    if text.startswith("{'"):  # Python's print of a dict; finding out makes three exceptions
+        return None
     value = parse(text.strip())
     if isinstance(value, dict | list):
         return [value]
