@@ -9,7 +9,7 @@ import pytest
 
 from bff.agents.embedded import EmbeddedAgent
 from bff.api import HISTORY, RUNS
-from bff.events import Done, Message
+from bff.events import Done, Message, ToolEnd, ToolStart
 from bff.messages import ClientTool
 from tests.api.conftest import KEYS, Service, Start
 from tests.api.reading import ended, parsed
@@ -395,3 +395,27 @@ async def test_what_only_openai_runs__is_named_as_ignored(start: Start) -> None:
 
     assert reply.headers["X-Ignored"] == "input.shell_call, tools.web_search, tools.mcp"
     assert response["tools"] == body["tools"]
+
+
+@pytest.mark.parametrize(
+    ("client", "types"),
+    [
+        ("ai/5.0.120 ai-sdk/provider-utils/3.0.40 runtime/node.js/v20.20.2", ["message"]),
+        ("ai/6.0.324 ai-sdk/provider-utils/4.0.9 runtime/node.js/v22", ["mcp_call", "message"]),
+        ("other-ai/5.0.1", ["mcp_call", "message"]),
+        ("OpenAI/Python 3.57.0", ["mcp_call", "message"]),
+    ],
+)
+async def test_a_client_that_refuses_an_answer_for_its_tools__is_not_told_of_them(
+    start: Start, client: str, types: list[str]
+) -> None:
+    agent = ScriptedAgent(
+        ([ToolStart("1", "t", {}), ToolEnd("1", "t", "r"), Message("Hi"), Done()],)
+    )
+    service = await start(agent)
+    async with service.client.post(
+        "/v1/responses", json={"input": "Hi"}, headers={"User-Agent": client}
+    ) as reply:
+        output = (await reply.json())["output"]
+
+    assert [item["type"] for item in output] == types

@@ -202,6 +202,20 @@ def test_arguments_of_the_agents_calls__are_json(args: Any, text: str) -> None:
     ]
 
 
+def test_what_is_cited_behind_a_picture__belongs_to_the_message_before_it() -> None:
+    """The last message is what clients take for the answer: it must not be an empty one."""
+    picture = File("image/png", data="aGk=")
+    cited = Source("https://example.com/a", "A")
+    events = told(records(Message("Look: "), picture, Message("nice."), picture, cited, Done()))
+    output = events[-1]["response"]["output"]
+
+    assert [item["type"] for item in output] == ["message", *["image_generation_call"] * 2]
+    assert output[0]["content"][0]["text"] == "Look: nice."
+    assert len(output[0]["content"][0]["annotations"]) == 1
+    done = [e["output_index"] for e in events if e["type"] == "response.output_item.done"]
+    assert done == [1, 2, 0]
+
+
 def test_a_result_that_the_client_gave__is_no_call_of_the_agents() -> None:
     question = Input("call-3", "tool", tool=ToolUse("call-3", "locate", {}))
     run = replace(ENDED, request=replace(RUN.request, questions=(question,)))

@@ -1,19 +1,22 @@
 """Three turns through each chat client, over two tasks: one session, one call of the agent a turn.
 
 The tasks share what two tasks of a deployment share: runs in a Valkey, a history, and the agent,
-which counts the turns that it has seen in a session.
+which counts the turns that it has seen in a session and thinks, uses a tool, cites and draws.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from bff.agents import Prompt
+from bff.events import Done, Event, File, Source, Thinking, ToolEnd, ToolStart
 from tests.clients.chat_client import ANSWERS, SAID, say
 from tests.clients.conftest import ROOT, Play, Stage, Start
 from tests.fakes.page import AgentByMessage
@@ -62,6 +65,29 @@ JAVASCRIPT = [
 ]
 
 
+BEFORE: Sequence[Event] = (
+    Thinking("Hm."),
+    ToolStart("call-1", "look", {"for": "it"}),
+    ToolEnd("call-1", "look", "found"),
+    Source("https://example.com/a", "A"),
+)
+BEHIND: Sequence[Event] = (
+    File("image/png", data="iVBORw0KGgo="),
+    Source("https://example.com/b"),
+    File("text/csv", url="https://example.com/c.csv"),
+)
+
+
+class Telling(AgentByMessage):
+    """Has more in its answers than text, which clients send back as they will."""
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
+        yield BEFORE
+        async with aclosing(super().stream(prompt)) as events:
+            async for batch in events:
+                yield (*BEHIND, *batch) if isinstance(batch[-1], Done) else batch
+
+
 class Tasks:
     """Two tasks and their agent."""
 
@@ -101,7 +127,7 @@ async def tasks(stage: Start, tmp_path: Path) -> AsyncIterator[Tasks]:
     names = {*JAVASCRIPT, *(name for names in PYTHON.values() for name in names)}
     names |= {"open-webui", "librechat"}
     keys = sorted(name.replace(" ", "-") for name in names)
-    agent = AgentByMessage(lambda _: None)
+    agent = Telling(lambda _: None)
     with running_valkey(tmp_path) as valkey:
         shared = {
             "REDIS_URL": valkey.url,

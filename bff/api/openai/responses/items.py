@@ -254,7 +254,10 @@ class OutputItems:
         if data is None or not mime_type.startswith("image/"):
             self._annotate(url or f"data:{mime_type};base64,{data}", filename or mime_type)
             return
-        self.close()
+        if self._open is not None and self._open["type"] != "message":
+            self.close()
+        # a message stays open: what is said or cited behind a picture is no message of its own,
+        # and an empty last one would be taken for the answer
         item = {"type": "image_generation_call", "status": "in_progress", "result": None}
         item = self._begin("ig", item)
         item |= {

@@ -90,7 +90,8 @@ async def create_response(request: web.Request) -> web.StreamResponse:
         records = () if asked.background else await follower.records()
     if not asked.background:
         _raise_failure(run, records)
-    return _reply(response.fold(run, records), run_headers(run) | headers)
+    whole = _readable(request, response.fold(run, records))
+    return _reply(whole, run_headers(run) | headers)
 
 
 async def show_response(request: web.Request) -> web.StreamResponse:
@@ -253,6 +254,18 @@ async def _kept(request: web.Request) -> Kept:
 async def _show(request: web.Request, kept: Kept) -> web.Response:
     records = await kept.records(request)
     return _reply(Response.of(kept.as_run).fold(kept.as_run, records), run_headers(kept.as_run))
+
+
+_AI_SDK_5 = re.compile(r"(?:^|\s)(?:ai/5|ai-sdk/openai/2|ai-sdk/provider-utils/3)\.")
+"""Its provider refuses a whole answer for one item that it does not know; a stream it takes."""
+
+
+def _readable(request: web.Request, response: dict[str, JSON]) -> dict[str, JSON]:
+    """The response without what its client would refuse all of it for."""
+    if not _AI_SDK_5.search(request.headers.get("User-Agent", "")):
+        return response
+    kept = [item for item in response["output"] if not item["type"].startswith("mcp_")]
+    return {**response, "output": kept}
 
 
 def _reply(response: dict[str, JSON], headers: dict[str, str]) -> web.Response:
