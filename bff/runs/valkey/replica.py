@@ -18,9 +18,19 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from bff.events import Record, size_of
-from bff.frozen import dataclass
 from bff.runs.log import Run, Status
 from bff.runs.request import Idempotency
+from bff.runs.valkey.effects import (
+    NOTHING,
+    Append,
+    Call,
+    Close,
+    Deliver,
+    Effect,
+    Forget,
+    Restore,
+    Settle,
+)
 from bff.runs.valkey.keys import OwnKeys
 
 MOST_EVENTS = 256
@@ -39,63 +49,6 @@ class State(Enum):
 
     __hash__ = object.__hash__
     """As they are compared: by identity. An enum's own is a function of Python's at every move."""
-
-
-# Effects
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """To the server: these events, which follow what it has."""
-
-    records: Sequence[Record]
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """To the server: these events, the last of which ends the run."""
-
-    records: Sequence[Record]
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class Restore:
-    """To the server: the run itself, which it lacks. Its events follow, from the one `after`."""
-
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """To the followers here: these events; with a status, the last of them ends the run."""
-
-    records: Sequence[Record]
-    end: Status | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """To whoever waits for what was put: it is delivered, or never will be."""
-
-    waiter: Any
-    superseded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """The replica is of no more use: what became of the run, the server says.
-
-    `abandon`: its agent is still being called, for nobody.
-    """
-
-    abandon: bool
-
-
-Call = Append | Close | Restore
-Effect = Call | Deliver | Settle | Forget
-
-NOTHING: Sequence[Effect] = ()
 
 
 # What may happen

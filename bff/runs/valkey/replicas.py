@@ -18,8 +18,9 @@ from bff.events import Record
 from bff.runs.log import Owner, Run, Status, Superseded
 from bff.runs.memory import MemoryRunLog
 from bff.runs.request import Idempotency
+from bff.runs.valkey.effects import Deliver, Effect, Forget, Settle
 from bff.runs.valkey.keys import RunKeys, run_keys
-from bff.runs.valkey.replica import Deliver, Effect, Forget, Replica, Settle, State
+from bff.runs.valkey.replica import Replica, State
 
 logger = logging.getLogger(__name__)
 

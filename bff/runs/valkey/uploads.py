@@ -20,7 +20,8 @@ from bff.runs.memory import MAX_BYTES_PER_RUN, MAX_EVENTS_PER_RUN
 from bff.runs.valkey import scripts
 from bff.runs.valkey.batching import departures
 from bff.runs.valkey.connection import Call, Server, Unreachable
-from bff.runs.valkey.replica import Append, Close, Replica, Restore
+from bff.runs.valkey.effects import Append, Close, Restore
+from bff.runs.valkey.replica import Replica
 from bff.runs.valkey.replicas import Replicas
 from bff.runs.valkey.stored_form import interruption, write_event, write_meta, write_said
 from bff.runs.valkey.timing import Timing

@@ -13,20 +13,8 @@ import pytest
 from bff.events import Done, Message, Record, record
 from bff.runs.log import Run, Status
 from bff.runs.valkey.__main__ import table
-from bff.runs.valkey.replica import (
-    MOST_BYTES,
-    MOST_EVENTS,
-    TRANSITIONS,
-    Append,
-    Close,
-    Deliver,
-    Effect,
-    Forget,
-    Replica,
-    Restore,
-    Settle,
-    State,
-)
+from bff.runs.valkey.effects import Append, Close, Deliver, Effect, Forget, Restore, Settle
+from bff.runs.valkey.replica import MOST_BYTES, MOST_EVENTS, TRANSITIONS, Replica, State
 from tests.fakes.requests import run_request_of
 
 BEGUN, LIVE, CLOSING, BEHIND, ENDED, LOST = State

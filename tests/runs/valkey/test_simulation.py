@@ -367,7 +367,9 @@ class Machine(RuleBasedStateMachine):
                 gone = keys_of(execution.run).run in self.evicted
                 place = (execution.run.owner, execution.run.session_id)
                 gone = gone or place in self.deleted_from
-                assert gone or s.model_status(execution.run) == "complete", execution
+                status = s.model_status(execution.run)
+                replica = execution.instance.replicas.of(execution.run)
+                assert gone or status == "complete", (execution, status, replica)
         assert not s.wrong, s.wrong
 
     def begun(self, instance: Instance, owner: str, session: str) -> Run | Exception:
