@@ -7,6 +7,7 @@ else.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ class Network(pulumi.ComponentResource):
         """Where the load balancer's own addresses lie: the proxies to believe."""
         self.balancer_subnet_ids: pulumi.Output[Sequence[str]]
         if args.keys.vpc_id:
-            self._find(args.keys.vpc_id, args.keys)
+            self._find(args.keys.vpc_id, args)
         else:
             self._make(name, args)
         self.groups = SecurityGroups(
@@ -126,7 +127,8 @@ class Network(pulumi.ComponentResource):
         )
         self.register_outputs({"vpcId": self.vpc_id, **facts})
 
-    def _find(self, vpc_id: str, keys: NetworkKeys) -> None:
+    def _find(self, vpc_id: str, args: NetworkArgs) -> None:
+        keys = args.keys
         lookup = pulumi.InvokeOptions(parent=self)
         self.vpc_id = pulumi.Output.from_input(vpc_id)
         self.public_subnet_ids = pulumi.Output.from_input(list(keys.public_subnet_ids))
@@ -135,12 +137,21 @@ class Network(pulumi.ComponentResource):
         self.balancer_subnet_ids = (
             self.private_subnet_ids if keys.internal else self.public_subnet_ids
         )
-        self.balancer_cidrs = pulumi.Output.all(
-            *(
-                aws.ec2.get_subnet_output(id=subnet, opts=lookup).cidr_block
-                for subnet in (keys.private_subnet_ids if keys.internal else keys.public_subnet_ids)
-            )
-        )
+        inside = keys.private_subnet_ids
+        given = {"privateSubnetIds": inside} if keys.internal else {}
+        if args.shared_cache or keys.vpc_endpoints:
+            given["privateSubnetIds"] = inside
+        if not keys.internal:
+            given["publicSubnetIds"] = keys.public_subnet_ids
+        found = {
+            key: [aws.ec2.get_subnet_output(id=id, opts=lookup) for id in ids]
+            for key, ids in given.items()
+        }
+        for key, subnets in found.items():
+            zones = pulumi.Output.all(*(subnet.availability_zone for subnet in subnets))
+            zones.apply(functools.partial(_warn_of_one_zone, key, given[key]))
+        balancers = found["privateSubnetIds" if keys.internal else "publicSubnetIds"]
+        self.balancer_cidrs = pulumi.Output.all(*(subnet.cidr_block for subnet in balancers))
 
     def _make(self, name: str, args: NetworkArgs) -> None:
         subnet = awsx.ec2.SubnetSpecArgs
@@ -226,3 +237,13 @@ class Network(pulumi.ComponentResource):
 def _cache_subnets(ids: pulumi.Output[Sequence[str]]) -> pulumi.Output[Sequence[str]]:
     """A serverless cache is in three zones at most; tasks of a fourth reach it there."""
     return ids.apply(lambda ids: ids and ids[:3])
+
+
+def _warn_of_one_zone(key: str, ids: Sequence[str], zones: Sequence[str | None]) -> None:
+    """AWS would refuse it half way: load balancer, endpoints and cache are in a zone once."""
+    seen: dict[str, str] = {}
+    for id, zone in zip(ids, zones, strict=True):
+        if zone and zone in seen:
+            pulumi.log.warn(f"{key}: {seen[zone]} and {id} are both in {zone}, takes one a zone")
+        elif zone:
+            seen[zone] = id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 
 import pulumi
 import pytest
@@ -174,3 +175,24 @@ def test_existing_network__keys_of_a_new_one_are_refused() -> None:
     lines = problems("dev", {**NETWORK, "vpcCidr": "10.1.0.0/16", "availabilityZones": 3})
 
     assert {line.partition(":")[0] for line in lines} == {"vpcCidr", "availabilityZones"}
+
+
+@pytest.mark.parametrize(
+    ("config", "warned"),
+    [
+        ({}, False),
+        ({"publicSubnetIds": ["subnet-0000000a", "subnet-4444444a"]}, True),
+        ({"privateSubnetIds": ["subnet-1111111a", "subnet-5555555a"]}, False),
+        ({"privateSubnetIds": ["subnet-1111111a", "subnet-5555555a"], "sharedCache": True}, True),
+        ({"privateSubnetIds": ["subnet-1111111a", "subnet-5555555a"], "internal": True}, True),
+    ],
+)
+def test_existing_network__two_subnets_of_a_zone_are_warned_of(
+    config: dict[str, Any], warned: bool
+) -> None:
+    """Where AWS takes one of each zone: the load balancer's, the cache's, the endpoints'."""
+    plan = make_plan("dev", {**NETWORK, **config})
+
+    assert [f"{key}: " for key in config if "Subnet" in key and warned] == [
+        f"{warning.partition(':')[0]}: " for warning in plan.warnings
+    ]
