@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
 
+from bff.agents import Prompt
 from bff.agents.embedded import EmbeddedAgent
+from bff.events import Done, Event, Message
 from tests.api.agui_page import Page, called, interrupt, said
+from tests.api.asking import CITY
 from tests.api.conftest import KEYS, Start
 from tests.api.reading import frames
 from tests.fakes.scripted import ScriptedAgent
@@ -271,6 +275,34 @@ async def test_connect__brings_the_thread_back(start: Start) -> None:
     assert said(turns) == "I have seen 3 turns of this conversation."
     again = await after.run("/v1/agui/connect")
     assert json.dumps(again).count("paid") == 1
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+async def test_a_question_without_a_word__is_answered_after_a_reload(
+    start: Start, legacy: bool
+) -> None:
+    """As LangGraph's `interrupt()` asks: what comes back ends with the user's message."""
+
+    class Silent(ScriptedAgent):
+        async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Event], None]:
+            self.calls.append(prompt)
+            yield [Message("Rome it is.") if prompt.questions else CITY, Done()]
+
+    service = await start(Silent())
+    one = Page(service)
+    for question in ("Book it", "And another"):
+        _ = await one.say(question)
+        events = await one.run("/v1/agui/connect")
+        assert one.messages[-1]["content"] == question
+        resume = [{"interruptId": interrupt(events)["id"], "status": "resolved", "payload": "Rome"}]
+        given = (
+            {"forwardedProps": {"command": {"resume": "Rome"}}} if legacy else {"resume": resume}
+        )
+        assert said(await one.run(**given)) == "Rome it is."
+
+    asked = [(call.conversation.text, len(call.questions)) for call in service.agent.calls]
+    assert asked == [("Book it", 0), ("", 1), ("And another", 0), ("", 1)]
+    assert len({call.session_id for call in service.agent.calls}) == 1
 
 
 async def test_connect__to_a_thread_nobody_knows_is_empty(start: Start) -> None:

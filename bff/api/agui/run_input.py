@@ -109,9 +109,13 @@ def wanted(asked: RunAgentInput) -> Wanted:
     if asked.messages and not (said.new or said.results or answers):
         raise Invalid.of("messages", LAST_WORD)
     options, metadata = _options(forwarded)
+    before, new = said.before, said.new
+    if answers:  # what a snapshot ends with, where an agent asked without a word, is asked already
+        shown = max((i for i, message in enumerate(new, start=1) if is_ours(message.id)), default=0)
+        before, new = (*before, *new[:shown]), new[shown:]
     conversation = Conversation(
-        new=said.new,
-        before=said.before,
+        new=new,
+        before=before,
         answers=answers or said.results,
         tools=tuple(_tools(asked.tools)),
         context=tuple(asked.context or ()),
@@ -126,7 +130,7 @@ def wanted(asked: RunAgentInput) -> Wanted:
         names_questions=bool(answers),
         results=said.results if answers else (),
         calls=said.calls,
-        rewrites=bool(said.new) and is_ours(said.new[-1].id),
+        rewrites=bool(new) and is_ours(new[-1].id),
     )
 
 
