@@ -148,14 +148,6 @@ def test_capacity__spot_is_not_for_prod() -> None:
         ("30 18 * * 1-5", "cron(30 18 ? * 2-6 *)"),
         ("0 0 1 * *", "cron(0 0 1 * ? *)"),
         ("*/15 * * * 0,6", "cron(*/15 * ? * 1,7 *)"),
-        ("0 8 * * 5-7", "cron(0 8 ? * 1,6,7 *)"),
-        ("0 8 * * 1-7", "cron(0 8 ? * 1,2,3,4,5,6,7 *)"),
-        ("0 8 * * fri-sun", "cron(0 8 ? * 1,6,7 *)"),
-        ("0 8 * * 1-7/2", "cron(0 8 ? * 1,2,4,6 *)"),
-        ("0 8 * * 1-5/2", "cron(0 8 ? * 2-6/2 *)"),
-        ("0 8 ? * mon-fri *", "cron(0 8 ? * MON-FRI *)"),
-        ("0 8 L * ? 2027", "cron(0 8 L * ? 2027)"),
-        ("0 8 ? * FRI#2 *", "cron(0 8 ? * FRI#2 *)"),
     ],
 )
 def test_schedule__takes_aws_s_cron_and_everybody_elses(cron: str, expected: str) -> None:
@@ -176,14 +168,6 @@ def test_schedule__takes_aws_s_cron_and_everybody_elses(cron: str, expected: str
         {"cron": "0 8 * * 1", "timezone": "Berlin", "minTasks": 1, "maxTasks": 2},
         {"cron": "0 8 * * 1", "timezone": "UTC", "minTasks": 3, "maxTasks": 2},
         {"cron": "0 8 * * 1", "timezone": "UTC"},
-        *(
-            {"cron": cron, "timezone": "UTC", "minTasks": 1, "maxTasks": 2}
-            for cron in (
-                *("60 8 * * 1", "0 24 * * 1", "0 8 0 * *", "0 8 * 13 *", "0 8 * * 8"),
-                *("0 8 * * MON-", "0 8 ? * 0 *", "0 8 ? * MON#6 *", "0/0 8 * * *", "0 8 ? * * 99"),
-                "0 8 , * ? *",
-            )
-        ),
     ],
 )
 def test_schedule__bad_steps_are_refused(step: dict[str, Any]) -> None:
