@@ -69,6 +69,8 @@ class ValkeyRunLog:
         self, run: Run, first: Record, *, idempotency: Idempotency | None, max_open: int
     ) -> Run:
         keys = OwnKeys(run, idempotency)
+        if not self.server.up:  # nothing below would wait: who is refused and asks again, as often
+            await asyncio.sleep(0)  # as it likes, would keep everybody else from their turn
         ours = self.replicas.open_in(run.owner, run.session_id)
         asked = self.server.up
         try:

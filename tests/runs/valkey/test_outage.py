@@ -77,6 +77,12 @@ async def test_no_server_at_the_start__serves_on_and_recovers(
     with pytest.raises(Overloaded):
         await a.begin("other", key="key")
     assert (await a.find(run)).last_event_id == 3
+    turns: list[None] = []
+    asyncio.get_running_loop().call_soon(turns.append, None)
+    for _ in range(2):  # whoever asks again at once lets others have their turn
+        with pytest.raises(SessionBusy):
+            await a.begin("next", session_id="session")
+    assert turns
 
     server.start()
     try:

@@ -366,6 +366,8 @@ class Machine(RuleBasedStateMachine):
             if execution.instance.alive and not execution.abandoned:
                 gone = keys_of(execution.run).run in self.evicted
                 place = (execution.run.owner, execution.run.session_id)
+                # cut off with an end that nobody had heard of: whether that may be was asked then
+                gone = gone or execution.run.run_id in s.told_interrupted
                 gone = gone or place in self.deleted_from
                 status = s.model_status(execution.run)
                 replica = execution.instance.replicas.of(execution.run)
