@@ -377,6 +377,7 @@ def test_a_call_of_an_earlier_run__is_not_left_open_when_its_question_is_answere
         asked_again,
         encoded(records(Done("cancelled")), run=run),
         encoded(silent, run=run, given={"c1"}),  # the client answered by a result
+        encoded(records(Custom([], "MESSAGES_SNAPSHOT"), Done()), run=run),  # the agent tells all
     ):
         assert "TOOL_CALL_RESULT" not in types(events)
 

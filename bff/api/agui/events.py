@@ -156,6 +156,8 @@ class AgUiEncoder:
             case Source() | File():
                 return event("CUSTOM", name=record.name, value=json.loads(record.data))
             case Custom(value, name):
+                if name == "MESSAGES_SNAPSHOT":  # the agent's own, with what became of its calls
+                    self._unsettled.clear()
                 return frame(self._passed_on.event(name, value))
             case Input() as question:
                 return self._ask(question)
