@@ -103,10 +103,8 @@ class ValkeyLimiter:
         except Unreachable:
             known.owed += owed
             return None
-        except (
-            asyncio.CancelledError
-        ):  # whoever asked has left: what it brought is told all the same
-            if owed:
+        except asyncio.CancelledError:
+            if owed:  # whoever asked has left: what it brought is told all the same
                 reply.add_done_callback(partial(_not_told, known, owed))
             raise
         known.left = left
