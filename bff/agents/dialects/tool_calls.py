@@ -70,6 +70,7 @@ class ToolCalls:
         "_results",
         "_size",
         "_told",
+        "_unended",
         "_unnamed",
         "last_result",
         "speaker",
@@ -84,6 +85,8 @@ class ToolCalls:
         self.last_result: str | None = None
         self._calls: dict[str, Call] = {}
         """The latest call of each id: a careless agent uses one again."""
+        self._unended: dict[Call, None] = {}
+        """Those of them without a result, in the order they were made."""
         self._told: set[str] = set()
         self._in_message: dict[tuple[str, str], Call] = {}
         self._results: set[str] = set()
@@ -209,6 +212,7 @@ class ToolCalls:
         if key:
             self._results.add(key)
         call.ended = True
+        self._unended.pop(call, None)
         self.told = True
         self.last_result = result
         self._pause()
@@ -221,11 +225,11 @@ class ToolCalls:
 
     def known(self, name: str) -> bool:
         """Whether a call of that tool is open."""
-        return any(c.name == name and not c.ended for c in self._calls.values())
+        return any(call.name == name for call in self._unended)
 
     def open_calls(self) -> list[Call]:
         """The calls that were told and have no result."""
-        return [c for c in dict.fromkeys(self._calls.values()) if c.started and not c.ended]
+        return [call for call in self._unended if call.started]
 
     def wait(self) -> None:
         """The model stopped for the calls that have no result yet."""
@@ -284,11 +288,13 @@ class ToolCalls:
         told = id if id not in self._told else f"{id}-{self._count}"
         self._told.add(told)
         call = Call(told, name or "", source, message, self.speaker)
-        if self.speaker:
-            self._calls[f"{self.speaker}\n{id}"] = call
-            self._calls.setdefault(id, call)
-        else:
-            self._calls[id] = call
+        key = f"{self.speaker}\n{id}" if self.speaker else id
+        before = self._calls.get(key)
+        self._calls[key] = call
+        if before is not None and self._calls.setdefault(id, call) is not before:
+            self._unended.pop(before, None)  # nothing can name it any more
+        self._calls.setdefault(id, call)
+        self._unended[call] = None
         if message is not None:
             self._in_message[id, message] = call
         self._pending.append(call)
@@ -296,11 +302,7 @@ class ToolCalls:
 
     def _oldest_open(self, name: str | None) -> Call | None:
         mine = ("", self.speaker) if self.speaker else None
-        waiting = (
-            call
-            for call in self._calls.values()
-            if not call.ended and (mine is None or call.speaker in mine)
-        )
+        waiting = (call for call in self._unended if mine is None or call.speaker in mine)
         return next((call for call in waiting if not name or call.name == name), None)
 
     def _settle(self, call: Call, *, cut_off: bool) -> None:
