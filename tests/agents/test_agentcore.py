@@ -25,6 +25,7 @@ from tests.fakes.container import (
     serving,
     sse,
 )
+from tests.fakes.tcp import tcp_server
 
 
 @asynccontextmanager
@@ -195,12 +196,10 @@ async def test_kept_connection_that_breaks__is_not_tried_again(
             )
         writer.close()
 
-    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
-    async with server:
-        host, port = server.sockets[0].getsockname()
+    async with tcp_server(answer_once) as port:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", f"http://{host}:{port}")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", f"http://127.0.0.1:{port}")
         async with open_agent(Settings(agent_runtime_arn=ARN).agents[0]) as agent:
             assert text(await collect(agent)) == "Hi"
             raised, _ = await failure(agent)

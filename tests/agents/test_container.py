@@ -20,6 +20,7 @@ from bff.events import Done, Message
 from bff.settings import PayloadSetting, Settings
 from tests.agents.conftest import SESSION, collect, customs, failure, prompt, text
 from tests.fakes.container import END, HEAD, RESET, FakeContainer, Step, answer, chunk, reply, sse
+from tests.fakes.tcp import tcp_server
 
 HELLO = answer("Hel", "lo")
 SECRET = b'{"error":"the database password is hunter2"}'
@@ -202,9 +203,8 @@ async def test_certificate_nobody_signed__is_unavailable_and_the_agent_was_not_c
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    server = await asyncio.start_server(never, "127.0.0.1", 0, ssl=context)
-    async with server:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with tcp_server(never, context) as port:
+        url = f"https://127.0.0.1:{port}"
         async with open_agent(Settings(agent_url=url).agents[0]) as agent:
             raised, _ = await failure(agent)
 

@@ -14,6 +14,7 @@ from bff.agents.embedded import EmbeddedAgent
 from bff.errors import Problem
 from bff.events import NAMES, encode
 from tests.fakes.prompts import prompt_of
+from tests.fakes.tcp import tcp_server
 
 RESET = "reset"
 """Breaks the connection without a farewell."""
@@ -81,13 +82,9 @@ class FakeContainer:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[FakeContainer]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        host, port = server.sockets[0].getsockname()
-        self.url = f"http://{host}:{port}"
-        try:
+        async with tcp_server(self._serve) as port:
+            self.url = f"http://127.0.0.1:{port}"
             yield self
-        finally:
-            server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

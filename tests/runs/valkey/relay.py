@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from bff.runs.valkey import scripts
 from bff.runs.valkey.scripts import Script
+from tests.fakes.tcp import tcp_server
 
 SCRIPTS = [script for script in vars(scripts).values() if isinstance(script, Script)]
 
@@ -36,7 +37,6 @@ class Relay:
         self._released = asyncio.Event()
         self._released.set()
         self._to = port
-        self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[_Connection] = set()
 
     @property
@@ -45,15 +45,8 @@ class Relay:
 
     @asynccontextmanager
     async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Relay]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
+        async with tcp_server(self._serve, tls) as self.port:
             yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def hold(self, script: Script) -> None:
         """Keep the reply to the next pipeline with this script, and all behind it, on its way."""
@@ -96,10 +89,6 @@ class Relay:
             await self._arrived.wait_for(lambda: self._seen[script.sha] >= until)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         connection = _Connection(writer)
         self._connections.add(connection)
         try:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from bff.runs.valkey import scripts
 from bff.runs.valkey.scripts import Script
+from tests.fakes.tcp import tcp_server
 from tests.runs.valkey.valkey import Valkey
 
 ALL = [script for script in vars(scripts).values() if isinstance(script, Script)]
@@ -41,21 +42,10 @@ class RoundTrips:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[RoundTrips]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self._port = server.sockets[0].getsockname()[1]
-        tasks: set[asyncio.Task[None]] = set()
-        self._tasks = tasks
-        try:
+        async with tcp_server(self._serve) as self._port:
             yield self
-        finally:
-            server.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if task := asyncio.current_task():
-            self._tasks.add(task)
         there, to = await asyncio.open_connection("127.0.0.1", self._to)
         depths = [0]  # of the call that this connection waits for, if it is one that counts
 

@@ -16,6 +16,7 @@ from bff.errors import Overloaded
 from bff.runs.valkey.client import check_authority
 from bff.runs.valkey.patience import within
 from bff.settings import SettingsError
+from tests.fakes.tcp import tcp_server
 from tests.runs.valkey.conftest import StartInstance
 from tests.runs.valkey.instances import until
 from tests.runs.valkey.relay import Relay
@@ -152,8 +153,7 @@ async def test_something_else_on_the_port__is_no_server(start_instance: StartIns
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with tcp_server(answer) as port:
         instance = await start_instance(f"redis://127.0.0.1:{port}")
         with pytest.raises(Overloaded):
             await instance.log.ping()
