@@ -12,6 +12,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+TURNS = 50
+"""Of the event loop, in which it hears that a client has gone in the middle of a TLS handshake:
+nobody but the loop knows of such a connection."""
+
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
@@ -21,7 +25,11 @@ async def tcp_server(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIt
     writers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def ended(task: asyncio.Task[None]) -> None:
-        writers.pop(task).close()
+        writer = writers.pop(task)
+        if tls:
+            writer.transport.abort()  # its end would wait thirty seconds for the client's
+        else:
+            writer.close()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(serve(reader, writer))
@@ -39,4 +47,5 @@ async def tcp_server(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIt
         await asyncio.gather(*left, return_exceptions=True)
         for writer in left.values():
             writer.transport.abort()
-        await asyncio.sleep(0)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)

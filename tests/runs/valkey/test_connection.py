@@ -41,6 +41,7 @@ async def test_tls__is_spoken_and_checked(
         distrusting = await start_instance(url)
         with pytest.raises(Overloaded):
             await distrusting.log.ping()
+        await distrusting.die()  # or it would go on trying while the server is closed
         await trusting.die()
 
 
