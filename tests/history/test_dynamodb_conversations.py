@@ -15,6 +15,7 @@ from bff.history import Turn
 from bff.history.dynamodb import DynamoHistory, open_dynamodb
 from bff.history.dynamodb.points import SLOTS
 from tests.fakes.dynamodb import REGION, Proxy, dynamodb, expire, items
+from tests.history.conftest import PATIENT_SECONDS
 from tests.history.turns import ALICE, TURN, begun, found_at, pointed, session_after, turn
 
 REFUSAL = (400, {"__type": "com.amazonaws#AccessDeniedException"})
@@ -28,7 +29,7 @@ def cancelled(*codes: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.fixture
 async def history(table: str, proxy: Proxy) -> AsyncIterator[DynamoHistory]:
-    async with open_dynamodb(table, region=REGION) as history:
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
         proxy.calls.clear()
         yield history
 
@@ -112,7 +113,7 @@ async def test_a_point__of_a_session_that_has_expired_is_not_found(
 async def test_delete__takes_points_along_and_leaves_other_sessions_theirs(
     table: str, proxy: Proxy, aws: str
 ) -> None:
-    async with open_dynamodb(table, region=REGION) as history:
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
         for n in range(30):
             await history.add(ALICE, pointed(n, f"{n}", f"{n}-too"))
         await history.add(ALICE, pointed(50, "1", "29-too", session_id="other"))
@@ -130,12 +131,12 @@ async def test_delete__takes_points_along_and_leaves_other_sessions_theirs(
 async def test_a_point__swept_late_leaves_the_new_session_of_that_name_its_place(
     table: str, proxy: Proxy, aws: str
 ) -> None:
-    async with open_dynamodb(table, region=REGION) as history:
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
         await history.add(ALICE, pointed(1, "a", "b"))
         proxy.answers["DeleteItem"] = [REFUSAL]
         await history.delete(ALICE, "chat")
         await until_swept(history)
-    async with open_dynamodb(table, region=REGION) as history:
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
         await history.add(ALICE, pointed(2, "a"))
         await history.sessions(ALICE, limit=1)
         await until_swept(history)
@@ -243,7 +244,7 @@ async def test_a_long_beginning__shows_nothing_before_it_is_whole(
 async def test_a_beginning_that_was_broken_off__is_swept_once_it_is_surely_over(
     table: str, proxy: Proxy, aws: str
 ) -> None:
-    async with open_dynamodb(table, region=REGION) as history:
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
         proxy.answers["TransactWriteItems"] = [REFUSAL]
         with pytest.raises(Overloaded):
             await history.begin(ALICE, begun("fork"), [large(n) for n in range(70)])
@@ -255,7 +256,7 @@ async def test_a_beginning_that_was_broken_off__is_swept_once_it_is_surely_over(
     async with dynamodb(aws) as client:
         old = ticket | {"begun_at": {"N": "1790000000"}}
         await client.put_item(TableName=table, Item=old)
-    async with open_dynamodb(table, region=REGION) as history:
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
         await history.sessions(ALICE, limit=1)
         await until_swept(history)
     assert await items(aws, table) == []
@@ -264,14 +265,14 @@ async def test_a_beginning_that_was_broken_off__is_swept_once_it_is_surely_over(
 async def test_a_large_first_turn__that_was_broken_off_is_swept_once_it_is_surely_over(
     table: str, proxy: Proxy, aws: str
 ) -> None:
-    async with open_dynamodb(table, region=REGION) as history:
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
         proxy.answers["TransactWriteItems"] = [REFUSAL]
         with pytest.raises(Overloaded):
             await history.add(ALICE, very_large(1))
     assert {item["sk"]["S"][:2] for item in await items(aws, table)} == {"D#", "C#"}
     await make_tickets_old(aws, table)
 
-    async with open_dynamodb(table, region=REGION) as history:
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
         await history.sessions(ALICE, limit=1)
         await until_swept(history)
 
@@ -389,7 +390,7 @@ async def test_items_of_0_1_0__are_read_gone_on_with_and_deleted(
     async with dynamodb(aws) as client:
         for item in items_of_0_1_0(turn(1), replace(TURN, asked_at=turn(2).asked_at), turn(3)):
             await client.put_item(TableName=table, Item=item)
-    async with open_dynamodb(table, region=REGION) as history:
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
         session = replace(session_after(turn(1)), updated_at=turn(3).answered_at, last_run_id=None)
         assert await history.session(ALICE, "chat") == session
         assert (await history.sessions(ALICE, limit=9)).items == [session]
