@@ -12,10 +12,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-TURNS = 50
-"""Of the event loop, in which it hears that a client has gone in the middle of a TLS handshake:
-nobody but the loop knows of such a connection."""
-
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
@@ -25,11 +21,7 @@ async def tcp_server(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIt
     writers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def ended(task: asyncio.Task[None]) -> None:
-        writer = writers.pop(task)
-        if tls:
-            writer.transport.abort()  # its end would wait thirty seconds for the client's
-        else:
-            writer.close()
+        writers.pop(task).close()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(serve(reader, writer))
@@ -40,6 +32,10 @@ async def tcp_server(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIt
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
+        # a connection that is accepted in the turn in which the server closes is never closed
+        asyncio.get_running_loop().remove_reader(server.sockets[0].fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
         server.close()
         left = dict(writers)
         for task in left:
@@ -47,5 +43,4 @@ async def tcp_server(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIt
         await asyncio.gather(*left, return_exceptions=True)
         for writer in left.values():
             writer.transport.abort()
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)

@@ -41,7 +41,7 @@ async def test_tls__is_spoken_and_checked(
         distrusting = await start_instance(url)
         with pytest.raises(Overloaded):
             await distrusting.log.ping()
-        await distrusting.die()  # or it would go on trying while the server is closed
+        await distrusting.die()  # or it would still be at a handshake when the server closes
         await trusting.die()
 
 
