@@ -114,6 +114,9 @@ class TextOnce:
         self, text: str, source: str, key: str | None = None, *, placed: bool = False
     ) -> None:
         """Say what is missing of a complete message or answer; `placed` is a key by its place."""
+        held, so_far = self._held, self._open
+        if held and so_far and text.startswith(so_far.text + held[0]):
+            self._release()  # it was a token of this
         self._held = None
         known = self._memory.by_key.get(key) if key else None
         if known is not None:
