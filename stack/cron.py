@@ -33,10 +33,20 @@ class _Field:
             return
         for part in text.split(","):
             span, slash, step = part.partition("/")
-            ends = span.split("-") if span != "*" else []
-            bad = len(ends) > 2 or any(self.number(end) is None for end in ends)
-            if bad or (slash and not re.fullmatch("[1-9][0-9]{0,3}", step)):
-                raise Refused(f"{TAKES}; {self.name} {text!r} is not from {self}")
+            _ = self.ends(span, text)
+            if slash and not re.fullmatch("[1-9][0-9]{0,3}", step):
+                raise self.refusal(text)
+
+    def ends(self, span: str, text: str) -> list[int]:
+        """A number, or the two of a range; none of `*`. Raises `Refused`, naming the whole text."""
+        numbers = [self.number(end) for end in span.split("-")] if span != "*" else []
+        found = [number for number in numbers if number is not None]
+        if len(found) < len(numbers) or len(found) > 2:
+            raise self.refusal(text)
+        return found
+
+    def refusal(self, text: str) -> Refused:
+        return Refused(f"{TAKES}; {self.name} {text!r} is not from {self}")
 
     def number(self, text: str) -> int | None:
         if text in self.names:
@@ -87,10 +97,7 @@ def _as_aws_counts(weekdays: str) -> str:
     parts = []
     for part in weekdays.split(","):
         span, slash, step = part.partition("/")
-        ends = [usual.number(end) for end in span.split("-")] if span != "*" else []
-        if None in ends or len(ends) > 2:
-            raise Refused(f"{TAKES}; weekday {weekdays!r} is not from {usual}")
-        days = [end for end in ends if end is not None]
+        days = usual.ends(span, weekdays)
         if len(days) == 2 and (days[1] in (0, 7) or days[0] > days[1]):
             last = days[1] + 7 if days[1] < days[0] else days[1]
             every = int(step) if re.fullmatch("[1-7]", step) else 1

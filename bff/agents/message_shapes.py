@@ -1,10 +1,9 @@
 """Messages in the shapes that agents read them in.
 
-Each function is one vocabulary: OpenAI's chat completions, LangChain's messages, AG-UI's and
-Bedrock Converse's content blocks. Files arrive here resolved: inline, or as an address the agent
-can read. Shapes: https://platform.openai.com/docs/api-reference/chat,
-https://docs.ag-ui.com/concepts/messages,
-https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html
+Each function is one vocabulary: OpenAI's chat completions, LangChain's messages and AG-UI's; that
+of Bedrock Converse is in `converse_blocks.py`. Files arrive here resolved: inline, or as an address
+the agent can read. Shapes: https://platform.openai.com/docs/api-reference/chat,
+https://docs.ag-ui.com/concepts/messages
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from bff.connections import Runner
 from bff.errors import AgentFailed, AgentThrottled
 from bff.events import Custom, Done, Event, Message, Thinking, ToolEnd, ToolStart
 from bff.settings import Settings
+from tests.clients.running import output_of
 
 ROOT = Path(__file__).parents[2]
 NODE = ROOT / "tests/clients/node"
@@ -175,21 +176,8 @@ def play() -> Play:
     """Run a client to its end: `await play(stage, python, script)` is the JSON it printed."""
 
     async def run(stage: Stage, *command: str | Path, **environ: str) -> Any:
-        process = await asyncio.create_subprocess_exec(
-            *map(str, command),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=NODE,
-            env={"PATH": os.environ["PATH"], "BASE_URL": stage.url, "API_KEY": KEY, **environ},
-        )
-        try:
-            async with asyncio.timeout(200):
-                out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        assert process.returncode == 0, err.decode()
-        return json.loads(out)
+        environ = {"PATH": os.environ["PATH"], "BASE_URL": stage.url, "API_KEY": KEY, **environ}
+        return json.loads(await output_of(*command, cwd=NODE, env=environ))
 
     return run
 

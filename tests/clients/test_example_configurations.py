@@ -6,7 +6,6 @@ is sent is what they send (docs in the files), the address, key and headers are 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ import yaml
 from bff.agents.embedded import EmbeddedAgent
 from tests.clients.chat_client import ANSWERS, SAID, say
 from tests.clients.conftest import KEY, ROOT, Play, Stage, Start
+from tests.clients.running import output_of
 
 EXAMPLES = ROOT / "examples/chat_clients"
 ADDRESS = "http://127.0.0.1:8000"
@@ -37,21 +37,8 @@ async def python(stage: Stage, *command: str | Path, **environ: str) -> str:
     environment = ROOT / ".envs/openai3"
     if not (environment / ".ready").exists():
         pytest.skip("the clients of openai3 are not installed: make test installs them")
-    process = await asyncio.create_subprocess_exec(
-        str(environment / "bin/python"),
-        *map(str, command),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "BFF_URL": stage.url, "BFF_KEY": KEY, **environ},
-    )
-    try:
-        async with asyncio.timeout(200):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode == 0, err.decode()
-    return out.decode()
+    environ = {"PATH": os.environ["PATH"], "BFF_URL": stage.url, "BFF_KEY": KEY, **environ}
+    return await output_of(environment / "bin/python", *command, env=environ)
 
 
 @pytest.mark.parametrize(

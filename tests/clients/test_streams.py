@@ -5,7 +5,6 @@ No service is asked: what it would send is made by the encoders alone, so there 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from tests.clients.conftest import NODE, ROOT
 from tests.clients.random_runs import runs
+from tests.clients.running import output_of
 
 RUNS = 200
 
@@ -27,20 +27,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def printed(*command: str | Path) -> Any:
-    process = await asyncio.create_subprocess_exec(
-        *map(str, command),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=NODE,
-    )
-    try:
-        async with asyncio.timeout(200):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode == 0, err.decode()
-    return json.loads(out)
+    return json.loads(await output_of(*command, cwd=NODE))
 
 
 async def test_types_of_openai__take_all_that_is_sent(told: Path) -> None:

@@ -221,10 +221,8 @@ def is_known(frame: dict[str, JSON]) -> bool:
 
 
 def _is_answer(item: JSON) -> bool:
-    if isinstance(item, list):
-        return envelopes.is_tuple(item)
-    return isinstance(item, dict) and (
-        envelopes.is_frame(item, is_known) or untyped.is_envelope(item)
+    return envelopes.is_frame(item, is_known) or (
+        isinstance(item, dict) and untyped.is_envelope(item)
     )
 
 

@@ -53,16 +53,14 @@ def read(answer: Assembly, frame: dict[str, JSON], held: JSON, name: str | None)
 
 def is_frame(value: JSON, known: Known) -> bool:
     """Whether a value is what a framework streams, not JSON that somebody asked for."""
-    if isinstance(value, list):
-        return is_tuple(value)
-    return isinstance(value, dict) and (known(value) or is_only_error(value))
+    return is_tuple(value) or (isinstance(value, dict) and (known(value) or is_only_error(value)))
 
 
 def are_frames(items: list[JSON], known: Known) -> bool:
     """Whether a list is what would have been a stream, though not all of it may be known."""
     if not all(isinstance(item, dict | list) for item in items):
         return False
-    is_known = [is_tuple(item) if isinstance(item, list) else known(item) for item in items]
+    is_known = [is_tuple(item) or (isinstance(item, dict) and known(item)) for item in items]
     return any(is_known) and (
         all(is_known)
         or all(
@@ -81,12 +79,14 @@ def _is_named(item: JSON) -> bool:
     )
 
 
-def is_tuple(items: list[JSON]) -> bool:
+def is_tuple(value: JSON) -> bool:
     """Whether this is what LangGraph streams as a tuple: with its mode, or a token's metadata."""
-    match langgraph.stream_item(items):
+    if not isinstance(value, list):
+        return False
+    match langgraph.stream_item(value):
         case _, dict() | list():
             return True
-    match items:
+    match value:
         case [dict(message), dict(metadata)] if "type" not in metadata:
             return langchain.is_message(langchain.unwrapped(message))
     return False

@@ -59,15 +59,12 @@ def frames_of_text(answer: Assembly, text: str, *, envelope: bool = False) -> li
 
 def _is_frame(answer: Assembly, value: JSON, *, envelope: bool) -> bool:
     """Whether JSON in a text is a frame; `envelope` tells that it is all that stood there."""
-    if isinstance(value, list):
-        return envelopes.is_tuple(value)
     if not isinstance(value, dict):
-        return False
+        return envelopes.is_tuple(value)
     one_text = len(value) == 1 and isinstance(next(iter(value.values())), str)
-    if envelope or not one_text or strands.speaks(value):
-        known = answer.known(value) or (envelope and untyped.is_envelope(value))
-        return known or is_only_error(value)
-    return is_only_error(value)
+    may_be = envelope or not one_text or strands.speaks(value)
+    known = may_be and (answer.known(value) or (envelope and untyped.is_envelope(value)))
+    return known or is_only_error(value)
 
 
 def frames_in(answer: Assembly, text: str) -> list[Frame] | None:
@@ -116,12 +113,10 @@ def _are_known(values: list[JSON], known: Known) -> bool:
             isinstance(value, dict)
             and (known(value) or untyped.is_envelope(value) or is_only_error(value))
         )
+        or envelopes.is_tuple(value)
         or (
             isinstance(value, list)
-            and (
-                envelopes.is_tuple(value)
-                or any(isinstance(item, dict) and known(item) for item in value)
-            )
+            and any(isinstance(item, dict) and known(item) for item in value)
         )
         for value in values
     )
@@ -146,14 +141,10 @@ def _events(answer: Assembly, text: str) -> list[Frame] | None:
         return frames + reader.end()
     # without the blank line that ends an event it must be more than a word with a colon
     frames = reader.feed(b"\n\n")
-    if any(f.name or isinstance(f.value, dict) or _is_tuple(f.value) for f in frames):
+    if any(f.name or isinstance(f.value, dict) or envelopes.is_tuple(f.value) for f in frames):
         answer.strings = "sse"
         return frames
     return None
-
-
-def _is_tuple(value: JSON) -> bool:
-    return isinstance(value, list) and envelopes.is_tuple(value)
 
 
 def _printed(answer: Assembly, text: str) -> list[Frame] | None:

@@ -37,6 +37,7 @@ from bff.events import (
     ToolEnd,
     ToolStart,
     dumps,
+    given_args,
 )
 from bff.runs.log import Run
 
@@ -175,7 +176,7 @@ class AgUiEncoder:
         parent = {} if self._parent is None else {"parentMessageId": self._parent}
         return (
             event("TOOL_CALL_START", toolCallId=ours, toolCallName=tool, **parent)
-            + event("TOOL_CALL_ARGS", toolCallId=ours, delta=dumps({} if args is None else args))
+            + event("TOOL_CALL_ARGS", toolCallId=ours, delta=dumps(given_args(args)))
             + event("TOOL_CALL_END", toolCallId=ours)
         )
 

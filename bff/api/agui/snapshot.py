@@ -12,7 +12,7 @@ from typing import Any
 from bff.api.agui.ids import call_id, result_id, user_id
 from bff.api.agui.parts import content_for
 from bff.api.agui.versions import Version
-from bff.events import JSON, Input, dumps
+from bff.events import JSON, Input, dumps, given_args
 from bff.history import StoredMessage
 
 Messages = list[dict[str, Any]]
@@ -106,8 +106,8 @@ class Thread:
 
 
 def _call(id: str, name: str, args: object) -> dict[str, Any]:
-    arguments = dumps({} if args is None else args)
-    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    function = {"name": name, "arguments": dumps(given_args(args))}
+    return {"id": id, "type": "function", "function": function}
 
 
 def _result(run_id: str, id: str, told_by: str, content: str) -> dict[str, Any]:

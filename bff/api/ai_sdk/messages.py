@@ -20,7 +20,7 @@ from bff.api.foreign_messages import (
     text_at,
 )
 from bff.errors import Invalid
-from bff.events import JSON, Input, ToolUse, dumps, input_of, well_formed
+from bff.events import JSON, Input, ToolUse, dumps, given_args, input_of, well_formed
 from bff.files.stored import content_path
 from bff.history import StoredMessage
 from bff.messages import (
@@ -248,7 +248,7 @@ def _tool_part(call: Mapping[str, Any]) -> dict[str, Any]:
         "type": "dynamic-tool",
         "toolName": call["tool"],
         "toolCallId": call["id"],
-        "input": {} if call["args"] is None else call["args"],
+        "input": given_args(call["args"]),
         "providerExecuted": True,
     }
     if "error" in call:
@@ -293,8 +293,7 @@ def _ask(shown: dict[str, Any], questions: Sequence[Input]) -> None:
     for question in questions:
         call = call_of(question)
         shown["parts"] = [p for p in shown["parts"] if p.get("toolCallId") != call.id]
-        args = {} if call.args is None else call.args
-        part: dict[str, Any] = {"toolCallId": call.id, "input": args}
+        part: dict[str, Any] = {"toolCallId": call.id, "input": given_args(call.args)}
         if question.kind == "tool":
             part = {"type": f"tool-{call.name}", **part}
         else:

@@ -27,6 +27,7 @@ from bff.events import (
     ToolEnd,
     ToolStart,
     dumps,
+    given_args,
 )
 from bff.runs.log import Run
 
@@ -205,9 +206,8 @@ class UIEncoder:
 
 
 def _call(id: str, tool: str, args: object, dynamic: bool, mark: Mapping[str, bool]) -> str:
-    given = {} if args is None else args  # pages read members of it
-    call = {"type": "tool-input-available", "toolCallId": id, "toolName": tool, "input": given}
-    return _part({**call, **(_DYNAMIC if dynamic else {}), **mark})
+    head = {"type": "tool-input-available", "toolCallId": id, "toolName": tool}
+    return _part({**head, "input": given_args(args), **(_DYNAMIC if dynamic else {}), **mark})
 
 
 def _outcome(id: str, result: object, error: str | None, dynamic: bool = True) -> str:
