@@ -102,7 +102,7 @@ async def soak(folder: Path, *, valkey: bool, minutes: float, seed: int) -> int:
         settings = {
             "RUN_RETENTION": str(RETENTION_SECONDS),
             "RATE_LIMIT_WINDOW": "1",
-            "FILES": f"file://{folder}/files",
+            "FILES": f"file:///{folder}/files",
             **({"REDIS_URL": targets.valkey()} if valkey else {}),
         }
         front = await stack.enter_async_context(targets.counted(path, "inventory", **settings))

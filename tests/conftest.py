@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from botocore.loaders import create_loader
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -17,6 +19,19 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 
 LOADER = create_loader()
+TEARDOWN_SECONDS = 120
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Limit the time of a teardown: for a test that failed nobody else does.
+
+    Both clocks of pyproject.toml stop when a test fails (`pytest_exception_interact`), since it may
+    be in a debugger. What hangs then ends its process, with the stacks of all threads.
+    """
+    stderr = item.config.stash[fault_handler_stderr_fd_key]
+    faulthandler.dump_traceback_later(TEARDOWN_SECONDS, file=stderr, exit=True)
+    return (yield)
 
 
 @pytest.fixture(scope="session")

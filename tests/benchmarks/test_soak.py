@@ -40,7 +40,7 @@ async def test_soak__every_kind_of_request_is_taken(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         targets = Targets(stack, tmp_path)
         await targets.open()
-        path, files = tmp_path / "counts", {"FILES": f"file://{tmp_path}/files"}
+        path, files = tmp_path / "counts", {"FILES": f"file:///{tmp_path}/files"}
         front = await stack.enter_async_context(targets.counted(path, "inventory", **files))
         http = await stack.enter_async_context(
             aiohttp.ClientSession(headers={"X-API-Key": KEY}, timeout=aiohttp.ClientTimeout(20))

@@ -39,6 +39,8 @@ COPY_BYTES = 64 * 1024 * 1024
 """For our own copies of our runs; past that the server's are read, the oldest first."""
 LEAVE_LOOKS = 50
 """20 ms each, for the last of what this instance has to say when it stops."""
+LEAVE_SECONDS = 2
+"""For that and for the farewell: whoever stops may have cancelled those who would send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,10 @@ async def open_valkey(
 
 async def _leave(server: Server, replicas: Replicas, leases: Leases) -> None:
     """Give up this instance's share of the limits, once the server has all that we have."""
-    for _ in range(LEAVE_LOOKS):
-        if replicas.all_settled or not server.up:
-            break
-        await asyncio.sleep(0.02)
-    with suppress(Unreachable):
-        await leases.leave()
+    with suppress(Unreachable, TimeoutError):
+        async with asyncio.timeout(LEAVE_SECONDS):
+            for _ in range(LEAVE_LOOKS):
+                if replicas.all_settled or not server.up:
+                    break
+                await asyncio.sleep(0.02)
+            await leases.leave()

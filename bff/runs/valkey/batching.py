@@ -59,10 +59,11 @@ class Lane:
         self._most_calls = most_calls
         self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
         self._ready = asyncio.Event()
+        self._ended = False
 
     def send(self, call: Call) -> asyncio.Future[Any]:
         """The reply to come, or `Unreachable`. A call whose future is cancelled is not sent."""
-        if not self._server.up:
+        if self._ended or not self._server.up:
             raise Unreachable
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, future))
@@ -78,10 +79,12 @@ class Lane:
         return replies
 
     async def work(self) -> None:
-        """Send what is ready, until cancelled."""
+        """Send what is ready, until cancelled. From then on nobody would: calls are refused."""
+        self._ended = False
         try:
             await departures(self._ready, self._depart)
         finally:
+            self._ended = True
             self._fail_waiting()
 
     def _depart(self) -> Coroutine[Any, Any, None]:

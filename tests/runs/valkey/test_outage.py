@@ -18,7 +18,7 @@ from bff.runs.memory import MAX_BYTES_PER_RUN
 from bff.runs.valkey.log import ValkeyRunLog
 from bff.runs.valkey.recovery import AGAIN_SECONDS
 from tests.runs.valkey.conftest import StartInstance
-from tests.runs.valkey.instances import FAST, Instance, ids, until
+from tests.runs.valkey.instances import FAST, Instance, ids, instance_on, until
 from tests.runs.valkey.relay import Relay
 from tests.runs.valkey.valkey import Valkey, free_port, running_valkey
 
@@ -427,3 +427,13 @@ async def test_followers_elsewhere__are_still_counted_when_the_server_comes_back
 
     assert a.told.cancels == []
     assert await b.log.leave(run)
+
+
+async def test_tasks_that_were_all_cancelled__do_not_keep_the_instance_from_closing(
+    valkey: Valkey,
+) -> None:
+    """As `asyncio.run` does it when it is interrupted."""
+    async with asyncio.timeout(20):
+        async with instance_on(valkey.url):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
