@@ -23,6 +23,7 @@ import aiohttp
 from bff.runs.dependencies import RunObserver
 from bff.runs.log import Status
 from bff.settings import Settings
+from bff.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -157,9 +158,7 @@ async def protecting(
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
 
 
 class EcsAgent:

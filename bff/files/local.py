@@ -27,6 +27,7 @@ from bff.files.stored import (
 )
 from bff.files.upload import Quota, Upload, uploading
 from bff.settings import SettingsError, shown
+from bff.tasks import end_tasks
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -82,8 +83,7 @@ async def open_folder(
     try:
         yield files
     finally:
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
+        await end_tasks(sweeping)
         await disk.close()
 
 

@@ -22,6 +22,7 @@ from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bff.errors import Overloaded, Problem
+from bff.tasks import end_tasks
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -164,6 +165,4 @@ async def _end(tasks: Callable[[], list[asyncio.Task[Any]]], timeout: float) -> 
     until = loop.time() + timeout
     while (left := tasks()) and loop.time() < until:
         await asyncio.wait(left, timeout=until - loop.time())
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    await end_tasks(*left)

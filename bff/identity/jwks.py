@@ -23,6 +23,8 @@ import aiohttp
 import jwt
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from bff.tasks import end_tasks
+
 logger = logging.getLogger(__name__)
 
 ALGORITHMS: Mapping[str, str] = {"RSA": "RS256", "EC": "ES256"}
@@ -183,8 +185,7 @@ async def fresh(keys: KeySet) -> AsyncIterator[KeySet]:
     try:
         yield keys
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(task)
 
 
 @asynccontextmanager

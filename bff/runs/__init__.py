@@ -33,6 +33,7 @@ from bff.runs.log import Run, RunLog, Status
 from bff.runs.request import Idempotency, RunRequest
 from bff.runs.turns import write_turn
 from bff.settings import HEARTBEAT_SECONDS, STOP_GRACE_SECONDS
+from bff.tasks import end_tasks
 
 __all__ = ["Follower", "RunObserver", "RunRequest", "Runs"]
 
@@ -111,10 +112,7 @@ class Runs:
         await self.drain(0)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=ENDS_SECONDS)
-        left = [*self._ends.values(), *self._tasks]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await end_tasks(*self._ends.values(), *self._tasks)
 
     # Starting
 
@@ -305,8 +303,7 @@ class Runs:
             await self.request_cancel(run)
             return await ending
         finally:
-            ending.cancel()
-            await asyncio.gather(ending, return_exceptions=True)
+            await end_tasks(ending)
 
     def stop_agent(self, agent: str, agent_session_id: str) -> None:
         """End the agent's side of a session; nobody waits for it."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from bff.agents import Agent
 from bff.log_context import current_request
 from bff.settings import Settings
+from bff.tasks import end_tasks
 from bff.telemetry import emf
 from bff.telemetry.lag import watch_loop
 from bff.telemetry.logs import SettledRecord
@@ -205,9 +206,7 @@ async def open_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
         try:
             yield telemetry
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
             if embedded:
                 embedded.write(meter.registry)
 

@@ -30,6 +30,7 @@ from bff.events import Record, dumps
 from bff.off_loop import LARGE, off_loop
 from bff.runs import Follower, Runs
 from bff.runs.log import Run
+from bff.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -150,10 +151,7 @@ class Socket:
             self._arriving.handled()
             if expiry:
                 expiry.cancel()
-            tasks = list(self._following.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*self._following.values())
             await self._outbox.finish()
 
     # What the client says

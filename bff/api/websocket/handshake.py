@@ -18,6 +18,7 @@ from bff.api.websocket.connection import Socket
 from bff.api.websocket.outbox import ANSWER_SECONDS
 from bff.errors import BadRequest, Draining, Forbidden
 from bff.runs import Runs
+from bff.tasks import end_tasks
 
 SOCKET_ROUTE = "/v1/ws/chat"
 PROTOCOL = "chat.v1"
@@ -132,5 +133,4 @@ async def open_sockets(runs: Runs) -> AsyncIterator[Sockets]:
     try:
         yield sockets
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(task)

@@ -17,6 +17,7 @@ from aiohttp import WSMsgType, web
 
 from bff.api.streaming import NEVER_WAITS_BYTES
 from bff.settings import WRITE_TIMEOUT_SECONDS
+from bff.tasks import end_tasks
 
 MAX_BYTES = 256 * 1024
 CLOSE_SECONDS = 4.0
@@ -165,8 +166,7 @@ class Outbox:
     async def finish(self) -> None:
         """The reading has ended, and with it everything that is still to be sent."""
         if self._writer:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+            await end_tasks(self._writer)
         for timer in self._timers:
             timer.cancel()
         if self.closing:

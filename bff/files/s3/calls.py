@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bff.errors import Overloaded
 from bff.settings import SettingsError
+from bff.tasks import end_tasks
 
 CALL_SECONDS = 5.0
 """The longest that a call without a file's bytes may take."""
@@ -206,9 +207,7 @@ class Calls:
     async def close(self) -> None:
         if self._last_calls:
             _, late = await asyncio.wait(self._last_calls, timeout=CLOSE_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end_tasks(*late)
 
     @contextmanager
     def _translating(self) -> Iterator[None]:

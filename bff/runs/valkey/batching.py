@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bff.runs.valkey.connection import Call, Server, Unreachable
+from bff.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +46,7 @@ async def departures(ready: asyncio.Event, depart: Callable[[], Coroutine[Any, A
             out -= back
             out.add(asyncio.create_task(depart()))
     finally:
-        for task in out:
-            task.cancel()
-        await asyncio.gather(*out, return_exceptions=True)
+        await end_tasks(*out)
 
 
 class Lane:
@@ -138,9 +137,7 @@ async def running(*work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*tasks)
 
 
 async def _forever(loop: Callable[[], Awaitable[None]]) -> None:
