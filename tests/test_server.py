@@ -275,6 +275,10 @@ async def test_the_end_of_a_drain__tells_everybody_and_is_over_within_five_secon
         assert (await task).close_code == 1001
 
 
+REFUSED_WHILE_SENDING = (0, None)
+"""A busy machine does not get 1.6 GB sent in the ten seconds in which what is refused is read."""
+
+
 def most_memory_kib(pid: int) -> int:
     """The most memory that a process had at any time."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
@@ -292,16 +296,19 @@ async def test_200_bodies_of_8_mb_at_once__are_answered_within_bounded_memory(se
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
 
     async def post() -> tuple[int, str | None]:
-        async with served.client.post(
-            "/v1/chat/completions", data=io.BytesIO(body), headers=headers
-        ) as reply:
-            return reply.status, (await reply.json()).get("code")
+        try:
+            async with served.client.post(
+                "/v1/chat/completions", data=io.BytesIO(body), headers=headers
+            ) as reply:
+                return reply.status, (await reply.json()).get("code")
+        except aiohttp.ClientConnectionError:
+            return REFUSED_WHILE_SENDING
 
     async with asyncio.timeout(100):
         answers = Counter(await asyncio.gather(*[post() for _ in range(200)]))
     most_kib = most_memory_kib(served.process.pid)
 
-    assert set(answers) == {(200, None), (503, "overloaded")}, answers
+    assert answers.keys() - {REFUSED_WHILE_SENDING} == {(200, None), (503, "overloaded")}, answers
     assert answers[200, None] >= 2
     assert most_kib < 700 * 1024
     assert (await served.client.post("/v1/chat", json={"message": "hi"})).status == 200

@@ -25,7 +25,7 @@ from tests.stack.engine.cloud import Cloud
 from tests.stack.engine.plugins import ROOT, plugins, program_runner
 
 PROJECT = "agentcore-bff"
-SECONDS = 300
+SECONDS = 200
 
 
 @dataclass(frozen=True)

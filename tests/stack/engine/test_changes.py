@@ -23,8 +23,6 @@ from tests.stack.engine.engine import LiveStack
 from tests.stack.planner import RUNTIME_ARN
 from tests.stack.test_config import IMAGE, NETWORK
 
-pytestmark = pytest.mark.timeout(900)
-
 GOLDEN = Path(__file__).parent / "golden" / "changes.json"
 
 OTHER = RUNTIME_ARN.replace("my_agent", "other")

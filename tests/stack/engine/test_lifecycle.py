@@ -6,8 +6,6 @@ from tests.stack.engine.conftest import Deploy
 from tests.stack.engine.engine import Engine, LiveStack
 from tests.stack.planner import REQUIRED
 
-pytestmark = pytest.mark.timeout(900)
-
 BOTH = pytest.mark.parametrize("kind", ["dev", "prod"])
 
 

@@ -12,8 +12,6 @@ from tests.stack.engine.conftest import Deploy
 from tests.stack.engine.engine import Engine, LiveStack
 from tests.stack.planner import ROOT
 
-pytestmark = pytest.mark.timeout(900)
-
 RECORD = "aws:route53/record:Record::"
 NEW, OLD = "new.example.com", "old.example.com"
 
