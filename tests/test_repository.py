@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 BOTTOM = {
     *("agent_settings", "errors", "events", "frozen", "json_text", "log_context", "messages"),
-    *("off_loop", "settings", "signing"),
+    *("off_loop", "settings", "signing", "tasks"),
 }
 ROOMS: Mapping[str, set[str]] = {
     "errors": set(),
@@ -29,6 +29,7 @@ ROOMS: Mapping[str, set[str]] = {
     "log_context": set(),
     "off_loop": set(),
     "signing": set(),
+    "tasks": set(),
     "events": {"frozen", "json_text"},
     "messages": {"events", "frozen"},
     "setting_parsers": set(),
