@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -23,8 +22,7 @@ from aiohttp import web
 
 from bff.api import RUNS
 from bff.app import create_app
-from bff.connections import Connection, Runner
-from bff.events import Done, Message
+from bff.connections import REFUSED_BODY_SECONDS, Runner
 from bff.server import loop_factory
 from bff.settings import Settings
 from tests.fakes.scripted import ScriptedAgent
@@ -276,7 +274,7 @@ async def test_the_end_of_a_drain__tells_everybody_and_is_over_within_five_secon
 
 
 REFUSED_WHILE_SENDING = (0, None)
-"""A busy machine does not get 1.6 GB sent in the ten seconds in which what is refused is read."""
+"""A busy machine does not get 1.6 GB sent in the seconds in which what is refused is read."""
 
 
 def most_memory_kib(pid: int) -> int:
@@ -302,8 +300,12 @@ async def test_200_bodies_of_8_mb_at_once__are_answered_within_bounded_memory(se
             ) as reply:
                 return reply.status, (await reply.json()).get("code")
         except aiohttp.ClientConnectionError:
+            if now() < began + REFUSED_BODY_SECONDS:
+                raise
             return REFUSED_WHILE_SENDING
 
+    now = asyncio.get_running_loop().time
+    began = now()
     async with asyncio.timeout(100):
         answers = Counter(await asyncio.gather(*[post() for _ in range(200)]))
     most_kib = most_memory_kib(served.process.pid)
@@ -389,166 +391,3 @@ async def test_a_drain__is_told_at_once_though_a_dependency_hangs(tmp_path: Path
         await runner.cleanup()
 
     assert asked == []
-
-
-async def test_a_reply_that_is_not_read__is_cut(tmp_path: Path) -> None:
-    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db", "API_KEYS": f"a:{KEY}"})
-    agent = ScriptedAgent([[Message("x" * 7_000_000)], [Done()]])
-    runner = Runner(create_app(settings, agent=agent), write_seconds=0.4)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    listener.setblocking(False)
-    loop = asyncio.get_running_loop()
-    body = b'{"message":"Hi"}'
-    head = f"POST /v1/chat HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n"
-    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    try:
-        with listener:
-            await loop.sock_connect(listener, runner.addresses[0][:2])
-            await loop.sock_sendall(listener, head.encode() + body)
-            async with asyncio.timeout(30):
-                assert runner.server
-                while runner.server.requests_count == 0:
-                    await asyncio.sleep(0.01)
-                while runner.server.connections:
-                    await asyncio.sleep(0.01)
-    finally:
-        await runner.cleanup()
-
-    assert len(agent.calls) == 1
-
-
-async def test_a_head_that_does_not_arrive__is_answered_with_408(tmp_path: Path) -> None:
-    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db"})
-    runner = Runner(create_app(settings, agent=ScriptedAgent()), head_seconds=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        for sent in (b"", b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow"):
-            reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
-            writer.write(sent)
-            async with asyncio.timeout(30):
-                reply = await reader.read()
-            assert reply.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-            assert b'"code":"request_timeout"' in reply
-            writer.close()
-    finally:
-        await runner.cleanup()
-
-
-async def test_a_slow_second_head__is_answered_with_408_as_well(tmp_path: Path) -> None:
-    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db"})
-    runner = Runner(create_app(settings, agent=ScriptedAgent()), head_seconds=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
-        writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
-        await asyncio.sleep(0.6)  # an idle connection is kept: it has not begun a head
-        writer.write(b"GET /health HTTP/1.1\r\nHost")
-        async with asyncio.timeout(30):
-            assert (await reader.read()).startswith(b"HTTP/1.1 408")
-        writer.close()
-    finally:
-        await runner.cleanup()
-
-
-GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-POST = (
-    b"POST /v1/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    b'Content-Length: 16\r\n\r\n{"message":"hi"}'
-)
-CHUNKED = POST.replace(b"Content-Length: 16", b"Transfer-Encoding: chunked").replace(
-    b'{"message":"hi"}', b'10\r\n{"message":"hi"}\r\n0\r\n\r\n'
-)
-HALVES = [
-    b"G",
-    b"GET /hea",
-    b"GET /health HTTP/1.1\r\n",
-    GET[:-2],
-    GET[:-1],
-    POST[:-20],
-    CHUNKED[:60],
-]
-
-
-async def test_half_a_head_behind_a_whole_request__is_answered_with_408(tmp_path: Path) -> None:
-    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db"})
-    runner = Runner(create_app(settings, agent=ScriptedAgent()), head_seconds=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-
-    async def statuses(sent: bytes) -> list[bytes]:
-        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
-        writer.write(sent)
-        async with asyncio.timeout(30):
-            reply = await reader.read()
-        writer.close()
-        return re.findall(rb"HTTP/1.1 ([0-9]{3})", reply)
-
-    try:
-        for whole in (GET, POST, CHUNKED, GET + POST, POST + GET * 3):
-            found = await asyncio.gather(*[statuses(whole + half) for half in HALVES])
-            assert [codes[-1] for codes in found] == [b"408"] * len(HALVES), whole
-            assert {len(codes) for codes in found} == {whole.count(b"HTTP/1.1") + 1}
-    finally:
-        await runner.cleanup()
-
-
-async def read_reply(reader: asyncio.StreamReader) -> int:
-    """The status of the next reply, which is read to its end and no further."""
-    async with asyncio.timeout(30):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        length = re.search(r"Content-Length: ([0-9]+)", head)
-        assert length
-        await reader.readexactly(int(length[1]))
-    return int(head.split()[1])
-
-
-@pytest.mark.parametrize("more", [b"", b"\r\n", b"\n\r\n"], ids=repr)
-@pytest.mark.parametrize(
-    "whole", [GET, POST, CHUNKED, GET + POST], ids=["get", "post", "chunked", "two"]
-)
-async def test_a_connection_without_half_a_head__is_kept_for_the_next_request(
-    tmp_path: Path, whole: bytes, more: bytes
-) -> None:
-    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db"})
-    runner = Runner(create_app(settings, agent=ScriptedAgent()), head_seconds=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
-        writer.write(whole + more)
-        for _ in range(whole.count(b"HTTP/1.1")):
-            await read_reply(reader)
-        assert runner.server
-        [connection] = runner.server.connections
-        assert isinstance(connection, Connection)
-        async with asyncio.timeout(30):
-            while connection._head_timer is not None:
-                await asyncio.sleep(0.01)
-        writer.write(GET)
-        assert await read_reply(reader) == 200
-        writer.close()
-    finally:
-        await runner.cleanup()
-
-
-async def test_what_is_not_http__is_answered_with_a_problem(tmp_path: Path) -> None:
-    settings = Settings.load({"HISTORY": f"sqlite:///{tmp_path}/bff.db"})
-    runner = Runner(create_app(settings, agent=ScriptedAgent()))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
-        writer.write(b"NOT HTTP\r\n\r\n")
-        async with asyncio.timeout(30):
-            reply = await reader.read()
-        assert b" 400 Bad Request" in reply.splitlines()[0]
-        assert b'"code":"bad_request"' in reply
-        writer.close()
-    finally:
-        await runner.cleanup()
