@@ -24,6 +24,16 @@ def frames(stream: bytes | str) -> list[Any]:
     return found
 
 
+def chunk_text(chunks: list[Any]) -> str:
+    """What the chunks of a chat completion say."""
+    return "".join(
+        choice["delta"].get("content", "")
+        for chunk in chunks
+        if chunk != "[DONE]"
+        for choice in chunk.get("choices", [])
+    )
+
+
 def parsed(stream: bytes | str) -> list[dict[str, Any]]:
     """The events of a stream of Responses; fails for one that is named otherwise than its data."""
     text = stream.decode() if isinstance(stream, bytes) else stream

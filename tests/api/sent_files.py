@@ -1,14 +1,16 @@
-"""Files as clients send them: in a form of aiohttp's, or in one written byte by byte."""
+"""Files as clients send them: in a message, a form of aiohttp's, or one written byte by byte."""
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 
-from tests.api.conftest import Service
+from tests.api.conftest import KEYS, Service
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 JSON = dict[str, Any]
@@ -35,6 +37,28 @@ async def send(service: Service, data: bytes = PNG, **options: Any) -> JSON:
 async def kept(service: Service) -> list[str]:
     async with service.client.get("/v1/files") as reply:
         return [file["id"] for file in (await reply.json())["data"]]
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+async def ask(
+    service: Service, path: str, body: JSON, status: int = 200, user: str = "alice", **headers: str
+) -> JSON:
+    headers = {"X-API-Key": KEYS[user], "Content-Type": "application/json", **headers}
+    data = io.BytesIO(json.dumps(body).encode())
+    async with service.client.post(path, data=data, headers=headers) as reply:
+        text = await reply.text()
+        assert reply.status == status, text
+        return dict(await reply.json()) if reply.content_type.endswith("json") else {"text": text}
+
+
+async def history(service: Service, session_id: str = "s-1") -> list[JSON]:
+    """The messages of a session."""
+    async with service.client.get(f"/v1/sessions/{session_id}") as reply:
+        assert reply.status == 200
+        return list((await reply.json())["messages"])
 
 
 def raw_form(*parts: bytes, end: bytes = b"--b--\r\n") -> bytes:

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import io
-import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -15,19 +14,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bff.api import BODIES, HISTORY
-from bff.events import Done, File, Message
+from bff.api import BODIES
+from bff.events import Done, Message
 from bff.messages import FilePart, TextPart
 from tests.api.conftest import KEYS, Service, Start
-from tests.api.sent_files import JSON, PNG, kept, send
+from tests.api.sent_files import JSON, PNG, ask, encoded, history, kept, send
 from tests.fakes.scripted import ScriptedAgent
 
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(40)
 PDF = b"%PDF-1.7\n" + b"page " * 50
-
-
-def encoded(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def data_url(data: bytes = PNG, mime_type: str = "image/png") -> str:
@@ -43,27 +38,10 @@ def stored(file_id: str) -> JSON:
     return {"type": "image", "source": {"type": "file", "value": file_id}}
 
 
-async def ask(
-    service: Service, path: str, body: JSON, status: int = 200, user: str = "alice", **headers: str
-) -> JSON:
-    headers = {"X-API-Key": KEYS[user], "Content-Type": "application/json", **headers}
-    data = io.BytesIO(json.dumps(body).encode())
-    async with service.client.post(path, data=data, headers=headers) as reply:
-        text = await reply.text()
-        assert reply.status == status, text
-        return dict(await reply.json()) if reply.content_type.endswith("json") else {"text": text}
-
-
 async def chat(service: Service, *parts: JSON, status: int = 200, **options: Any) -> JSON:
     headers = options.pop("headers", {})
     body = {"message": list(parts), "session_id": "s-1", **options}
     return await ask(service, "/v1/chat", body, status, **headers)
-
-
-async def history(service: Service, session_id: str = "s-1") -> list[JSON]:
-    async with service.client.get(f"/v1/sessions/{session_id}") as reply:
-        assert reply.status == 200
-        return list((await reply.json())["messages"])
 
 
 def given(service: Service) -> FilePart:
@@ -482,83 +460,6 @@ async def test_stored_files__count_as_memory_while_the_agent_has_them(start: Sta
         goes_on.set()
         await reply.read()
     assert service.app[BODIES].open_bytes == 0
-
-
-# What an agent makes
-
-
-async def test_a_small_file_of_the_agents__is_an_id_in_the_history(start: Start) -> None:
-    made = File("image/png", data=encoded(PNG), filename="chart.png")
-    service = await start(ScriptedAgent([[Message("Here."), made], [Done()]]))
-
-    async with service.client.post(
-        "/v1/chat/stream", json={"message": "Draw", "session_id": "s-1"}
-    ) as reply:
-        assert f'"data":"{encoded(PNG)}"' in await reply.text()
-
-    [file_id] = await kept(service)
-    assert (await history(service))[1]["parts"] == [
-        {
-            "type": "image",
-            "source": {"type": "file", "value": file_id, "mimeType": "image/png"},
-            "filename": "chart.png",
-        }
-    ]
-
-
-LINKED: Mapping[str, JSON] = {
-    "/v1/chat/stream": {"message": "Draw"},
-    "/v1/chat/completions": {
-        "model": "agent",
-        "stream": True,
-        "messages": [{"role": "user", "content": "Draw"}],
-    },
-    "/v1/responses": {"model": "agent", "stream": True, "input": "Draw"},
-    "/v1/agui": {
-        "threadId": "t-1",
-        "runId": "r-1",
-        "messages": [{"id": "m", "role": "user", "content": "Draw"}],
-        "tools": [],
-        "context": [],
-        "state": {},
-        "forwardedProps": {},
-    },
-    "/v1/ui/chat": {
-        "id": "chat-1",
-        "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "Draw"}]}],
-    },
-}
-
-
-@pytest.mark.parametrize("path", LINKED)
-async def test_a_large_file_of_the_agents__goes_out_as_a_link(start: Start, path: str) -> None:
-    data = PNG * 100
-    made = File("image/png", data=encoded(data), filename="chart.png")
-    service = await start(ScriptedAgent([[Message("Here."), made], [Done()]]))
-
-    text = (await ask(service, path, LINKED[path]))["text"]
-
-    [file_id] = await kept(service)
-    assert f'"/v1/files/{file_id}/content"' in text
-    assert len(text) < 10_000
-    async with service.client.get(f"/v1/files/{file_id}/content") as reply:
-        assert await reply.read() == data
-
-
-async def test_a_response_that_only_the_history_has__links_to_its_files(start: Start) -> None:
-    made = File("image/png", data=encoded(PNG), filename="chart.png")
-    service = await start(ScriptedAgent([[Message("Here."), made], [Done()]]))
-    body: JSON = {"model": "agent", "input": "Draw"}
-    response = await ask(service, "/v1/responses", body)
-    assert encoded(PNG) in str(response["output"])
-
-    later = await start(history=service.app[HISTORY])
-
-    async with later.client.get(f"/v1/responses/{response['id']}") as reply:
-        shown = str(await reply.json())
-    [file_id] = await kept(service)
-    assert f"/v1/files/{file_id}/content" in shown
-    assert encoded(PNG) not in shown
 
 
 async def test_a_websocket__takes_files_and_gives_their_memory_back(start: Start) -> None:

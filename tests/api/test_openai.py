@@ -8,33 +8,19 @@ from typing import Any
 import pytest
 
 from bff.agents.embedded import EmbeddedAgent
-from bff.api.openai.chunks import ChunkEncoder, tool_call
 from bff.errors import AgentFailed, AgentThrottled
 from bff.events import (
     Done,
-    Event,
-    File,
-    Input,
     Message,
-    Record,
-    Source,
     Thinking,
     ToolStart,
-    ToolUse,
 )
 from bff.messages import ClientTool, FilePart
 from tests.api.conftest import Service, Start
 from tests.api.example_run import (
-    BODY,
-    CANCELLED,
     COMPLETE,
-    FAILED,
-    PROBLEM,
-    RUN,
-    records,
-    with_gap,
 )
-from tests.api.reading import ended, frames
+from tests.api.reading import chunk_text, ended, frames
 from tests.fakes.scripted import ScriptedAgent
 
 PNG = "data:image/png;base64,iVBORw=="
@@ -42,108 +28,8 @@ VIDEO, SOUND = "https://example.com/a.mp4", "https://example.com/a.mp3"
 IMAGE_AT_HTTP = {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}
 
 
-def encoded(items: list[Record], *, include_usage: bool = False) -> list[Any]:
-    encoder = ChunkEncoder(RUN, model="agent", include_usage=include_usage, headers={})
-    return frames(encoder(items))
-
-
 def hello(**fields: Any) -> dict[str, Any]:
     return {"model": "agent", "messages": [{"role": "user", "content": "Hi"}], **fields}
-
-
-def text(chunks: list[Any]) -> str:
-    return "".join(
-        choice["delta"].get("content", "")
-        for chunk in chunks
-        if chunk != "[DONE]"
-        for choice in chunk.get("choices", [])
-    )
-
-
-def test_a_run__is_chunks_with_role_text_reasoning_and_one_finish_reason() -> None:
-    *chunks, done = encoded(records(*BODY, COMPLETE))
-
-    assert done == "[DONE]"
-    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    assert text(chunks) == "Let me see.It is \u201c345\u201d.\n"
-    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
-    assert "".join(delta.get("reasoning_content", "") for delta in deltas) == "A sum: use the tool."
-    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks[:-1]] == [None] * 6
-    assert chunks[-1]["choices"] == [{"index": 0, "delta": {}, "finish_reason": "stop"}]
-    assert {
-        (chunk["id"], chunk["object"], chunk["created"], chunk["model"]) for chunk in chunks
-    } == {("chatcmpl-5f1c0de", "chat.completion.chunk", 1_800_000_000, "agent")}
-
-
-def test_agent_side_tools__are_never_offered_to_be_run_again() -> None:
-    assert "tool_calls" not in str(encoded(records(*BODY, COMPLETE)))
-
-
-@pytest.mark.parametrize(
-    ("done", "usage"),
-    [
-        (COMPLETE, {"prompt_tokens": 5, "completion_tokens": 8, "total_tokens": 13}),
-        (
-            Done(usage={"input_tokens": 1, "output_tokens": 2}),
-            {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
-        ),
-        (Done(), {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
-    ],
-)
-def test_include_usage__always_yields_one_usage_chunk(done: Done, usage: dict[str, int]) -> None:
-    *chunks, last, end = encoded(records(Message("a"), done), include_usage=True)
-
-    assert end == "[DONE]"
-    assert (last["choices"], last["usage"]) == ([], usage)
-    assert [chunk["usage"] for chunk in chunks] == [None] * 3
-
-
-@pytest.mark.parametrize(("end", "code"), [(FAILED, "agent_failed"), (CANCELLED, "run_cancelled")])
-def test_a_run_that_does_not_complete__ends_in_an_error_and_no_finish_reason(
-    end: Event, code: str
-) -> None:
-    *chunks, error, done = encoded(records(Message("Hel"), end), include_usage=True)
-
-    assert done == "[DONE]"
-    assert set(error) == {"error"}
-    assert set(error["error"]) == {"message", "type", "code", "param"}
-    assert error["error"]["code"] == code
-    assert all(chunk["choices"][0]["finish_reason"] is None for chunk in chunks)
-    assert text(chunks) == "Hel"
-
-
-def test_what_the_agent_cites_and_makes__is_numbered_for_clients_that_add_it_up() -> None:
-    cited, made = Source("https://example.com/a", "A"), File("image/png", data="aGk=")
-    deltas = [
-        chunk["choices"][0]["delta"]
-        for chunk in encoded(records(cited, made, cited, made, Done()))
-        if isinstance(chunk, dict)
-    ]
-
-    assert [each["index"] for delta in deltas for each in delta.get("annotations", ())] == [0, 1]
-    assert [each["index"] for delta in deltas for each in delta.get("images", ())] == [0, 1]
-
-
-@pytest.mark.parametrize("args", [None, "", {}])
-def test_a_clients_tool_without_arguments__is_called_with_an_empty_object(args: Any) -> None:
-    call = tool_call(Input("1", "tool", tool=ToolUse("1", "now", args)))
-
-    assert call["function"]["arguments"] == "{}"
-
-
-def test_a_gap__is_an_error_and_the_end_of_what_is_told() -> None:
-    [error, done] = encoded(with_gap(Message("rest"), COMPLETE))
-
-    assert error["error"]["code"] == "gap"
-    assert done == "[DONE]"
-
-
-def test_batches__change_nothing_in_the_bytes() -> None:
-    items = records(*BODY, COMPLETE)
-    at_once = ChunkEncoder(RUN, model="agent", include_usage=True, headers={})
-    one_by_one = ChunkEncoder(RUN, model="agent", include_usage=True, headers={})
-
-    assert at_once(items) == b"".join(one_by_one([item]) for item in items)
 
 
 async def test_a_stream__is_the_agents_answer_under_the_headers_its_clients_know(
@@ -157,7 +43,7 @@ async def test_a_stream__is_the_agents_answer_under_the_headers_its_clients_know
         chunks = frames(await reply.text())
 
     assert (reply.status, reply.content_type) == (200, "text/event-stream")
-    assert text(chunks[:-1]) == "Hello"
+    assert chunk_text(chunks[:-1]) == "Hello"
     assert reply.headers["X-Session-Id"] == "alice-1"
     assert reply.headers["X-Run-Id"].startswith("run_")
     assert reply.headers["x-ratelimit-remaining-requests"] == "99"
@@ -384,12 +270,6 @@ async def test_models__are_the_one_agent(start: Start) -> None:
     }
 
 
-def test_the_problem_of_a_stream__is_the_member_error_of_its_document() -> None:
-    [*_, error, _] = encoded(records(FAILED))
-
-    assert error["error"] == PROBLEM["error"]
-
-
 class Talk:
     """A client that keeps a conversation and sends all of it each time."""
 
@@ -410,7 +290,7 @@ class Talk:
             assert reply.status == 200, await reply.text()
             self.sessions.append(reply.headers["X-Session-Id"])
             if stream:
-                message = {"role": "assistant", "content": text(frames(await reply.text()))}
+                message = {"role": "assistant", "content": chunk_text(frames(await reply.text()))}
             else:
                 [choice] = (await reply.json())["choices"]
                 message, self.finish = choice["message"], choice["finish_reason"]
