@@ -8,13 +8,14 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-AGAIN_SECONDS = 1.0
+AGAIN_SECONDS = 0.7
 """After which a task is cancelled again: a library may have caught a cancellation meant for us."""
-TIMES = 5
+TIMES = 3
+"""In all about two seconds: a stopping service has five for everything."""
 
 
 async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they are over, however they end; at most five seconds.
+    """Cancel tasks and wait until they are over, however they end; about two seconds at most.
 
     What is not over by then is told in the log and left behind.
     """
