@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from bff.api import REQUEST_ID
+from bff.api import STATE, RequestState
 from bff.errors import PROBLEM_JSON, BadRequest, Internal, Problem, RequestTimeout
 from bff.events import dumps
 from bff.settings import (
@@ -159,7 +159,7 @@ class Connection(RequestHandler):
         self._replying, self._left_before = True, None
         if self._reply_timer is None:
             self._watch_reply()
-        if isinstance(resp, web.HTTPException) and REQUEST_ID not in request:
+        if isinstance(resp, web.HTTPException) and STATE not in request:
             # an `Expect` that aiohttp does not know, which it refuses before any middleware of ours
             resp = _refusal(request, BadRequest())
         if resp.status == RequestTimeout.status:
@@ -206,7 +206,7 @@ _PROBE = f"GET {_PROBE_PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 def _refusal(request: web.BaseRequest, problem: Problem) -> web.Response:
     """What is answered where aiohttp does not hand a request on, or not an answer."""
     headers, body = _to_nobody(problem)
-    request[REQUEST_ID] = headers["X-Request-Id"]
+    request[STATE] = RequestState(headers["X-Request-Id"])
     response = web.Response(status=problem.status, body=body, headers=headers)
     response.force_close()
     return response

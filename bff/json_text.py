@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 try:
@@ -24,9 +25,11 @@ JSON = Any
 def dumps(value: JSON) -> str:
     """Compact JSON on one line that any parser takes: null for NaN and infinity, valid UTF-8."""
     try:
-        return portable(_dumps(value))
-    except TypeError:  # too large a number, half a surrogate pair, a key that is no text
-        return portable(_dumps_slowly(value))
+        text = _dumps_bytes(value).decode()
+    except (TypeError, UnicodeDecodeError):
+        # too large a number, half a surrogate pair, a key that is no text
+        text = _dumps_slowly(value)
+    return text if text.isascii() else portable(text)
 
 
 def dumps_bytes(value: JSON) -> bytes:
@@ -73,19 +76,14 @@ _LONG_NUMBER = b"0" * 19
 """The digits of a whole number that may not fit into 64 bits."""
 _DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 
-_dumps: Callable[[JSON], str] = _dumps_slowly
 _dumps_bytes: Callable[[JSON], bytes] = _dumps_bytes_slowly
 _loads: Callable[[bytes], JSON] = json.loads
 if orjson is not None:
-    _OURS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-
-    def _dumps_bytes_fast(value: JSON) -> bytes:
-        return orjson.dumps(value, option=_OURS)
-
-    def _dumps_fast(value: JSON) -> str:
-        return orjson.dumps(value, option=_OURS).decode()
-
-    _dumps, _dumps_bytes, _loads = _dumps_fast, _dumps_bytes_fast, orjson.loads
+    # nothing of Python between a caller and orjson
+    _dumps_bytes = partial(
+        orjson.dumps, option=orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+    )
+    _loads = orjson.loads
 
 
 def portable(text: str) -> str:

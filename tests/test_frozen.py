@@ -1,11 +1,12 @@
 """Frozen classes of our own: what is said of them stays true, and mypy still says it."""
 
-from dataclasses import fields, replace
+import dataclasses
+from dataclasses import fields
 
 import pytest
 
 from bff.events import Message
-from bff.frozen import dataclass
+from bff.frozen import dataclass, replace
 from bff.messages import TextPart
 from bff.runs.request import RunRequest
 
@@ -45,3 +46,15 @@ def test_a_class_that_is_not_frozen__has_no_hash() -> None:
 
     with pytest.raises(TypeError):
         hash(Counted(1))
+
+
+def test_replace__is_that_of_the_standard_library() -> None:
+    part = TextPart("one")
+    request = RunRequest(
+        owner="o", session_id="s", agent_session_id="a", message="one", request_id="r", marks=("m",)
+    )
+
+    assert replace(part, text="two") == dataclasses.replace(part, text="two")
+    assert replace(request, message="") == dataclasses.replace(request, message="")
+    with pytest.raises(TypeError, match="words"):
+        replace(part, words="two")  # type: ignore[call-arg]

@@ -148,7 +148,8 @@ async def stream(
     except (aiohttp.ClientError, OSError) as error:
         raise _broken(error) from error
     finally:
-        response.close()  # not release: whatever the agent still sends, nobody wants it
+        if not response.closed:  # as it is once all has come
+            response.close()  # not release: whatever the agent still sends, nobody wants it
 
 
 async def _pieces(body: bytes) -> AsyncGenerator[bytes, None]:

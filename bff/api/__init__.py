@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -29,12 +31,22 @@ LIMITER = web.AppKey("limiter", Limiter)
 RUNS = web.AppKey("runs", Runs)
 TELEMETRY = web.AppKey("telemetry", Telemetry)
 
+
+@dataclass(slots=True)
+class RequestState:
+    """What becomes known of a request while it is answered, for its reply and its log line."""
+
+    request_id: str
+    body: Body | None = None
+    run: RunAtHand | None = None
+    """The run that the request began or found; not the run itself, which holds a whole
+    conversation: a connection keeps its last request until the next one comes."""
+    allowance: Allowance | None = None
+    peeking: asyncio.Task[Allowance] | None = None
+    """A free request's allowance, which decides nothing and is waited for by the reply."""
+    ignored: Sequence[str] = ()
+    """Fields of the client's that nobody has a use for, for `X-Ignored`."""
+
+
 PRINCIPAL = web.RequestKey("principal", Principal)
-REQUEST_ID = web.RequestKey("request_id", str)
-BODY = web.RequestKey("body", Body)
-RUN = web.RequestKey("run", RunAtHand)
-"""The run that the request began or found; not the run itself, which holds a whole conversation: a
-connection keeps its last request until the next one comes."""
-ALLOWANCE = web.RequestKey("allowance", Allowance)
-IGNORED = web.RequestKey[Sequence[str]]("ignored")
-"""Fields of the client's that nobody has a use for, for `X-Ignored`."""
+STATE = web.RequestKey("state", RequestState)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from bff.api import BODY, HISTORY, PRINCIPAL, SETTINGS, TELEMETRY
+from bff.api import HISTORY, PRINCIPAL, SETTINGS, STATE, TELEMETRY
 from bff.conversations.earlier import everything_said
 from bff.conversations.place import Place
 from bff.errors import Forbidden
@@ -33,7 +33,7 @@ async def call_of(
     )
     return Call(
         conversation=conversation,
-        memory=request.get(BODY),
+        memory=request[STATE].body,
         deadline_seconds=seconds,
         history=await _told(request, place, settings),
         first=place.first,

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict, FailFast, ValidationError, model_validator
 
-from bff.api import BODIES, BODY, SETTINGS
+from bff.api import BODIES, SETTINGS, STATE
 from bff.api.bodies import Body, seconds_for
 from bff.api.strict_json import LONE_SURROGATES, Parsed, parse_conversation, parse_json
 from bff.errors import (
@@ -91,13 +91,12 @@ async def _read(
     parse: Callable[[bytearray], Parsed],
     decode: Callable[[Any], T],
 ) -> T:
-    charset = (request.charset or "utf-8").lower()
-    if request.content_type != "application/json" or charset not in ("utf-8", "utf8"):
+    if request.headers.get(hdrs.CONTENT_TYPE) != "application/json" and not _is_json(request):
         raise UnsupportedMediaType
     length = request.content_length or 0
     if length > most_bytes:
         raise _too_large(most_bytes)
-    body = request[BODY] = Body(request.app[BODIES])
+    body = request[STATE].body = Body(request.app[BODIES])
     body.grow(length)
     text = await _received(request, body, most_bytes)
 
@@ -111,6 +110,11 @@ async def _read(
         raise Invalid(errors=field_errors(error)) from None
     body.grow(size)
     return value
+
+
+def _is_json(request: web.Request) -> bool:
+    charset = (request.charset or "utf-8").lower()
+    return request.content_type == "application/json" and charset in ("utf-8", "utf8")
 
 
 async def _received(request: web.Request, body: Body, most_bytes: int) -> bytearray:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from bff.agents.payload import places
-from bff.api import BODIES, BODY, FILES, SETTINGS
+from bff.api import BODIES, FILES, SETTINGS, STATE
 from bff.api.bodies import Body
 from bff.conversations.place import Place
 from bff.files import Files
@@ -73,7 +73,7 @@ async def take_files(
         field=field,
         max_bytes=request.app[SETTINGS].max_file_bytes,
     )
-    memory, own = request.get(BODY), None
+    memory, own = request[STATE].body, None
     if memory is None:
         memory = own = Body(request.app[BODIES])
     taken = Taken(wanted, files, kept.stored, own)

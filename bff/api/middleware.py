@@ -13,18 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, istr
 
-from bff.api import (
-    ALLOWANCE,
-    AUTHENTICATOR,
-    BODY,
-    IGNORED,
-    LIMITER,
-    PRINCIPAL,
-    REQUEST_ID,
-    RUN,
-    SETTINGS,
-    TELEMETRY,
-)
+from bff.api import AUTHENTICATOR, LIMITER, PRINCIPAL, SETTINGS, STATE, TELEMETRY, RequestState
 from bff.api.addresses import Client, client_of, written
 from bff.api.streaming import RUN_ID, EventStream
 from bff.api.websocket.handshake import SOCKET_ROUTE, bearer_protocols
@@ -44,7 +33,6 @@ from bff.errors import (
 )
 from bff.events import dumps
 from bff.identity import acting_for
-from bff.limits import Allowance
 
 logger = logging.getLogger(__name__)
 
@@ -93,10 +81,6 @@ CARRY_FILES = frozenset(
 )
 """Routes that last as long as the client takes to send or to read."""
 
-PEEKING = web.RequestKey("peeking", asyncio.Task[Allowance])
-"""What a free request's reply says of the rate."""
-
-
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -110,7 +94,8 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """
     given = request.headers.get(_REQUEST_ID, "")
     sane = given and _SANE_ID.fullmatch(given)
-    request_id = request[REQUEST_ID] = given if sane else os.urandom(16).hex()
+    request_id = given if sane else os.urandom(16).hex()
+    state = request[STATE] = RequestState(request_id)
     resource = request.match_info.route.resource
     with request.app[TELEMETRY].request(
         request_id=request_id,
@@ -121,15 +106,15 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     ) as exchange:
         response: web.StreamResponse
         try:
-            preflight = await _admit(request)
+            preflight = await _admit(request, state)
             response = await handler(request) if preflight is None else preflight
         except Exception as error:
             response = _told(request, error)
         finally:
-            if body := request.get(BODY):
-                body.close()
-            if run := request.get(RUN):
-                exchange.run_id, exchange.agent = run
+            if state.body:
+                state.body.close()
+            if state.run:
+                exchange.run_id, exchange.agent = state.run
         exchange.status = response.status
         exchange.streamed = (
             isinstance(response, EventStream | web.WebSocketResponse)
@@ -169,7 +154,7 @@ def _told(request: web.Request, error: Exception) -> web.Response:
 
 def problem_response(request: web.Request, problem: Problem) -> web.Response:
     request.app[TELEMETRY].problem(problem.code)
-    document = problem.document(request_id=request[REQUEST_ID], instance=request.path)
+    document = problem.document(request_id=request[STATE].request_id, instance=request.path)
     response = web.Response(
         status=problem.status,
         body=dumps(document).encode(),
@@ -188,13 +173,13 @@ def problem_response(request: web.Request, problem: Problem) -> web.Response:
     return response
 
 
-async def _admit(request: web.Request) -> web.Response | None:
+async def _admit(request: web.Request, state: RequestState) -> web.Response | None:
     """Refuse what no handler should see, in this order; a preflight is answered here."""
     _refuse_other_hosts(request)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return _preflight(request)
     if request.path.startswith("/v1/"):
-        await _authenticate(request)
+        await _authenticate(request, state)
     _guard(request)
     return None
 
@@ -258,7 +243,7 @@ def _preflight(request: web.Request) -> web.Response:
     )
 
 
-async def _authenticate(request: web.Request) -> None:
+async def _authenticate(request: web.Request, state: RequestState) -> None:
     """Find out who is calling, and count the request against their rate."""
     app = request.app
     limiter = app[LIMITER]
@@ -284,9 +269,9 @@ async def _authenticate(request: web.Request) -> None:
         refusal = problem
     request[PRINCIPAL] = principal
     if (request.method, route) in FREE:  # decides nothing, so nothing waits for it until the reply
-        request[PEEKING] = asyncio.create_task(limiter.peek(principal.id))
+        state.peeking = asyncio.create_task(limiter.peek(principal.id))
     else:
-        allowance = request[ALLOWANCE] = await limiter.take(principal.id)
+        allowance = state.allowance = await limiter.take(principal.id)
         if not allowance.allowed:
             raise RateLimited(retry_after_seconds=allowance.retry_after_seconds)
     if refusal:
@@ -302,19 +287,21 @@ def client(request: web.Request) -> Client:
     )
 
 
+_UNKNOWN = RequestState("")
+"""Of a request that came to no middleware."""
+
+
 async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers every reply has, streams included: runs when a reply is prepared."""
     headers = response.headers
-    headers[_REQUEST_ID] = request.get(REQUEST_ID, "")
+    state = request.get(STATE, _UNKNOWN)
+    headers[_REQUEST_ID] = state.request_id
     headers.update(_ALWAYS)
     headers.setdefault(_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'")
     headers.pop(hdrs.SERVER, None)  # it names versions, which attackers look for
-    if ignored := request.get(IGNORED):
-        headers["X-Ignored"] = _as_header(ignored)
-    allowance = request.get(ALLOWANCE)
-    if peeking := request.get(PEEKING):
-        allowance = await peeking
-    if allowance:
+    if state.ignored:
+        headers["X-Ignored"] = _as_header(state.ignored)
+    if allowance := await state.peeking if state.peeking else state.allowance:
         headers[_LIMIT] = str(allowance.limit)
         headers[_REMAINING] = str(allowance.remaining)
         headers[_RESET] = str(math.ceil(allowance.reset_seconds))

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from bff.agents.answers import is_refusal
 from bff.agents.payload import takes_both
-from bff.api import HISTORY, IGNORED, PRINCIPAL, REQUEST_ID, RUN, RUNS, SETTINGS
+from bff.api import HISTORY, PRINCIPAL, RUNS, SETTINGS, STATE
 from bff.api.agent_call import call_of
 from bff.api.message_files import take_files
 from bff.api.streaming import run_headers
@@ -102,7 +102,7 @@ async def start_run(request: web.Request, asked: Asked) -> Follower:
     Raises `Invalid`, `InputRequired`, `NotWaiting`, `Forbidden`, and what `Runs.start` raises.
     """
     follower = await _start(request, asked)
-    request[RUN] = RunAtHand(follower.run.run_id, follower.run.request.agent)
+    request[STATE].run = RunAtHand(follower.run.run_id, follower.run.request.agent)
     return follower
 
 
@@ -189,7 +189,7 @@ async def _start_at(request: web.Request, asked: Asked, place: Place) -> Followe
     if conversation.new and questions and not takes_both(setting.payload, questions):
         raise Invalid.of("messages", ONE_AT_A_TIME)
     if ignored := (*asked.ignored, *without_place(conversation, setting)):
-        request[IGNORED] = ignored
+        request[STATE].ignored = ignored
     wanted = await _run_request(request, asked, place, conversation, questions)
     taken = await take_files(request, wanted, place, setting, field=asked.answered_in or "message")
     try:
@@ -237,7 +237,7 @@ async def _run_request(
         message=text,
         point=place.point,
         marks=place.marks,
-        request_id=request[REQUEST_ID],
+        request_id=request[STATE].request_id,
         on_disconnect=asked.on_disconnect,
         questions=tuple(questions),
         declined=tuple(

@@ -18,7 +18,7 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import istr
 
-from bff.api import BODY, REQUEST_ID, TELEMETRY
+from bff.api import STATE, TELEMETRY
 from bff.errors import Internal
 from bff.events import Failed, Record, encode
 from bff.runs import Follower
@@ -225,8 +225,10 @@ class _Frames:
 
 def _forget_body(request: web.Request) -> None:
     """Give back the memory that the body took, and what aiohttp read it with."""
-    if body := request.pop(BODY, None):
-        body.close()
+    state = request[STATE]
+    if state.body:
+        state.body.close()
+        state.body = None
     if type(request.content) is StreamReader and request.content.is_eof():
         request.content._buffer = _NO_BUFFER
 
@@ -243,6 +245,6 @@ def _retry() -> bytes:
 def _failure(request: web.Request) -> Record:
     """The last event for a client when following itself fails; its id is 0, as it is in no log."""
     problem = Internal(agent_called=True).document(
-        request_id=request[REQUEST_ID], instance=request.path
+        request_id=request[STATE].request_id, instance=request.path
     )
     return Record(0, "error", encode(Failed(problem)))

@@ -42,8 +42,9 @@ def parse_json(body: bytes | bytearray | str) -> Parsed:
     """Strict JSON; raises `BadRequest`, or `Invalid` for text that is no Unicode, saying what is
     wrong."""
     text = _text(body)
-    parsed = _parsed(text, MAX_FIELD_DEPTH)
-    if _containers(text) > MAX_DEPTH:
+    containers = _containers(text)
+    parsed = _parsed(text, MAX_FIELD_DEPTH, containers)
+    if containers > MAX_DEPTH:
         shallow = parsed.value
         if isinstance(shallow, dict):
             shallow = {name: item for name, item in shallow.items() if name not in DEEP_FIELDS}
@@ -59,7 +60,8 @@ def parse_conversation(body: bytes | bytearray | str) -> Parsed:
     What was said before may hold half a character or be nested deeply: it is the decoder of the
     protocol that judges what is new.
     """
-    return _parsed(_text(body), MAX_OLD_DEPTH)
+    text = _text(body)
+    return _parsed(text, MAX_OLD_DEPTH, _containers(text))
 
 
 def _text(body: bytes | bytearray | str) -> str:
@@ -71,7 +73,7 @@ def _text(body: bytes | bytearray | str) -> str:
         raise malformed("not UTF-8") from None
 
 
-def _parsed(text: str, most_depth: int) -> Parsed:
+def _parsed(text: str, most_depth: int, containers: int) -> Parsed:
     if _has_more_values(text, MAX_VALUES):
         raise malformed(f"has more than {MAX_VALUES:,} values")
     try:
@@ -84,8 +86,11 @@ def _parsed(text: str, most_depth: int) -> Parsed:
         raise malformed(f"not JSON at character {error.pos}") from None
     except ValueError:
         raise malformed("a number with too many digits") from None
-    small = len(text) <= SMALL and _containers(text) <= most_depth
-    return Parsed(value, _most_of(text) if small else _measured(value, most_depth))
+    if len(text) <= SMALL and containers <= most_depth:
+        # about the most that it can take: a character is up to four bytes, and a value with its
+        # name some 300 besides its text
+        return Parsed(value, 4 * len(text) + 300 * (containers + text.count(",") + 1))
+    return Parsed(value, _measured(value, most_depth))
 
 
 def _has_more_values(text: str, most: int) -> bool:
@@ -125,14 +130,6 @@ def _count_few(text: str, sign: str) -> int:
 
 
 _FEW = 1000
-
-
-def _most_of(text: str) -> int:
-    """About the most memory that the value of a text can take, without a look at the value.
-
-    A character is up to four bytes, and a value with its name some 300 besides its text.
-    """
-    return 4 * len(text) + 300 * (_signs(text) + 1)
 
 
 def _refuse_lone_surrogates(value: Any, field: str) -> None:

@@ -253,6 +253,8 @@ def _answer_as_text(question: Input, answer: Answer) -> str:
 
 def questions_as_text(questions: Sequence[Input]) -> str:
     """Questions for clients whose protocol has no place for them: the next message answers."""
+    if not questions:
+        return ""
     return "\n\n".join(_as_text(question) for question in questions if question.kind != "tool")
 
 

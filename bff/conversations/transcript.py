@@ -84,7 +84,7 @@ def points(before: str, user: str, answers: Iterable[str]) -> tuple[str, ...]:
 
     `answers` is the answer in every wording a client may have been shown, the plain one first.
     """
-    return tuple(dict.fromkeys(after(before, Spoken(user, answer)) for answer in answers))
+    return tuple(dict.fromkeys([after(before, Spoken(user, answer)) for answer in answers]))
 
 
 def points_broken_off(before: str, user: str, answer: str | None) -> tuple[str, ...]:

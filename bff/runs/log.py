@@ -9,12 +9,11 @@ several instances share (`bff/runs/valkey/`). Whatever must be decided in one st
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import replace
 from typing import ClassVar, Literal, Protocol
 
 from bff.errors import NotFound, Overloaded, Problem
 from bff.events import Done, Failed, Record
-from bff.frozen import dataclass
+from bff.frozen import dataclass, replace
 from bff.runs.request import Idempotency, RunRequest
 
 Status = Literal["running", "complete", "cancelled", "failed", "input_required", "interrupted"]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from bff.errors import Invalid, Overloaded, SessionBusy, TooManyStreams
 from bff.events import Record, forget_texts, gap, size_of
+from bff.frozen import replace
 from bff.runs.bell import Bell
 from bff.runs.listener import Listener
 from bff.runs.log import Owner, Run, Status, Superseded, Take, key_of_forgotten
@@ -303,7 +303,7 @@ class MemoryRunLog:
         if kept is None:
             return False
         kept.followers -= 1
-        return kept.followers <= 0
+        return kept.followers <= 0 and kept.run.status == "running"
 
     async def runs_of(self, owner: str, session_id: str) -> Sequence[str]:
         # a look at all that is kept: nothing but a deletion asks

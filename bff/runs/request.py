@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any, Literal, Protocol, Self
 
 from bff.conversations.beginning import Beginning
 from bff.conversations.transcript import Spoken
 from bff.events import JSON, Input, dumps, input_fields, input_of
-from bff.frozen import dataclass
+from bff.frozen import dataclass, replace
 from bff.messages import ChatMessage, Conversation
 from bff.settings import DEFAULT_AGENT
 

@@ -37,13 +37,14 @@ async def write_turn(
     request = run.request
     if not request.listed:
         return
+    answer = transcript.text
     turn = Turn(
         run_id=run.run_id,
         session_id=run.session_id,
         agent=request.agent,
         message=request.message,
         parts=request.parts,
-        answer=transcript.text,
+        answer=answer,
         answer_parts=transcript.parts,
         tool_calls=transcript.tool_calls,
         status=status,
@@ -52,7 +53,7 @@ async def write_turn(
         inputs=[input_fields(question) for question in left_open],
         continues=request.continues,
         points=(
-            *_points(request, transcript, status),
+            *_points(request, answer, transcript.inputs, status),
             *([point_of_run(run.run_id)] if request.referable else ()),
         ),
     )
@@ -67,24 +68,26 @@ async def write_turn(
         parts.observer.history_failed()
 
 
-def _points(request: RunRequest, transcript: Transcript, status: Status) -> tuple[str, ...]:
+def _points(
+    request: RunRequest, answer: str, asked: Sequence[Input], status: Status
+) -> tuple[str, ...]:
     """What the turn is found by: where it leaves the transcript, in every wording a client may have
     been shown, and its marks."""
     if request.point is None:
         return ()
-    return (*_left_at(request, request.point, transcript, status), *request.marks)
+    return (*_left_at(request, request.point, answer, asked, status), *request.marks)
 
 
 def _left_at(
-    request: RunRequest, point: str, transcript: Transcript, status: Status
+    request: RunRequest, point: str, answer: str, asked: Sequence[Input], status: Status
 ) -> tuple[str, ...]:
     before = request.call.continued if request.call else None
     user = before.user if before else request.message
-    answer = (before.assistant if before else "") + transcript.text
+    answer = (before.assistant if before else "") + answer
     match status:
         case "failed" | "interrupted":
             return points_broken_off(point, user, None)
         case "cancelled":
             return points_broken_off(point, user, answer)
-    asked = questions_as_text(transcript.inputs)
-    return points(point, user, [answer, f"{answer}\n\n{asked}"] if asked else [answer])
+    questions = questions_as_text(asked)
+    return points(point, user, [answer, f"{answer}\n\n{questions}"] if questions else [answer])

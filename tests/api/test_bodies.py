@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import BaseModel, ValidationError
 
-from bff.api import BODIES, SETTINGS
+from bff.api import BODIES, SETTINGS, STATE, RequestState
 from bff.api.agui.run_input import RunAgentInput
 from bff.api.ai_sdk.chat import UIChatRequest
 from bff.api.bodies import TOTAL_BYTES, Bodies, Body, memory_bytes, seconds_for, total_bytes
@@ -159,6 +159,7 @@ async def test_a_large_body__is_decoded_beside_the_event_loop() -> None:
         pass
 
     async def decode(request: web.Request) -> web.Response:
+        request[STATE] = RequestState("a-request")
         thread = await read_and_decode(request, Anything, lambda _: threading.get_ident())
         return web.json_response(thread == threading.get_ident())
 

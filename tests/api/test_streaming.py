@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from bff.api import TELEMETRY
+from bff.api import STATE, TELEMETRY, RequestState
 from bff.api.streaming import COMMENT, EventStream, NativeEncoder, SlowClientError, stream_run
 from bff.connections import Runner
 from bff.events import Done, Message, Record, Start, record
@@ -85,6 +85,7 @@ async def test_a_client_that_stops_to_read_for_a_while__is_told_everything_once(
         transport = request.transport
         assert transport is not None
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        request[STATE] = RequestState("a-request")
         return await stream_run(request, Watched(log, run, left=lambda run: None), NativeEncoder())
 
     async def speak(ids: range) -> None:
@@ -174,6 +175,7 @@ class Scripted(Follower):
 )
 async def test_comments__are_never_more_than_15_seconds_apart(pauses: list[float]) -> None:
     async def stream(request: web.Request) -> web.StreamResponse:
+        request[STATE] = RequestState("a-request")
         follower = Scripted(pauses, request)
         response = await stream_run(request, follower, Mute(), now=lambda: follower.now)
         comments.extend([*follower.commented, follower.now])

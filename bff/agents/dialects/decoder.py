@@ -43,10 +43,11 @@ from bff.agents.dialects.event_names import role_of
 from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.loose import read_loose, say
 from bff.agents.dialects.questions import ask_strands, is_strands
+from bff.agents.dialects.returned import is_returned, only_text
 from bff.agents.frames import Document, open_frames
 from bff.agents.json_values import FrameError
 from bff.agents.lines import TEXT
-from bff.events import JSON, Done, Event, RunEnd
+from bff.events import JSON, Done, Event, Message, RunEnd
 
 
 def _merged(*tables: Mapping[str, Reader]) -> dict[str, tuple[Reader, ...]]:
@@ -161,6 +162,9 @@ class Decoder:
         if self.failure is None:
             try:
                 frames = self._frames.end()
+                if len(frames) == 1 and not answer.frames and (text := only_text(frames[0])):
+                    answer.dialects.add("strands")
+                    return [Message(text), Done()]
                 answer.streamed |= len(frames) > 1
                 for name, value in frames:
                     read_value(answer, value, name)
@@ -287,7 +291,7 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
             return
         if key == "event" and type(value) is dict and strands.read_event(answer, value):
             return
-        if key == "result" and strands.is_returned(value):
+        if key == "result" and is_returned(value):
             strands.read_message(answer, value, key)
             return
     kind = frame.get("type")

@@ -258,12 +258,6 @@ def is_message(value: JSON) -> TypeGuard[dict[str, JSON]]:
     return False
 
 
-def is_returned(value: JSON) -> TypeGuard[dict[str, JSON]]:
-    """Whether this is a message and no more, of which nobody else would read anything:
-    `result.message`, which most blocking agents return."""
-    return type(value) is dict and len(value) == 2 and is_message(value)
-
-
 def has_results(message: dict[str, JSON]) -> bool:
     """Whether a user's message is none: it gives the model what its tools found."""
     return any("toolResult" in block for block in message["content"])

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from aiohttp import web
 
-from bff.api import ALLOWANCE
+from bff.api import STATE
 from bff.api.body import FirstError, read_and_decode
 from bff.api.foreign_messages import Messages, Tolerant
 from bff.api.named import named_by_header
@@ -66,7 +66,7 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
         request, ChatCompletionRequest, lambda asked: (asked, _asked(request, asked))
     )
     follower = await start_run(request, wanted)
-    run, headers = follower.run, rate_headers(request[ALLOWANCE])
+    run, headers = follower.run, rate_headers(request[STATE].allowance)
     model = asked.model or run.request.agent
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage is True
@@ -124,8 +124,10 @@ def _asked(request: web.Request, asked: ChatCompletionRequest) -> Asked:
     )
 
 
-def rate_headers(allowance: Allowance) -> dict[str, str]:
+def rate_headers(allowance: Allowance | None) -> dict[str, str]:
     """The rate limit under the names that OpenAI's clients know."""
+    if allowance is None:
+        return {}
     return {
         "x-ratelimit-limit-requests": str(allowance.limit),
         "x-ratelimit-remaining-requests": str(allowance.remaining),

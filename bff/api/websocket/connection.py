@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import WSMessage, WSMsgType, web
 from pydantic import Field, ValidationError
 
-from bff.api import BODIES, BODY, LIMITER, PRINCIPAL, REQUEST_ID, RUN, RUNS, SETTINGS, TELEMETRY
+from bff.api import BODIES, LIMITER, PRINCIPAL, RUNS, SETTINGS, STATE, TELEMETRY
 from bff.api.body import Strict, field_errors
 from bff.api.chat_request import ChatRequest, conversation_of
 from bff.api.named import known_agent
@@ -215,13 +215,13 @@ class Socket:
             on_disconnect=frame.on_disconnect or "continue",
             streaming=True,
         )
+        state = self._request[STATE]
         if self._arriving.body is not None:
-            self._request[BODY] = self._arriving.body
+            state.body = self._arriving.body
         try:
             follower = await start_run(self._request, wanted)
         finally:
-            for of_this_frame in (BODY, RUN):
-                self._request.pop(of_this_frame, None)
+            state.body = state.run = None  # which were of this frame
         self._session_id = follower.run.session_id
         self._follow(follower, after=0)
 
@@ -316,7 +316,7 @@ class Socket:
 
     def _error(self, problem: Problem, run_id: str | None = None) -> str:
         self._telemetry.problem(problem.code)
-        request_id, instance = self._request[REQUEST_ID], self._request.path
+        request_id, instance = self._request[STATE].request_id, self._request.path
         document = problem.document(request_id=request_id, instance=instance)
         name = {} if run_id is None else {"run_id": run_id}
         return dumps({"event": "error", **name, "data": document})

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bff.api import HISTORY, PRINCIPAL, REQUEST_ID, RUNS
+from bff.api import HISTORY, PRINCIPAL, RUNS, STATE
 from bff.conversations.transcript import point_of_run
 from bff.errors import AgentFailed, Interrupted, NotFound
 from bff.events import (
@@ -108,7 +108,9 @@ def _events(turn: Turn, request: web.Request) -> Iterator[Event]:
             yield Done(status, None, inputs)
         case status:
             problem = (Interrupted if status == "interrupted" else AgentFailed)(agent_called=True)
-            yield Failed(problem.document(request_id=request[REQUEST_ID], instance=request.path))
+            yield Failed(
+                problem.document(request_id=request[STATE].request_id, instance=request.path)
+            )
 
 
 def _part(part: Mapping[str, Any]) -> Event:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
-from bff.api import ALLOWANCE, RUNS
+from bff.api import RUNS, STATE
 from bff.api.body import FirstError, read_and_decode
 from bff.api.deletion import forget_turn
 from bff.api.foreign_messages import Tolerant
@@ -78,7 +78,7 @@ async def create_response(request: web.Request) -> web.StreamResponse:
         behind = await _behind(request, *refers_to)
         wanted = replace(wanted, behind=behind, asked_by=wanted.asked_by or behind[1])
     follower = await start_run(request, wanted)
-    run, headers = follower.run, rate_headers(request[ALLOWANCE])
+    run, headers = follower.run, rate_headers(request[STATE].allowance)
     response = Response.of(run)
     if asked.stream:
         encoder = ResponseEncoder(run, response, headers=headers)
