@@ -45,7 +45,7 @@ FEWEST_WORDS = 20
 AGAIN_SECONDS = 0.005
 """Between two tries of a caller who posts before it may."""
 SLOW_SECONDS = (0.0, 0.002, 0.004, 0.008)
-"""The server's naps: they add up to two of them to a reply, and 60 ms would be an outage."""
+"""The server's naps: they add up to two of them to a reply, and 40 ms would be an outage."""
 PHASE_SECONDS = 3.0
 """Until they are longer or shorter."""
 PATIENCE_SECONDS = 15.0

@@ -149,6 +149,11 @@ class SessionBusy(Problem):
     status, code, title = 409, "session_busy", "Session busy"
     detail = "A run is still open in this session; wait for its end or cancel it."
 
+    run_id: str | None = None
+    """That run's, where it is known."""
+    answers_questions = True
+    """Whether that run answers an agent's questions; true where it is not known."""
+
 
 class RunCancelled(Problem):
     status, code, title = 409, "run_cancelled", "Run cancelled"

@@ -110,13 +110,13 @@ async def _start(request: web.Request, asked: Asked) -> Follower:
     place = await _find_place(request, asked)
     try:
         return await _start_at(request, asked, place)
-    except SessionBusy:
-        if not await _may_branch(request, asked, place):
+    except SessionBusy as refused:
+        if refused.answers_questions or not _may_branch(asked, place):
             raise
         return await _start_at(request, asked, await _find_place(request, asked, beside=True))
 
 
-async def _may_branch(request: web.Request, asked: Asked, place: Place) -> bool:
+def _may_branch(asked: Asked, place: Place) -> bool:
     """Whether a busy session is only where the request's transcript stands.
 
     Its client named no session, so it cannot know that one is busy. While questions are being
@@ -124,10 +124,7 @@ async def _may_branch(request: web.Request, asked: Asked, place: Place) -> bool:
     """
     if asked.name is not None or asked.conversation.answers:
         return False
-    if place.session is None or place.session.inputs:
-        return False
-    run = await request.app[RUNS].find_open(request[PRINCIPAL].id, place.session_id)
-    return run is not None and not run.request.questions
+    return place.session is not None and not place.session.inputs
 
 
 async def _find_place(request: web.Request, asked: Asked, *, beside: bool = False) -> Place:

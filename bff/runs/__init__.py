@@ -25,7 +25,7 @@ from bff.history import History
 from bff.log_context import RunAtHand, current_run
 from bff.runs.answers import Claim, not_taken
 from bff.runs.bell import Bell
-from bff.runs.deleted import take_back
+from bff.runs.deleted import Forgotten, take_back
 from bff.runs.dependencies import RunDependencies, RunObserver
 from bff.runs.execution import RunExecution
 from bff.runs.follower import Follower
@@ -209,17 +209,22 @@ class Runs:
         """Make a run that has ended unknown, everywhere."""
         await self._log.forget(run.owner, [run.run_id])
 
-    async def forget_session(self, owner: str, session_id: str) -> bool:
+    async def runs_of(self, owner: str, session_id: str) -> Sequence[str]:
+        """As `RunLog.runs_of`: forgotten ones may be among them."""
+        return await self._log.runs_of(owner, session_id)
+
+    async def forget_session(self, owner: str, session_id: str) -> Forgotten:
         """Cancel what is open in a session and make all its runs unknown, everywhere.
 
-        False if there were none. Raises `SessionBusy` for one that does not end in time.
+        A run that is begun meanwhile may stay, but is not among those that are named. Raises
+        `SessionBusy` for one that does not end in time.
         """
-        # a shared log is asked for both at once: who is open now is among them
-        cancelled, run_ids = await asyncio.gather(
-            self._cancel_session(owner, session_id), self._log.runs_of(owner, session_id)
+        # a shared log is asked for both at once, in this order: who is named and open is cancelled
+        run_ids, cancelled = await asyncio.gather(
+            self._log.runs_of(owner, session_id), self._cancel_session(owner, session_id)
         )
         found = await self._log.forget(owner, run_ids, ended=cancelled)
-        return found or cancelled is not None
+        return Forgotten(frozenset(run_ids), found or cancelled is not None)
 
     async def so_far(self, run: Run) -> Sequence[Record]:
         """A run's records as they are now, without waiting for more and without following it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bff.conversations.questions import are_same
@@ -40,7 +41,7 @@ async def start_answer(runs: Runs, history: History, wanted: RunRequest) -> Foll
     try:
         return await runs.start(wanted)
     except (SessionBusy, NotWaiting) as refused:
-        first = await runs.find_open(wanted.owner, wanted.session_id)
+        first = await _open_where(runs, wanted, refused)
         if first is None:
             session = await history.session(wanted.owner, wanted.session_id)
             first = await _taker(runs, wanted.owner, session)
@@ -59,8 +60,10 @@ async def start_message(runs: Runs, wanted: RunRequest) -> Follower:
     """
     try:
         return await runs.start(wanted)
-    except SessionBusy:
-        first = await runs.find_open(wanted.owner, wanted.session_id)
+    except SessionBusy as refused:
+        first = await _open_where(runs, wanted, refused)
+        if first is not None:
+            refused.answers_questions = bool(first.request.questions)
         if first is None or first.request.point != wanted.point or wanted.parts:
             raise
         questions = first.request.questions
@@ -68,6 +71,16 @@ async def start_message(runs: Runs, wanted: RunRequest) -> Follower:
         if len(answers) != 1 or not are_same(first.request.told, questions, answers):
             raise
         return await runs.follow(first)
+
+
+async def _open_where(runs: Runs, wanted: RunRequest, refused: Problem) -> Run | None:
+    """The run that is open in the session; where it was named, nobody is asked which it is."""
+    if not isinstance(refused, SessionBusy) or refused.run_id is None:
+        return await runs.find_open(wanted.owner, wanted.session_id)
+    with suppress(NotFound):
+        run = await runs.find(wanted.owner, refused.run_id)
+        return run if run.status == "running" else None
+    return None
 
 
 async def earlier_answer(

@@ -1,4 +1,4 @@
-"""A run that was deleted before its turn was written.
+"""What a deletion made of a session's runs, and a run that was deleted before its turn was written.
 
 Where several instances take a run for theirs, one may write its turn after another was told to
 delete it. Who deletes makes the run unknown before it deletes the session, so one of both sees what
@@ -8,12 +8,21 @@ the other did.
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 from bff.errors import Problem
 from bff.history import History
 from bff.runs.log import Run, RunLog
 
 logger = logging.getLogger(__name__)
+
+
+class Forgotten(NamedTuple):
+    """The runs of a session that were made unknown."""
+
+    run_ids: frozenset[str]
+    found: bool
+    """Whether one of them was known, or open."""
 
 
 async def take_back(log: RunLog, history: History, run: Run) -> None:

@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from yarl import URL
 
+from bff.history import Turn
 from tests.api.conftest import KEYS, Service, Start
 from tests.api.test_sessions import begin, get, say
 from tests.fakes.history import ListHistory
@@ -213,6 +215,68 @@ async def test_who_reads_a_run_that_is_deleted__is_told_its_end(start: Start) ->
     assert events[-1]["event"] == "done"
     assert '"cancelled"' in events[-1]["data"]
     assert await statuses(service, f"/v1/runs/{run_id}/events") == [404]
+
+
+class Meanwhile(ListHistory):
+    """While a session is being deleted its caller says one thing more, which ends before that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deleting = asyncio.Event()
+        self.written = asyncio.Event()
+        self.deleted = asyncio.Event()
+        self.waits_for_deletion = False
+
+    async def add(self, owner: str, turn: Turn) -> None:
+        await super().add(owner, turn)
+        if self.deleting.is_set():
+            self.written.set()
+            if self.waits_for_deletion:
+                await self.deleted.wait()
+
+    async def delete(self, owner: str, session_id: str) -> bool:
+        first = not self.deleting.is_set()
+        self.deleting.set()
+        if first:
+            await self.written.wait()
+        try:
+            return await super().delete(owner, session_id)
+        finally:
+            self.deleted.set()
+
+
+@pytest.mark.parametrize("ends", ["before", "after"])
+async def test_a_run_that_begins_while_its_session_is_deleted__is_gone_with_it(
+    start: Start, ends: str
+) -> None:
+    history = Meanwhile()
+    service = await start(history=history)
+    first = await say(service, "What is 15 * 23?", "s-1")
+    history.waits_for_deletion = ends == "after"
+
+    deletion = asyncio.create_task(statuses(service, "/v1/sessions/s-1", method="DELETE"))
+    await history.deleting.wait()
+    second = await say(service, "And 16 * 23?", "s-1")
+    assert await deletion == [204]
+
+    assert await sessions(service) == []
+    events = (f"/v1/runs/{run_id}/events" for run_id in (first, second))
+    assert await statuses(service, f"/v1/runs/{first}", *events) == [404] * 3
+
+
+async def test_a_session_that_is_used_again_and_again_while_it_is_deleted__is_not_called_deleted(
+    start: Start,
+) -> None:
+    class Busy(ListHistory):
+        async def delete(self, owner: str, session_id: str) -> bool:
+            await say(service, "And 16 * 23?", session_id)
+            return await super().delete(owner, session_id)
+
+    service = await start(history=Busy())
+    await say(service, "What is 15 * 23?", "s-1")
+
+    async with service.client.delete("/v1/sessions/s-1") as reply:
+        assert (reply.status, (await reply.json())["code"]) == (409, "session_busy")
 
 
 async def test_a_sessions_only_response__takes_its_session_along(start: Start) -> None:

@@ -72,6 +72,10 @@ class Opener:
                     raise Overloaded(retry_after_seconds=RETRY_SECONDS)
                 case ["full"]:
                     raise TooManyStreams(retry_after_seconds=RETRY_SECONDS)
+                case ["busy", str(run_id)]:
+                    busy = SessionBusy(retry_after_seconds=RETRY_SECONDS)
+                    busy.run_id = run_id
+                    raise busy
                 case ["lapsed", *members]:
                     dead = [RunKeys(keys.partition, member) for member in members]
                     await self._takeover.end_dead(dead)

@@ -159,9 +159,12 @@ class ValkeyRunLog:
                 return True
         return False
 
-    async def _find(self, keys: RunKeys, *, forgotten: Callable[[str], Run | None]) -> Run | None:
+    async def _find(
+        self, keys: RunKeys, *, forgotten: Callable[[str], Run | None], open_only: bool = False
+    ) -> Run | None:
         """The run as the server has it; `forgotten` says what is told of one that was, given what
-        is kept of its end. Raises `Unreachable`.
+        is kept of its end. With `open_only` it may be None as well where the run has ended. Raises
+        `Unreachable`.
         """
         reply = await self.lane.run(_finding(keys))
         if _lapsed(reply):
@@ -169,6 +172,8 @@ class ValkeyRunLog:
             if (run := over.get(keys.member)) is not None:
                 return run
             if keys.member in over:  # somebody else has ended it
+                if open_only:
+                    return None
                 reply = await self.lane.run(_finding(keys))
         match reply:
             case ["missing"]:
@@ -201,7 +206,7 @@ class ValkeyRunLog:
         try:
             member = (await self._sessions(keys)).get(part(session_id))
             place = RunKeys(keys.partition, member) if member else None
-            run = await self._find(place, forgotten=_unknown) if place else None
+            run = await self._find(place, forgotten=_unknown, open_only=True) if place else None
         except Unreachable:
             raise Overloaded(retry_after_seconds=RETRY_SECONDS) from None
         return run if run and run.status == "running" else None

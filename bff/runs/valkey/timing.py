@@ -10,9 +10,9 @@ class Timing:
     """The longest from an owner's death to `interrupted`: lease + tick; and grace, if the instance
     that detects it has just connected."""
 
-    call_seconds: float = 0.06
+    call_seconds: float = 0.04
     """For one pipeline to the server; past that it counts as gone. No request waits for more than
-    four, one after the other, which makes less than 250 ms however slow the server is."""
+    six, one after the other, which makes less than 250 ms however slow the server is."""
     lease_seconds: float = 3.0
     """A run whose owner has not been heard of for so long is nobody's."""
     renew_seconds: float = 1.0

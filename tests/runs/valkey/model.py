@@ -99,7 +99,8 @@ class Model:
                 return ["fresh"]
         held = self.data.get(open_runs, {})
         if holder := held.get(session):
-            return ["lapsed", holder] if self._lapsed_lease(leases, holder) else ["busy"]
+            lapsed = self._lapsed_lease(leases, holder)
+            return ["lapsed", holder] if lapsed else ["busy", holder.partition(":")[2]]
         if has_ours == "1":
             h = self.data.get(ours)
             if not h or (h["status"] == "running" and h["instance"] == instance):

@@ -13,7 +13,7 @@ from tests.fakes.tcp import tcp_server
 from tests.runs.valkey.valkey import Valkey
 
 ALL = [script for script in vars(scripts).values() if isinstance(script, Script)]
-CHORES = [scripts.ALIVE, scripts.LAPSED, scripts.RENEW, scripts.TOUCH]
+CHORES = [scripts.ALIVE, scripts.LAPSED, scripts.RENEW]
 """What an instance asks of its own accord; for these, and what goes with them, nobody waits."""
 DELAY_SECONDS = 0.02
 """Before a reply is passed on, so that whatever does not wait for it is asked beside it."""

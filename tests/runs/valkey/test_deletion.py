@@ -53,7 +53,7 @@ async def test_a_dead_tasks_turn__is_not_left_in_what_was_deleted_before_it_was_
         await a.die()
         await history.asked.wait()  # b has ended the run, and is about to write its turn
         if deleted:
-            assert await runs.forget_session("owner", "chat")
+            assert (await runs.forget_session("owner", "chat")).found
             assert not await history.delete("owner", "chat")
 
         history.let.set()

@@ -24,7 +24,7 @@ local function lapsed(other)
 end
 local holder = redis.call('HGET', KEYS[3], ARGV[7])
 if holder then
-  if not lapsed(holder) then return {'busy'} end
+  if not lapsed(holder) then return {'busy', run_of(holder)} end
   dead[2] = holder
   return dead
 end
