@@ -35,7 +35,7 @@ install: $(VENV)/.all ## make .venv with everything: tests, tools, AWS, Redis, P
 test: $(VENV)/.all pulumi $(EXAMPLE) $(CLIENTS) $(NODE) ## make what the tests need and run them all (ARGS="-k name -x")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not zoo" $(ARGS)
 
-test-zoo: $(VENV)/.all $(ZOO) $(ZOO_NODE) ## agents of a dozen real frameworks, each in its environment, asked through the service
+test-zoo: $(VENV)/.all $(ZOO) $(ZOO_NODE) ## agents of sixteen real frameworks, each in its environment, asked through the service
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m zoo tests/agents $(ARGS)
 
 questions: $(VENV)/.all $(EXAMPLE) .envs/zoo-strands/requirements.sha256 .envs/zoo-langgraph/requirements.sha256 ## agents that ask, in every protocol: how often each answer reaches the agent

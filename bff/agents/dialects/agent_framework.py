@@ -71,6 +71,21 @@ def _read_part(answer: Assembly, part: dict[str, JSON], *, whole: bool) -> None:
             answer.custom(part, content=False)
 
 
+def are_contents(value: list[JSON]) -> bool:
+    """Whether a list is the contents of an update, which agents hand on by themselves."""
+    return bool(value) and all(
+        isinstance(part, dict) and "additional_properties" in part and word(part.get("type"))
+        for part in value
+    )
+
+
+def are_messages(value: list[JSON]) -> bool:
+    """Whether a list is messages with their contents."""
+    return bool(value) and all(
+        isinstance(message, dict) and isinstance(message.get("contents"), list) for message in value
+    )
+
+
 def read_response(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """A response: its messages."""
     for message in items(frame.get("messages")):
@@ -79,5 +94,46 @@ def read_response(answer: Assembly, frame: dict[str, JSON]) -> bool:
     return isinstance(frame.get("messages"), list)
 
 
-BY_TYPE = {"agent_run_response": read_response, "agent_response": read_response}
+_NEWS = (
+    *("executor_invoked", "executor_completed", "executor_failed", "executor_bypassed"),
+    *("superstep_started", "superstep_completed"),
+    *("group_chat", "handoff_sent", "magentic_orchestrator"),
+)
+_OUTPUTS = ("output", "intermediate", "data")
+
+
+def read_workflow_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """A workflow's event. What an executor was given is not said by it: it may be the question."""
+    kind, executor = str(frame["type"]), word(frame.get("executor_id"))
+    if kind in _NEWS:
+        if executor is None and "data" not in frame and "iteration" not in frame:
+            return False
+        answer.custom(frame, kind, content=False)
+    elif executor is None:
+        return False
+    else:
+        answer.speak(executor, frame.get("data"))
+    answer.dialects.add("agent framework")
+    return True
+
+
+def read_request(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """What a workflow asks from outside."""
+    id, asked = word(frame.get("request_id")), frame.get("data")
+    if id is None:
+        return False
+    answer.dialects.add("agent framework")
+    if isinstance(asked, dict) and asked.get("type") == "function_approval_request":
+        _read_part(answer, {**asked, "id": id}, whole=True)
+    else:
+        questions.ask(answer, id, frame if asked is None else asked)
+    return True
+
+
+BY_TYPE = {
+    "agent_run_response": read_response,
+    "agent_response": read_response,
+    "request_info": read_request,
+    **dict.fromkeys((*_NEWS, *_OUTPUTS), read_workflow_event),
+}
 BY_KEY = {"contents": read}

@@ -7,93 +7,35 @@ docs/agents.md has the table of what becomes what.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import chain
-
 from bff.agents.dialects import (
-    a2a,
     agent_framework,
     agno,
     agui,
     ai_sdk,
-    autogen,
-    claude,
-    crewai,
     envelopes,
-    gemini,
+    haystack,
     langchain,
-    langchain_protocol,
     langgraph,
-    llamaindex,
-    multi_agent,
     named_data,
     named_events,
     named_tools,
     openai,
     openai_threads,
-    pydantic_ai,
-    smolagents,
     strands,
-    strands_ts,
     strings,
     untyped,
 )
-from bff.agents.dialects.assembly import Assembly, InBandError, Reader
+from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.event_names import role_of
 from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.loose import read_loose, say
 from bff.agents.dialects.questions import ask_strands, is_strands
+from bff.agents.dialects.readers import BY_KEY, BY_TYPE, CLASSES
 from bff.agents.dialects.returned import is_returned, only_text
 from bff.agents.frames import Document, open_frames
 from bff.agents.json_values import FrameError
 from bff.agents.lines import TEXT
 from bff.events import JSON, Done, Event, Message, RunEnd
-
-
-def _merged(*tables: Mapping[str, Reader]) -> dict[str, tuple[Reader, ...]]:
-    merged: dict[str, tuple[Reader, ...]] = {}
-    for word, reader in chain.from_iterable(table.items() for table in tables):
-        merged[word] = (*merged.get(word, ()), reader)
-    return merged
-
-
-BY_TYPE = _merged(
-    langchain.BY_TYPE,
-    agui.BY_TYPE,
-    langgraph.BY_TYPE,
-    langchain_protocol.BY_TYPE,
-    strands.BY_TYPE,
-    strands_ts.BY_TYPE,
-    multi_agent.BY_TYPE,
-    ai_sdk.BY_TYPE,
-    openai.BY_TYPE,
-    claude.BY_TYPE,
-    autogen.BY_TYPE,
-    crewai.BY_TYPE,
-    llamaindex.BY_TYPE,
-    agent_framework.BY_TYPE,
-    pydantic_ai.BY_TYPE,
-    smolagents.BY_TYPE,
-)
-"""Who reads a frame by its `type`, in this order."""
-BY_KEY = _merged(
-    openai.BY_KEY,
-    langgraph.BY_KEY,
-    strands.BY_KEY,
-    gemini.BY_KEY,
-    claude.BY_KEY,
-    autogen.BY_KEY,
-    crewai.BY_KEY,
-    llamaindex.BY_KEY,
-    pydantic_ai.BY_KEY,
-    smolagents.BY_KEY,
-    agno.BY_KEY,
-    ai_sdk.BY_KEY,
-    a2a.BY_KEY,
-    agent_framework.BY_KEY,
-)
-"""Who reads a frame by a key that only his have."""
-
 
 MAX_ANSWER = 32 * 1024 * 1024
 """Characters of one answer: all that is said is remembered, to say nothing twice."""
@@ -271,6 +213,13 @@ def _read_list(answer: Assembly, name: str | None, items: list[JSON]) -> None:
             return
     if is_strands(items):
         ask_strands(answer, items)
+    elif haystack.are_messages(items):
+        for message in items:
+            haystack.read_message(answer, message)
+    elif agent_framework.are_messages(items):
+        agent_framework.read_response(answer, {"messages": items})
+    elif agent_framework.are_contents(items):
+        agent_framework.read(answer, {"type": "update", "contents": items})
     elif langchain.are_messages(items):
         langchain.read_messages(answer, items, "update")
     elif (text := untyped.text_of(items)) is not None:
@@ -294,6 +243,8 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
         if key == "result" and is_returned(value):
             strands.read_message(answer, value, key)
             return
+    if name is not None and name in CLASSES and "type" not in frame:
+        frame = {"type": name, **frame}
     kind = frame.get("type")
     if type(kind) is str:
         for reader in BY_TYPE.get(kind, ()):
@@ -332,6 +283,8 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     wrapper, frame = named_tools.unwrapped(frame)
     role = named_events.role(wrapper or name, frame)
     if role is not None and named_events.read(answer, role, frame, name):
+        return
+    if haystack.read(answer, frame):
         return
     wrong = is_error(frame)
     if wrong is not None:

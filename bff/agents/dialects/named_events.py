@@ -75,7 +75,11 @@ def read(answer: Assembly, role: Role, frame: dict[str, JSON], name: str | None 
             answer.redact(text)
             answer.text.whole(text, "redact")
         case "tool" | "tool_start" | "tool_open" | "tool_piece" | "tool_close" | "tool_end":
-            if not named_tools.read(answer, role, frame) and not _note(answer, frame, name):
+            if named_tools.read(answer, role, frame) or _note(answer, frame, name):
+                pass
+            elif frame.get("error"):  # a tool's, and no failure of the run, whichever it was
+                answer.custom(frame, name, content=False)
+            else:
                 return False
         case "asks":
             _ask(answer, frame)

@@ -20,6 +20,8 @@ _NAME = re.compile(r"[A-Za-z_][\w.]*")
 _FIELD = re.compile(r"([A-Za-z_]\w*)=")
 _LETTERS = frozenset("ABCDEFGHJKLMOPQRSTUVWXYZabcdefghjklmopqrstuvwxyz_")
 """No number begins so, as `inf` and `nan` do."""
+_AG2 = re.compile(r"(?:Client|Builtin)?Tool(?:Call|Result|Error)s?Event\(|ToolNotFoundEvent\(")
+_BARE = re.compile(r"[\w-]+(?=[,)])")
 _ENUM = re.compile(r"<[\w.]+: (.*?)>", re.DOTALL)
 _WORDS: dict[str, JSON] = {"None": None, "True": True, "False": False, "Ellipsis": None}
 _OURS = frozenset({"agent", "event_loop_cycle_trace", "event_loop_cycle_span"})
@@ -49,6 +51,7 @@ def read(text: str) -> JSON:
     if len(text) > _LONGEST:
         raise NotPrinted
     reader = _Reader(text)
+    reader.bare = _AG2.match(text) is not None
     try:
         if _FIELD.match(text):
             return reader.fields()
@@ -67,6 +70,8 @@ class _Reader:
         self.text = text
         self.at = 0
         self.depth = 0
+        self.bare = False
+        """Whether ids stand without quotes, as in AG2's prints of calls."""
         self.enough = False
         """Set where the rest of the text is of no interest."""
 
@@ -197,7 +202,12 @@ class _Reader:
             field = _FIELD.match(self.text, self.at)
             if field is not None:
                 self.at = field.end()
-                fields[field[1]] = self.value()
+                bare = _BARE.match(self.text, self.at) if self.bare else None
+                if bare is not None and bare[0] not in _WORDS and field[1].endswith("id"):
+                    fields[field[1]] = bare[0]
+                    self.at = bare.end()
+                else:
+                    fields[field[1]] = self.value()
             else:
                 given.append(self.value())
             if self.enough:

@@ -66,7 +66,7 @@ def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
             result = frame.get("result")
             read_output(answer, result if isinstance(result, dict) else frame)
         case "model_response" | "model_request":
-            read_message(answer, frame)
+            return read_message(answer, frame)
         case "final_result":
             pass
         case _:

@@ -183,9 +183,42 @@ SHAPES: tuple[tuple[str, str], ...] = (
         '{"kind": "artifact-update", "append": true, "artifact": {"parts": [{"kind": "text", '
         '"text": "Hi"}]}}',
     ),
+    ("AG2", '{"type": "ModelMessageChunk", "created_at": 1.5, "content": "Hi"}'),
+    (
+        "AG2",
+        '{"event": "ToolCallEvent", "data": {"id": "1", "name": "calc", "arguments": "{}"}}',
+    ),
+    (
+        "Haystack",
+        '{"content": "Hi", "meta": {}, "component_info": {"type": "Generator", "name": null}, '
+        '"tool_calls": null, "tool_call_result": null, "start": true, "finish_reason": null}',
+    ),
+    (
+        "Haystack",
+        '{"role": "assistant", "meta": {}, "name": null, "content": '
+        '[{"reasoning": {"reasoning_text": "Hm"}}, {"text": "Hi"}]}',
+    ),
+    (
+        "Semantic Kernel",
+        '{"role": "assistant", "items": [{"content_type": "text", "text": "Hi"}]}',
+    ),
+    (
+        "DSPy",
+        '{"predict_name": "self", "signature_field_name": "answer", "chunk": "Hi", '
+        '"is_last_chunk": false}',
+    ),
     (
         "Agent Framework",
         '{"type": "agent_run_response_update", "contents": [{"type": "text", "text": "Hi"}]}',
+    ),
+    (
+        "Agent Framework",
+        '{"type": "executor_invoked", "executor_id": "writer", "data": "Is it?"}',
+    ),
+    (
+        "Agent Framework",
+        '{"type": "output", "executor_id": "writer", "data": {"contents": '
+        '[{"type": "text", "text": "Hi"}]}}',
     ),
     ("smolagents", '{"step_number": 1, "observations": "", "is_final_answer": true, '
      '"action_output": "Hi"}'),

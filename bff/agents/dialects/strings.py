@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from contextlib import suppress
 
 from bff.agents.dialects import envelopes, langgraph, printed, strands, untyped
 from bff.agents.dialects.assembly import Assembly, Known
@@ -20,7 +21,7 @@ from bff.agents.json_values import parse, values_in
 from bff.agents.lines import Frame
 from bff.events import JSON
 
-ODD = frozenset("O{[(<:\"' \n\tbBdeirR")
+ODD = frozenset("O{[(<:\"' \n\tbBdeirRM")
 """How a text begins that may be more than one, but for prints of fields, which have a `=`."""
 _FIELDS = ("event:", "data:", "id:", "retry:", ":")
 _KEEP_ALIVE = re.compile(
@@ -86,15 +87,30 @@ def frames_in(answer: Assembly, text: str) -> list[Frame] | None:
 
 def _run_result(text: str) -> list[Frame] | None:
     result = _RUN_RESULT.match(text) if text[:1] == "R" else None
-    if result is None:
-        return None
-    return [Frame(None, {"final_output": textwrap.dedent(result[1]).strip("\n")})]
+    if result is not None:
+        return [Frame(None, {"final_output": textwrap.dedent(result[1]).strip("\n")})]
+    response = _MODEL_RESPONSE.fullmatch(text) if text[:1] == "M" else None
+    if response is not None:
+        message: JSON = {"content": response[1]} if response[1] != "None" else None
+        calls: JSON = None
+        if response[2]:
+            with suppress(printed.NotPrinted):
+                calls = printed.read(response[2])
+        return [Frame(None, {"type": "ModelResponse", "message": message, "tool_calls": calls})]
+    return None
 
 
 _RUN_RESULT = re.compile(
     r"RunResult(?:Streaming)?:\n(?:- .*\n)*?- Final output \(.*\):\n((?:    .*\n|\n)*)"
 )
 """How OpenAI's Agents SDK prints the result of a run."""
+_MODEL_RESPONSE = re.compile(
+    r"ModelResponse\(content=(.*?)"
+    r"(?:, metadata=\{.*)?(?:, tool_calls=(ToolCallsEvent\(.*?\]\)))?(?:, usage=Usage\(.*)?"
+    r"(?:, files=\d+)?\)",
+    re.DOTALL,
+)
+"""How AG2 prints what a model said: its text without quotes."""
 
 
 def json_in(text: str) -> list[JSON] | None:
@@ -155,10 +171,11 @@ def _printed(answer: Assembly, text: str) -> list[Frame] | None:
     try:
         value = printed.read(text)
     except printed.NotPrinted:
-        if _JUNK.fullmatch(text):
+        response = _run_result(text)
+        if response is None and _JUNK.fullmatch(text):
             answer.junk += 1
             return []
-        return None
+        return response
     match value:
         case str() if text[:1] in "bB" and answer.strings != "text":
             answer.strings = "printed"

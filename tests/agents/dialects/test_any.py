@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.agents.dialects.decoder import BY_KEY, BY_TYPE
 from bff.agents.dialects.langgraph import IN_STATES
+from bff.agents.dialects.readers import BY_KEY, BY_TYPE
 from bff.agents.dialects.shapes import SHAPES
 from bff.agents.dialects.strands import MARKS
 from bff.events import Done, Event, Message, Thinking, ToolEnd, ToolStart

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bff.agents.dialects.decoder import Decoder
-from bff.events import Custom, Done, File, Input, Message, Source, ToolUse
+from bff.events import Custom, Done, File, Input, Message, Source, ToolStart, ToolUse
 from tests.agents.conftest import customs, text, thinking, tools
 from tests.agents.decoding import ai, bedrock, chunk, decode, failed, human, said
 from tests.fakes.container import sse
@@ -295,3 +295,34 @@ def test_citations__are_sources_in_every_shape() -> None:
     ]
     assert said(*values) == [Source(url, "X"), Message("Hi")]
     assert (customs(said(*values)), thinking(said(*values))) == ([], "")
+
+
+CALL = {"id": "1", "name": "calc", "arguments": '{"e": "1+1"}'}
+
+
+class TestClassesAsNames:
+    """Agents put the class of what they dump where events have their names."""
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            {"type": "ToolCallEvent", **CALL},
+            {"event": "ToolCallEvent", "data": CALL},
+            {"__event__": "ag2.events.tool_events.ToolCallEvent", **CALL},
+            "ToolCallEvent(id=1, name='calc', arguments='{\"e\": \"1+1\"}')",
+        ],
+        ids=["type", "event", "dump", "print"],
+    )
+    def test_a_class_is_a_type__wherever_it_stands(self, frame: Any) -> None:
+        assert tools(said(frame, {"type": "ModelMessage", "content": "Two."})) == [
+            ToolStart("1", "calc", {"e": "1+1"})
+        ]
+
+    def test_it_is_one_as_the_name_of_a_server_sent_event__too(self) -> None:
+        frame = f"event: ModelReasoning\ndata: {json.dumps({'content': 'Hm'})}\n\n".encode()
+        events, _ = decode(frame + b'event: ModelMessage\ndata: {"content": "Hi"}\n\n')
+        assert (thinking(events), text(events)) == ("Hm", "Hi")
+
+    def test_a_print_in_prose__stays_prose(self) -> None:
+        prose = ["Call ", "Point(x=a, y=b)", " and ModelResponse(content=x)."]
+        assert text(said(*prose)) == "".join(prose)
