@@ -63,7 +63,7 @@ async def take_files(
     assert call is not None
     conversation = call.conversation
     earlier = (*conversation.before, *call.history)
-    if not conversation.files and not any(message.files for message in earlier):
+    if not conversation.files and not (earlier and any(message.files for message in earlier)):
         return Taken(wanted, files)
     kept = await keep_parts(
         files,

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, istr
@@ -97,16 +97,17 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     request_id = given if sane else os.urandom(16).hex()
     state = request[STATE] = RequestState(request_id)
     resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unknown"
     with request.app[TELEMETRY].request(
         request_id=request_id,
         method=request.method,
-        route=resource.canonical if resource is not None else "unknown",
+        route=route,
         client=written(client(request).counted),
         headers=request.headers,
     ) as exchange:
         response: web.StreamResponse
         try:
-            preflight = await _admit(request, state)
+            preflight = await _admit(request, state, route)
             response = await handler(request) if preflight is None else preflight
         except Exception as error:
             response = _told(request, error)
@@ -173,21 +174,18 @@ def problem_response(request: web.Request, problem: Problem) -> web.Response:
     return response
 
 
-async def _admit(request: web.Request, state: RequestState) -> web.Response | None:
+async def _admit(request: web.Request, state: RequestState, route: str) -> web.Response | None:
     """Refuse what no handler should see, in this order; a preflight is answered here."""
-    _refuse_other_hosts(request)
+    allowed = request.app[SETTINGS].allowed_hosts
+    # a load balancer's health check names none of ours
+    if allowed and request.path != "/health" and not _is_for(request, allowed):
+        raise MisdirectedRequest
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return _preflight(request)
     if request.path.startswith("/v1/"):
-        await _authenticate(request, state)
+        await _authenticate(request, state, route)
     _guard(request)
     return None
-
-
-def _refuse_other_hosts(request: web.Request) -> None:
-    """A load balancer's health check names none of ours."""
-    if request.path != "/health" and not _is_ours(request):
-        raise MisdirectedRequest
 
 
 def _guard(request: web.Request) -> None:
@@ -212,11 +210,8 @@ _SECRET_PARAMETERS = frozenset(
 )
 
 
-def _is_ours(request: web.Request) -> bool:
-    """Whether the request is for a host of `ALLOWED_HOSTS`, named with a port or without."""
-    allowed = request.app[SETTINGS].allowed_hosts
-    if not allowed:
-        return True
+def _is_for(request: web.Request, allowed: Collection[str]) -> bool:
+    """Whether the request is for one of these hosts, named with a port or without."""
     hosts = request.headers.getall("Host", [])
     return bool(hosts) and all(
         host in allowed or re.sub(r":[0-9]{1,5}$", "", host) in allowed
@@ -243,12 +238,10 @@ def _preflight(request: web.Request) -> web.Response:
     )
 
 
-async def _authenticate(request: web.Request, state: RequestState) -> None:
+async def _authenticate(request: web.Request, state: RequestState, route: str) -> None:
     """Find out who is calling, and count the request against their rate."""
     app = request.app
     limiter = app[LIMITER]
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else None
     authorization = request.headers.getall(hdrs.AUTHORIZATION, [])
     if route == SOCKET_ROUTE:
         authorization += [f"Bearer {token}" for token in bearer_protocols(request)]

@@ -28,12 +28,13 @@ def without_place(conversation: Conversation, setting: AgentSetting) -> list[str
     if "files" not in found and conversation.files:
         ignored.append("files")
     if setting.payload != "agui":
-        ignored += sorted(conversation.as_sent.keys() - {"tools"})
+        if conversation.as_sent:
+            ignored += sorted(conversation.as_sent.keys() - {"tools"})
         if not isinstance(conversation.forwarded, dict | list | None) or (
             isinstance(conversation.forwarded, list) and conversation.forwarded
         ):
             ignored.append("forwardedProps")
-    if "options" not in found:
+    if "options" not in found and conversation.options:
         _refuse_what_changes_the_answer(conversation)
         ignored += sorted(conversation.options)
     return ignored
