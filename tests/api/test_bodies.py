@@ -25,7 +25,7 @@ from bff.api.openai.chat_completions import ChatCompletionRequest
 from bff.api.session_actions import ForkRequest
 from bff.api.sessions import TitleRequest
 from bff.api.start_run import Asked
-from bff.api.websocket.arriving import Arriving
+from bff.api.websocket.arriving import CONTROL_BYTES, Arriving
 from bff.api.websocket.connection import MessageFrame, PingFrame, ResumeFrame, RunFrame
 from bff.errors import Overloaded, Problem
 from bff.events import Done, Message
@@ -469,6 +469,43 @@ async def test_a_large_frame__may_take_one_second_more_for_each_256_kib() -> Non
     now = 25.1
     assert not frame.received(1)
     assert [problem.code for problem in told] == ["request_timeout"]
+
+
+async def test_a_small_frame_that_trickles__is_refused_whatever_comes_between() -> None:
+    bodies, told, now = Bodies(), list[Problem](), 0.0
+    frame = Arriving(bodies, told.append, now=lambda: now)
+
+    for now in (0.0, 12.0, 24.0):
+        assert frame.received(1)
+        frame.received(CONTROL_BYTES + 5)
+        frame.control_handled(5)
+    now = 24.1
+    assert not frame.received(1)
+    assert [problem.code for problem in told] == ["request_timeout"]
+
+
+async def test_pongs_and_whole_frames__are_no_frame_that_trickles() -> None:
+    bodies, told, now = Bodies(), list[Problem](), 0.0
+    frame = Arriving(bodies, told.append, now=lambda: now)
+
+    for now in range(0, 1000, 16):
+        assert frame.received(CONTROL_BYTES)
+        frame.control_handled(0)
+        assert frame.received(100)
+        frame.handled()
+    assert told == []
+
+
+async def test_a_message_in_pieces__is_counted_whole_though_pings_come_between() -> None:
+    bodies, told = Bodies(), list[Problem]()
+    frame = Arriving(bodies, told.append)
+
+    for _ in range(3):
+        assert frame.received(LARGE // 2)
+        assert frame.received(CONTROL_BYTES)
+        frame.control_handled(0)
+
+    assert bodies.open_bytes == LARGE + LARGE // 2 + CONTROL_BYTES
 
 
 async def test_a_frame_behind_one_that_is_handled__may_wait() -> None:

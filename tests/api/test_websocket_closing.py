@@ -6,10 +6,11 @@ import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from bff.api.websocket import arriving
 from bff.api.websocket.arriving import Masks
 from bff.api.websocket.handshake import SOCKETS
 from bff.api.websocket.outbox import MAX_BYTES, Outbox
@@ -181,6 +182,25 @@ async def test_a_frame_without_a_mask__closes_the_socket(start: Start) -> None:
         writer.write(framed(b'{"type":"ping"}', masked=False))
         async with asyncio.timeout(30):
             assert await reader.read() == b"\x88\x02" + (1002).to_bytes(2, "big")
+
+
+async def test_a_small_frame_that_trickles__closes_the_socket(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arriving, "SMALL_SECONDS", 0.2)
+    service = await start()
+    async with raw_socket(service) as (reader, writer), asyncio.timeout(30):
+        closing = asyncio.create_task(reader.read())
+        for byte in framed(b'{"type":"ping"}' + b" " * 10_000):
+            with suppress(ConnectionError):
+                writer.write(bytes([byte]))
+            await asyncio.wait({closing}, timeout=0.02)
+            if closing.done():
+                break
+
+        told = await closing
+    assert b'"request_timeout"' in told
+    assert told.endswith(b"\x88\x02" + (1008).to_bytes(2, "big"))
 
 
 async def all_closed(service: Service) -> None:

@@ -14,8 +14,15 @@ from bff.errors import Overloaded, Problem, RequestTimeout
 from bff.off_loop import LARGE
 
 
+SMALL_SECONDS = 24.0
+"""How long a small frame may take: as long as a client may be silent. Any byte of it counts as a
+sign of life, so that one now and then would keep a socket open that answers no ping."""
+CONTROL_BYTES = 6
+"""A client's control frame has so many besides what it carries, which are 125 at most."""
+
+
 class Arriving:
-    """What has come of one socket's next frame. Small ones are not looked at any closer."""
+    """What has come of one socket's next message, in one frame or several."""
 
     __slots__ = ("_began", "_bodies", "_now", "_refuse", "_refused", "_size", "body", "handling")
 
@@ -39,13 +46,19 @@ class Arriving:
 
     def received(self, size: int) -> bool:
         """Count what has come; false if it is not to be kept."""
+        now = self._now()
+        if not self._size:
+            self._began = now
         self._size += size
-        if self._size >= LARGE and not self._refused:
-            if self.body is None:
-                self.body, self._began = Body(self._bodies), self._now()
+        if not self._refused:
+            seconds = SMALL_SECONDS
             try:
-                self.body.grow(self._size)
-                if not self.handling and self._now() > self._began + seconds_for(self._size):
+                if self._size >= LARGE:
+                    if self.body is None:
+                        self.body, self._began = Body(self._bodies), now
+                    self.body.grow(self._size)
+                    seconds = seconds_for(self._size)
+                if not self.handling and now > self._began + seconds:
                     raise RequestTimeout
             except (Overloaded, RequestTimeout) as problem:
                 self._refused = True
@@ -53,8 +66,13 @@ class Arriving:
                 self._refuse(problem)
         return not self._refused
 
+    def control_handled(self, size: int) -> None:
+        """A ping or pong that carried so many bytes has come, maybe in the middle of a message."""
+        self.handling = False
+        self._size = max(0, self._size - size - CONTROL_BYTES)
+
     def handled(self) -> None:
-        """The frame is of no more use, whole or not."""
+        """The message is of no more use, whole or not."""
         self.handling = False
         self._size = 0
         if self.body is not None:

@@ -142,7 +142,10 @@ class Socket:
                 self._arriving.handling = True
                 if not self._outbox.closing:
                     await self._on_message(message)
-                self._arriving.handled()
+                if message.type in (WSMsgType.PING, WSMsgType.PONG):
+                    self._arriving.control_handled(len(message.data))
+                else:
+                    self._arriving.handled()
                 handled += 1
                 if handled % FRAMES_AT_ONCE == 0:
                     await asyncio.sleep(0)  # a flood is read from memory, without any waiting
