@@ -30,6 +30,7 @@ from bff.api import (
 )
 from bff.api.agui import chat as agui
 from bff.api.ai_sdk import chat
+from bff.api.awaited_body import with_bodies_awaited
 from bff.api.bodies import Bodies, memory_bytes, total_bytes
 from bff.api.health import READINESS, health, metrics, open_readiness, ready
 from bff.api.middleware import answer, finish_headers
@@ -115,7 +116,7 @@ def create_app(
         middlewares=[answer],
         client_max_size=settings.max_request_bytes,
     )
-    app.add_routes(ROUTES)
+    app.add_routes(with_bodies_awaited(ROUTES))
     if settings.playground:
         app.add_routes(playground.ROUTES)
     app[SETTINGS] = settings

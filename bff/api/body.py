@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict, FailFast, ValidationError, model_validator
 
 from bff.api import BODIES, SETTINGS, STATE
+from bff.api.awaited_body import ask_for_body
 from bff.api.bodies import Body, seconds_for
 from bff.api.strict_json import LONE_SURROGATES, Parsed, parse_conversation, parse_json
 from bff.errors import (
@@ -121,6 +122,7 @@ async def _received(request: web.Request, body: Body, most_bytes: int) -> bytear
     """The whole body, if it comes in time: a large one may take longer, but never trickle."""
     if request.content.is_eof():  # it came with the head, so nothing is waited for
         return _within(bytearray(request.content.read_nowait()), body, most_bytes)
+    await ask_for_body(request)
     text = bytearray()
     began = asyncio.get_running_loop().time()
     try:

@@ -22,6 +22,7 @@ from multipart import (
     PushMultipartParser,
 )
 
+from bff.api.awaited_body import ask_for_body
 from bff.errors import BadRequest, Invalid, NotAForm, RequestTimeout
 from bff.files import Upload
 from bff.files.upload import too_large
@@ -101,6 +102,7 @@ async def _events(
 
     Waiting for the body is limited; what is done with it in between is not.
     """
+    await ask_for_body(request)
     left, size, now = BODY_TIMEOUT_SECONDS, 0, asyncio.get_running_loop().time
     while True:
         began = now()

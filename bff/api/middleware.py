@@ -15,6 +15,7 @@ from multidict import CIMultiDict, istr
 
 from bff.api import AUTHENTICATOR, LIMITER, PRINCIPAL, SETTINGS, STATE, TELEMETRY, RequestState
 from bff.api.addresses import Client, client_of, written
+from bff.api.awaited_body import body_may_not_come
 from bff.api.streaming import RUN_ID, EventStream
 from bff.api.websocket.handshake import SOCKET_ROUTE, bearer_protocols
 from bff.errors import (
@@ -291,6 +292,9 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     headers[_REQUEST_ID] = state.request_id
     headers.update(_ALWAYS)
     headers.setdefault(_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'")
+    if body_may_not_come(request):
+        response.force_close()
+        headers[hdrs.CONNECTION] = "close"
     headers.pop(hdrs.SERVER, None)  # it names versions, which attackers look for
     if state.ignored:
         headers["X-Ignored"] = _as_header(state.ignored)

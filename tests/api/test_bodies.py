@@ -475,7 +475,8 @@ async def test_a_small_frame_that_trickles__is_refused_whatever_comes_between() 
     bodies, told, now = Bodies(), list[Problem](), 0.0
     frame = Arriving(bodies, told.append, now=lambda: now)
 
-    for now in (0.0, 12.0, 24.0):
+    for at in (0.0, 12.0, 24.0):
+        now = at
         assert frame.received(1)
         frame.received(CONTROL_BYTES + 5)
         frame.control_handled(5)
@@ -488,7 +489,8 @@ async def test_pongs_and_whole_frames__are_no_frame_that_trickles() -> None:
     bodies, told, now = Bodies(), list[Problem](), 0.0
     frame = Arriving(bodies, told.append, now=lambda: now)
 
-    for now in range(0, 1000, 16):
+    for at in range(0, 1000, 16):
+        now = float(at)
         assert frame.received(CONTROL_BYTES)
         frame.control_handled(0)
         assert frame.received(100)

@@ -170,6 +170,62 @@ async def test_a_body_that_goes_wrong_on_its_way__is_refused_then(
     writer.close()
 
 
+@pytest.mark.parametrize(
+    ("path", "head", "status"),
+    [
+        ("/v1/chat", "Content-Type: application/json\r\nContent-Length: 16", 401),
+        ("/v1/chat", "X-API-Key: alice-key\r\nContent-Length: 16", 415),
+        (
+            "/v1/chat",
+            "X-API-Key: alice-key\r\nContent-Type: application/json\r\nContent-Length: 900000000",
+            413,
+        ),
+        (
+            "/v1/files",
+            "X-API-Key: alice-key\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            "Content-Length: 900000000",
+            413,
+        ),
+        (
+            "/v1/chat",
+            "X-API-Key: bob-key\r\nContent-Type: application/json\r\nContent-Length: 16",
+            429,
+        ),
+    ],
+)
+async def test_a_client_that_asks_before_it_sends_a_body__is_refused_without_it(
+    start: Start, path: str, head: str, status: int
+) -> None:
+    service = await start(RATE_LIMIT_REQUESTS="1")
+    async with service.client.get("/v1/sessions", headers={"X-API-Key": "bob-key"}) as reply:
+        assert reply.status == 200
+    asking = f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{head}\r\n\r\n"
+    async with raw(service, asking.encode()) as (reader, _), asyncio.timeout(30):
+        told = await reader.readuntil(b"\r\n\r\n")
+
+    assert told.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"\r\nconnection: close\r\n" in told.lower()  # what follows may be body or request
+
+
+async def test_a_client_that_asks_before_it_sends_a_body__is_told_to_once(start: Start) -> None:
+    service = await start()
+    body = b'{"message":"Hi"}'
+    asking = (
+        "POST /v1/chat HTTP/1.1\r\nHost: x\r\nX-API-Key: alice-key\r\nExpect: 100-continue\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    async with raw(service, asking) as (reader, writer), asyncio.timeout(30):
+        for sent in (body, asking + body):  # the second does not wait for the word
+            if sent == body:
+                assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(sent)
+            told = await reader.readuntil(b"\r\n\r\n")
+            assert told.startswith(b"HTTP/1.1 200 ")
+            assert b"connection: close" not in told.lower()
+            length = int(told.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            assert b'"Hello"' in await reader.readexactly(length)
+
+
 def test_the_parser__is_the_one_written_in_c() -> None:
     assert http_parser.HttpRequestParser is http_parser.HttpRequestParserC
 

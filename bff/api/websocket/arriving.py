@@ -13,7 +13,6 @@ from bff.api.bodies import Bodies, Body, seconds_for
 from bff.errors import Overloaded, Problem, RequestTimeout
 from bff.off_loop import LARGE
 
-
 SMALL_SECONDS = 24.0
 """How long a small frame may take: as long as a client may be silent. Any byte of it counts as a
 sign of life, so that one now and then would keep a socket open that answers no ping."""
