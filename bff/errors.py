@@ -180,6 +180,11 @@ class FileTooLarge(TooLarge):
     detail = "A file is larger than it may be."
 
 
+class TooManyFiles(TooLarge):
+    title = "Too many files"
+    detail = "A message has more files than the agent takes."
+
+
 class NoRoomForFiles(TooLarge):
     title = "No room for files"
     detail = "The files of one caller may take only so much room; delete some first."

@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bff.events import JSON
 from bff.messages import FilePart, Part, TextPart
+
+MOST_DOCUMENTS = 5
+"""In one request: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-api-restrictions.html"""
+
+
+def one_too_many(parts: Sequence[Part]) -> int | None:
+    """Which part is the first document that Bedrock takes no more; what becomes text is none."""
+    documents = [at for at, part in enumerate(parts) if "document" in _block(part)]
+    return documents[MOST_DOCUMENTS] if len(documents) > MOST_DOCUMENTS else None
 
 
 def converse_blocks(parts: Iterable[Part], *, later_in: str | None = None) -> list[dict[str, JSON]]:

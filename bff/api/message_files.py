@@ -11,13 +11,15 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from bff.agents.converse_blocks import MOST_DOCUMENTS, one_too_many
 from bff.agents.payload import places
 from bff.api import BODIES, FILES, SETTINGS, STATE
 from bff.api.bodies import Body
 from bff.conversations.place import Place
+from bff.errors import TooManyFiles
 from bff.files import Files
 from bff.files.for_agents import AGENTCORE, CONVERSE, ForAgent
-from bff.files.parts import KeptParts, discard, keep_parts, without_bytes
+from bff.files.parts import KeptParts, discard, fields_of, keep_parts, without_bytes
 from bff.frozen import dataclass
 from bff.messages import ChatMessage, Part, only_text, part_fields
 from bff.runs.request import RunRequest
@@ -55,7 +57,7 @@ async def take_files(
     """Keep the new message's files, and give the agent's call all files as that agent takes them.
 
     `field` is the request's that the message is in. Raises what `keep_parts` and `ForAgent.new`
-    raise; then nothing was kept.
+    raise, and `TooManyFiles`; then nothing was kept.
     """
     files, owner, call = request.app[FILES], wanted.owner, wanted.call
     if files is not None and place.files:
@@ -88,6 +90,8 @@ async def take_files(
     try:
         if "files" in places(setting.payload):
             parts = await given.new(kept.parts, field=field)
+            if setting.payload == "strands":
+                _refuse_too_many(parts, field)
             # agents of AG-UI get what such a client sends, whole, and no history beside it
             whole = any(message.as_sent is not None for message in conversation.before)
             before, history = conversation.before, call.history
@@ -106,6 +110,19 @@ async def take_files(
         await taken.undo()
         raise
     return replace(taken, request=replace(wanted, parts=_fields_of(kept), call=call))
+
+
+def _refuse_too_many(parts: Sequence[Part], field: str) -> None:
+    """Raises `TooManyFiles` for a document too many, for Bedrock refuses the agent's whole request.
+
+    It would refuse each later turn, too, of a session in which the agent remembers this one.
+    """
+    place = one_too_many(parts)
+    if place is not None:
+        name = getattr(parts[place], "filename", None)
+        named = repr(name) if name else "this document"
+        message = f"{named} is one too many: the agent takes {MOST_DOCUMENTS} documents at most"
+        raise TooManyFiles.of(fields_of(parts, field)[place], message)
 
 
 def _fields_of(kept: KeptParts) -> tuple[dict[str, object], ...]:

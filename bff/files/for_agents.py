@@ -26,7 +26,7 @@ from bff.files.parts import (
     look_up,
     without_bytes,
 )
-from bff.messages import ChatMessage, FileKind, FilePart, Part, TextPart
+from bff.messages import ChatMessage, FilePart, Part, TextPart
 from bff.off_loop import off_loop
 
 _log = logging.getLogger(__name__)
@@ -40,15 +40,28 @@ class AgentLimits:
     image_bytes: int | None = None
     document_bytes: int | None = None
 
-    def of(self, kind: FileKind) -> int | None:
-        return {"image": self.image_bytes, "document": self.document_bytes}.get(kind)
+    def of(self, part: FilePart) -> int | None:
+        if part.kind == "document" and part.mime_type in _READ_WHOLE:
+            return None
+        return {"image": self.image_bytes, "document": self.document_bytes}.get(part.kind)
+
+
+_READ_WHOLE = frozenset(
+    {
+        "application/pdf",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    }
+)
+"""Documents that today's models on Bedrock take of any size: a PDF Claude from 4 on and Nova, a
+DOCX Nova. Which model an agent has nobody tells us, so only what none takes is refused."""
 
 
 AGENTCORE = AgentLimits()
 """https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/bedrock-agentcore-limits.html"""
 CONVERSE = AgentLimits(image_bytes=3_932_160, document_bytes=4_718_592)
-"""3.75 MB and 4.5 MB: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-
-call.html. Of agents that are sent Converse's blocks (`AGENT_PAYLOAD=strands`)."""
+"""3.75 MB and 4.5 MB: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-api-
+restrictions.html and Converse's reference. Of agents that are sent its blocks
+(`AGENT_PAYLOAD=strands`)."""
 
 
 class ForAgent:
@@ -150,7 +163,7 @@ class ForAgent:
         return replace(part, file_id=None, data=data)
 
     def _count(self, part: FilePart, size_bytes: int, field: str) -> None:
-        limit, payload = self._limits.of(part.kind), self._limits.payload_bytes
+        limit, payload = self._limits.of(part), self._limits.payload_bytes
         if limit is not None and size_bytes > limit:
             message = (
                 f"{_named(part)} has {size_bytes:,} bytes; the agent takes "

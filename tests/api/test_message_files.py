@@ -34,6 +34,11 @@ def image(data: bytes = PNG, **fields: Any) -> JSON:
     return {"type": "image", "source": source, **fields}
 
 
+def document(data: bytes, **fields: Any) -> JSON:
+    source = {"type": "data", "value": encoded(data), "mimeType": "application/octet-stream"}
+    return {"type": "document", "source": source, **fields}
+
+
 def stored(file_id: str) -> JSON:
     return {"type": "image", "source": {"type": "file", "value": file_id}}
 
@@ -448,6 +453,20 @@ async def test_what_the_agent_does_not_take__is_said_by_the_files_name(start: St
         assert "the agent takes images of 3,932,160 bytes at most" in str(problem["errors"])
     assert service.agent.calls == []
     assert await kept(service) == [file["id"]]
+
+
+async def test_a_sixth_document__is_refused_by_its_name_for_bedrock_would(start: Start) -> None:
+    service = await start(AGENT_PAYLOAD="strands")
+    pdf = [document(b"%PDF-1.7 " + bytes([n]), filename=f"{n}.pdf") for n in range(6)]
+    archive = document(b"PK\x03\x04" + bytes(30), filename="a.zip")  # only its name is told
+
+    await chat(service, *pdf[:5], archive, image())
+    problem = await chat(service, *pdf, status=413)
+
+    message = "'5.pdf' is one too many: the agent takes 5 documents at most"
+    assert problem["errors"] == [{"field": "message.5", "message": message}]
+    assert (problem["code"], len(service.agent.calls)) == ("too_large", 1)
+    await chat(await start(), *pdf)  # what another agent takes is its own business
 
 
 async def test_stored_files__count_as_memory_while_the_agent_has_them(start: Start) -> None:

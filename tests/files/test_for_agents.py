@@ -89,10 +89,15 @@ async def test_what_a_model_does_not_take__is_said_by_the_files_name(
 
     message = "'cat.png' has 3,932,163 bytes; the agent takes images of 3,932,160 bytes at most"
     assert refusal.value.errors == [{"field": "message.0", "message": message}]
-    document = b"%PDF-1.7\n" + bytes(4_718_592 - 9)
+    document = b"a,b\n" + b"1,2\n" * (4_718_592 // 4 - 1)
     assert await _sized(folder_files, document, by_id=by_id)
     with pytest.raises(FileTooLarge, match="too_large"):
-        await _sized(folder_files, document + b"x" * 3, by_id=by_id)
+        await _sized(folder_files, document + b"1,2", by_id=by_id)
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+async def test_a_pdf__is_of_any_size_for_todays_models(folder_files: Files, by_id: bool) -> None:
+    assert await _sized(folder_files, b"%PDF-1.7\n" + bytes(4_718_592), by_id=by_id)
 
 
 async def _sized(files: Files, data: bytes, *, by_id: bool) -> Sequence[Part]:
