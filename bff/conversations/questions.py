@@ -264,9 +264,16 @@ def _as_text(question: Input) -> str:
         lines.append(f"{question.tool.name}({dumps(question.tool.args)})")
     if not question.message and isinstance(question.value, str):
         lines = [question.value]
-    elif question.tool is None and question.value is not None:
+    elif question.tool is None and not _is_said(question.value, question.message):
         lines.append(dumps(question.value))
     return "\n".join(lines)
+
+
+def _is_said(value: JSON, message: str | None) -> bool:
+    """Whether the message says all that the value does, as where an agent asks by words alone."""
+    if isinstance(value, dict) and len(value) == 1:
+        [value] = value.values()
+    return value is None or value == message
 
 
 def _message(question: Input) -> str:

@@ -181,6 +181,34 @@ def test_a_message_that_begins_with_what_it_cites__is_told_as_one(before: tuple[
 
 
 @pytest.mark.parametrize(
+    "before",
+    [
+        (),
+        (Thinking("Hm"),),
+        (ToolStart("1", "t", {}), ToolEnd("1", "t", "r")),
+        (File("image/png", None, "aGk=", "a.png"),),
+    ],
+)
+def test_an_answer_that_says_nothing__has_an_empty_message(before: tuple[Event, ...]) -> None:
+    """The Agents SDK for JavaScript asked ten times over where there was none."""
+    events = told(records(*before, Done()))
+    [message] = [i for i in events[-1]["response"]["output"] if i["type"] == "message"]
+
+    assert (message["status"], message["content"][0]["text"]) == ("completed", "")
+    assert types(events)[-6:] == [
+        *("output_item.added", "content_part.added", "output_text.done"),
+        *("content_part.done", "output_item.done", "completed"),
+    ]
+
+
+def test_an_answer_that_is_a_call_of_the_clients__has_no_message() -> None:
+    call = Input("call-3", "tool", tool=ToolUse("call-3", "locate", {}))
+    [*_, end] = told(records(call, Done("input_required", inputs=(call,))))
+
+    assert [item["type"] for item in end["response"]["output"]] == ["function_call"]
+
+
+@pytest.mark.parametrize(
     ("args", "text"),
     [
         ({"a": 1}, '{"a":1}'),
@@ -194,7 +222,7 @@ def test_a_message_that_begins_with_what_it_cites__is_told_as_one(before: tuple[
 def test_arguments_of_the_agents_calls__are_json(args: Any, text: str) -> None:
     """Which clients read without a doubt; `pydantic-ai` for one broke at the agent's own words."""
     events = told(records(ToolStart("1", "t", args), ToolEnd("1", "t", "r"), Done()))
-    [call] = events[-1]["response"]["output"]
+    call, _ = events[-1]["response"]["output"]
 
     assert call["arguments"] == text
     assert [e["delta"] for e in events if e["type"] == "response.mcp_call_arguments.delta"] == [

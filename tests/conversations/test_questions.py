@@ -223,3 +223,24 @@ def test_questions__are_told_in_words_where_a_protocol_has_no_place_for_them() -
     assert questions_as_text([APPROVAL, CITY, CALL]) == (
         'May I pay?\npay({"amount":10})\n\nWhich city?'
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "more"),
+    [
+        ("Which city?", ""),
+        ({"question": "Which city?"}, ""),
+        (None, ""),
+        (
+            {"question": "Which city?", "known": ["Rome"]},
+            '{"question":"Which city?","known":["Rome"]}',
+        ),
+        ({"known": "Rome"}, '{"known":"Rome"}'),
+    ],
+)
+def test_what_a_question_says_already__is_not_told_again_as_its_value(
+    value: Any, more: str
+) -> None:
+    question = Input("i-1", "input", "Which city?", value=value)
+
+    assert questions_as_text([question]) == "\n".join(filter(None, ["Which city?", more]))

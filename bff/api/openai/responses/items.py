@@ -35,6 +35,10 @@ Tell = Callable[[str, Mapping[str, JSON]], None]
 items go on growing."""
 
 
+_ANSWERS = ("message", "function_call", "mcp_approval_request")
+"""What a client takes for an answer, or answers itself."""
+
+
 class OutputItems:
     """The items of one response, and what is told while they grow.
 
@@ -97,6 +101,17 @@ class OutputItems:
         for question in questions:
             if question.kind == "approval":
                 self._ask_approval(question)
+
+    def end(self) -> None:
+        """Close an answer that came to its end; where nothing was said, it has an empty message.
+
+        As OpenAI's own have: their Agents SDK for JavaScript asks again, up to ten times, where
+        there is neither a message nor a call that is the client's to answer.
+        """
+        self.close()
+        if not any(item["type"] in _ANSWERS for item in self.items):
+            self._open_as("message")
+            self.close()
 
     def close(self, status: str = "completed") -> None:
         """Close the item that is open, if one is."""

@@ -131,6 +131,7 @@ class Response:
             case Done(_, usage, inputs):
                 items.close()
                 items.ask(inputs)
+                items.end()
                 return self.fields("completed", items.items, usage=usage, ended_at=at)
             case Failed(problem):
                 items.break_off()
