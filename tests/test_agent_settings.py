@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from bff.agent_settings import AgentSetting
 from bff.settings import Settings, SettingsError
 
+ROOT = Path(__file__).parents[1]
 ARN = "arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/support-abcdefghij"
 TWO = {
     "support": {"arn": ARN, "qualifier": "live", "cancel": "stop-session"},
@@ -92,3 +96,28 @@ def test_custom_headers_of_agentcore__may_be_passed() -> None:
     name = "X-Amzn-Bedrock-AgentCore-Runtime-Custom-Tenant"
 
     assert Settings.load({"AGENT_HEADERS": f"{name}, X-Tenant"}).agent_headers == (name, "X-Tenant")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("AGENT_RUNTIME_ARN", ARN), ("AGENTS", json.dumps({"support": {"arn": ARN}}))],
+)
+def test_a_runtime_without_what_calls_aws__is_refused_by_the_variable_that_names_it(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    """As after `make run`, which installs no AWS packages."""
+    program = (
+        "import sys; sys.modules['aioboto3'] = None; "
+        "from bff.__main__ import main; sys.exit(main())"
+    )
+    start = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": "0", variable: value},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    line = f"{variable}: got a value that needs the package aioboto3, takes `make install` first"
+    assert (start.returncode, start.stderr.startswith(line)) == (2, True), start.stderr

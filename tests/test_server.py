@@ -26,6 +26,7 @@ from bff.connections import REFUSED_BODY_SECONDS, Runner
 from bff.server import loop_factory
 from bff.settings import Settings
 from tests.fakes.scripted import ScriptedAgent
+from tests.runs.valkey.services import START_SECONDS
 
 KEY = "alice-key"
 ROOT = Path(__file__).parent.parent
@@ -83,7 +84,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         assert process.stdout
         found = None
         said = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(START_SECONDS):
             while found is None:
                 line = await process.stdout.readline()
                 assert line, "the service did not start"

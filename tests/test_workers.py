@@ -18,6 +18,7 @@ import aiohttp
 import psutil
 import pytest
 
+from tests.runs.valkey.services import START_SECONDS
 from tests.runs.valkey.valkey import running_valkey
 
 ROOT = Path(__file__).parent.parent
@@ -64,7 +65,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         assert process.stdout
         found: set[str] = set()
         listening = 0
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(START_SECONDS):
             while listening < WORKERS:
                 line = await process.stdout.readline()
                 assert line, "the service did not start"

@@ -75,21 +75,28 @@ class Agent(Protocol):
 @asynccontextmanager
 async def open_agents(settings: Settings) -> AsyncIterator[Mapping[str, Agent]]:
     """All agents of the settings by name; their connections are closed at the end."""
+    variable = "AGENTS" if settings.named_agents else "AGENT_RUNTIME_ARN"
     async with AsyncExitStack() as stack:
         yield {
             setting.name: await stack.enter_async_context(
-                open_agent(setting, signs=settings.agent_auth == "iam")
+                open_agent(setting, signs=settings.agent_auth == "iam", named_by=variable)
             )
             for setting in settings.agents
         }
 
 
 @asynccontextmanager
-async def open_agent(setting: AgentSetting, *, signs: bool = True) -> AsyncIterator[Agent]:
-    """One agent; without `signs`, AgentCore is called with the caller's token and nothing else."""
+async def open_agent(
+    setting: AgentSetting, *, signs: bool = True, named_by: str = "AGENT_RUNTIME_ARN"
+) -> AsyncIterator[Agent]:
+    """One agent; without `signs`, AgentCore is called with the caller's token and nothing else.
+
+    `named_by` is the variable that says which runtime. Raises `SettingsError` that names it where
+    what calls AWS is not installed.
+    """
     match setting:
         case AgentSetting(arn=str(arn)):
-            with needing("AGENT_RUNTIME_ARN", "aws"):
+            with needing(named_by, "aws"):
                 from bff.agents.agentcore import open_agentcore
 
             async with open_agentcore(setting, arn, signs=signs) as runtime:

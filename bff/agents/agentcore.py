@@ -146,7 +146,10 @@ class AgentCoreAgent:
                     f"with a JWT authorizer cannot be called with a role"
                 )
             case 404:
-                return f"no {arn} with an endpoint {qualifier}: AGENT_RUNTIME_ARN, AGENT_QUALIFIER?"
+                return (
+                    f"no {arn} with an endpoint {qualifier}: "
+                    f"AGENT_RUNTIME_ARN and AGENT_QUALIFIER, or AGENTS?"
+                )
             case 402:
                 return f"a service quota is used up, see Service Quotas, Bedrock AgentCore ({arn})"
             case 409:

@@ -49,7 +49,7 @@ class ContainerAgent:
         await http.ping(self._session, f"{self._url}/ping")
 
     def _advise(self, status: int) -> str:
-        where = f"AGENT_URL={self._url}"
+        where = self._url
         match status:
             case 404 | 405:
                 return f"{where} has no POST /invocations; is it an AgentCore container?"

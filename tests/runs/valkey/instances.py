@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
+from bff.errors import Overloaded
 from bff.events import Done, Event, Message, Record, Start, record
 from bff.limits import Limiter
 from bff.limits.valkey import ValkeyLimiter
@@ -159,6 +160,23 @@ async def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def degraded(instance: Instance) -> bool:
+    """Whether it cannot reach its server just now."""
+    try:
+        await instance.log.ping()
+    except Overloaded:
+        return True
+    return False
+
+
+async def until_well(*instances: Instance) -> None:
+    """Wait until each reaches its server: a busy machine may keep it from that for a while."""
+    async with asyncio.timeout(30):
+        for instance in instances:
+            while await degraded(instance):
+                await asyncio.sleep(0.01)
 
 
 def ids(records: list[Record]) -> list[int]:

@@ -21,6 +21,8 @@ from tests.fakes.container import serving
 
 KEY = "alice-key"
 HEADERS = {"X-API-Key": KEY}
+START_SECONDS = 100
+"""How long a process may take until it listens: one second, many times that on a busy machine."""
 LISTENING = re.compile(rb"listening on (http://[0-9.]+:[0-9]+)")
 
 
@@ -94,7 +96,7 @@ async def service(
     started: Service | None = None
     try:
         said = b""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(START_SECONDS):
             while (found := LISTENING.search(said)) is None:
                 line = await process.stdout.readline()
                 assert line, said.decode()

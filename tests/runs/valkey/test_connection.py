@@ -18,7 +18,7 @@ from bff.runs.valkey.patience import within
 from bff.settings import SettingsError
 from tests.fakes.tcp import tcp_server
 from tests.runs.valkey.conftest import StartInstance
-from tests.runs.valkey.instances import until
+from tests.runs.valkey.instances import until, until_well
 from tests.runs.valkey.relay import Relay
 from tests.runs.valkey.valkey import Valkey, running_valkey
 
@@ -33,7 +33,7 @@ async def test_tls__is_spoken_and_checked(
     async with Relay(own.port).serve(context) as relay:
         url = f"rediss://127.0.0.1:{relay.port}"
         trusting = await start_instance(f"{url}?ssl_ca_certs={tmp_path}/ca.pem")
-        await trusting.log.ping()
+        await until_well(trusting)
         run = await trusting.begin("run")
         plain = await start_instance(own.url)
         assert (await plain.find(run)).run_id == "run"

@@ -18,32 +18,25 @@ from bff.runs.memory import MAX_BYTES_PER_RUN
 from bff.runs.valkey.log import ValkeyRunLog
 from bff.runs.valkey.recovery import AGAIN_SECONDS
 from tests.runs.valkey.conftest import StartInstance
-from tests.runs.valkey.instances import FAST, Instance, ids, instance_on, until
+from tests.runs.valkey.instances import (
+    FAST,
+    Instance,
+    degraded,
+    ids,
+    instance_on,
+    until,
+    until_well,
+)
 from tests.runs.valkey.relay import Relay
 from tests.runs.valkey.valkey import Valkey, free_port, running_valkey
 
 T = TypeVar("T")
 
 
-async def degraded(instance: Instance) -> bool:
-    try:
-        await instance.log.ping()
-    except Overloaded:
-        return True
-    return False
-
-
 async def until_degraded(instance: Instance) -> None:
     async with asyncio.timeout(30):
         while not await degraded(instance):
             await asyncio.sleep(0.01)
-
-
-async def until_well(*instances: Instance) -> None:
-    async with asyncio.timeout(30):
-        for instance in instances:
-            while await degraded(instance):
-                await asyncio.sleep(0.01)
 
 
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
