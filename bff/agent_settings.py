@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +54,30 @@ def payload(text: str) -> PayloadSetting:
     return _payload(value)
 
 
+# what bff/agents/payload/values.py has values for; a test holds the two together
+PLACEHOLDERS = frozenset(
+    [
+        "$message",
+        "$content",
+        "$messages",
+        "$history",
+        "$system",
+        "$session_id",
+        "$actor_id",
+        "$run_id",
+        "$metadata",
+        "$tools",
+        "$context",
+        "$state",
+        "$options",
+        "$files",
+        "$resume",
+        "$resume_list",
+        "$tool_results",
+    ]
+)
+
+
 def _payload(value: Any) -> PayloadSetting:
     if isinstance(value, str) and value in PAYLOADS:
         return value
@@ -61,7 +85,22 @@ def _payload(value: Any) -> PayloadSetting:
         raise Refused(f"{', '.join(PAYLOADS)} or a JSON object")
     if not re.search(r"\$(message|content|messages)\b", json.dumps(value)):
         raise Refused("a JSON object with $message, $content or $messages somewhere in it")
+    if unknown := sorted(set(_named(value)) - PLACEHOLDERS):
+        raise Refused(f"placeholders such as $message and $session_id, and {unknown[0]} is none")
     return value
+
+
+def _named(value: Any) -> Iterator[str]:
+    """What stands in a template as a placeholder does: all of a value, in lower case."""
+    match value:
+        case dict():
+            for one in value.values():
+                yield from _named(one)
+        case list():
+            for one in value:
+                yield from _named(one)
+        case str() if re.fullmatch(r"\$[a-z_]+", value):
+            yield value
 
 
 agent_name = matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "support-agent")

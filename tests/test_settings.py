@@ -131,6 +131,10 @@ REFUSED = [
     ({"AGENT_URL": "http://1.2.3.4.5"}, "AGENT_URL"),
     ({"AGENT_URL": "http://host\\@other"}, "AGENT_URL"),
     ({"AGENT_PAYLOAD": "[]"}, "AGENT_PAYLOAD: got '[]', takes prompt, strands,"),
+    (
+        {"AGENT_PAYLOAD": '{"p":"$message","in":[{"id":"$sesion_id"}]}'},
+        "takes placeholders such as $message and $session_id, and $sesion_id is none",
+    ),
     ({"AGENT_PAYLOAD": "{}"}, "takes a JSON object with $message, $content or $messages"),
     ({"AGENT_CANCEL": "kill"}, "AGENT_CANCEL: got 'kill', takes close or stop-session"),
     ({"AGENT_TIMEOUT": "0"}, "AGENT_TIMEOUT: got '0', takes seconds from 0.1 to 86400"),

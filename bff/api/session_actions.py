@@ -13,12 +13,12 @@ from bff.api import FILES, HISTORY, PRINCIPAL, RUNS, SETTINGS
 from bff.api.body import Strict, read_small
 from bff.api.chat_request import SESSION_PATTERN
 from bff.api.runs import run_state
-from bff.api.sessions import MAX_TITLE_CHARACTERS, session_id_of, session_state
+from bff.api.sessions import MAX_TITLE_CHARACTERS, not_written, session_id_of, session_state
 from bff.api.start_run import Asked, start_run
 from bff.conversations.earlier import files_in, last_run, said_in
 from bff.conversations.transcript import after_all, root, spoken
 from bff.errors import Invalid, NotFound, NotWaiting
-from bff.history import ForkedFrom, History, Session, Turn
+from bff.history import ForkedFrom, Session, Turn
 from bff.messages import Answer, Conversation
 
 
@@ -38,8 +38,8 @@ async def fork_session(request: web.Request) -> web.StreamResponse:
     asked = await read_small(request, ForkRequest) if request.body_exists else ForkRequest()
     session = await history.session(owner, session_id_of(request))
     if session is None:
-        raise NotFound
-    run_id, turns = await _shared(history, owner, session, asked.run_id)
+        raise await not_written(request, session_id_of(request), asked.run_id)
+    run_id, turns = await _shared(request, session, asked.run_id)
     name = asked.session_id or str(uuid4())
     if await history.session(owner, name) is not None:
         raise Invalid.of("session_id", "is the name of a session that is there already")
@@ -62,14 +62,18 @@ async def fork_session(request: web.Request) -> web.StreamResponse:
 
 
 async def _shared(
-    history: History, owner: str, session: Session, run_id: str | None
+    request: web.Request, session: Session, run_id: str | None
 ) -> tuple[str | None, list[Turn]]:
-    """The last run that both sessions share, and the turns up to it; raises `NotFound`."""
+    """The last run that both sessions share, and the turns up to it.
+
+    Raises `NotFound` for a run that is not the session's, `SessionBusy` for the one that is open.
+    """
+    owner, history = request[PRINCIPAL].id, request.app[HISTORY]
     if run_id is None:
         run_id = await last_run(history, owner, session)
     turns = await history.fork_turns(owner, session.session_id, run_id)
     if turns is None:
-        raise NotFound
+        raise await not_written(request, session.session_id, run_id)
     return run_id, list(turns)
 
 
@@ -81,6 +85,8 @@ async def cancel_inputs(request: web.Request) -> web.StreamResponse:
     """
     session_id, history = session_id_of(request), request.app[HISTORY]
     session = await history.session(request[PRINCIPAL].id, session_id)
+    if session is None and await request.app[RUNS].find_open(request[PRINCIPAL].id, session_id):
+        return web.Response(status=204)  # its first run is open: nothing has been asked yet
     if session is None:
         raise NotFound
     if not session.inputs:

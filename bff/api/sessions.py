@@ -94,9 +94,7 @@ async def rename_session(request: web.Request) -> web.StreamResponse:
     title = (await read_small(request, TitleRequest)).title
     session = await request.app[HISTORY].rename(owner, session_id, title)
     if session is None:
-        if await request.app[RUNS].find_open(owner, session_id):
-            raise SessionBusy(retry_after_seconds=1)
-        raise NotFound
+        raise await not_written(request, session_id)
     return session_state(session)
 
 
@@ -106,6 +104,16 @@ async def delete_session(request: web.Request) -> web.StreamResponse:
     if not await delete_conversation(request, session_id_of(request)):
         raise NotFound
     return web.Response(status=204)
+
+
+async def not_written(
+    request: web.Request, session_id: str, run_id: str | None = None
+) -> SessionBusy | NotFound:
+    """Why the history does not have a session, or a run of it: it is still open, or not there."""
+    run = await request.app[RUNS].find_open(request[PRINCIPAL].id, session_id)
+    if run is not None and run_id in {None, run.run_id}:
+        return SessionBusy(retry_after_seconds=1)
+    return NotFound()
 
 
 def session_id_of(request: web.Request) -> str:

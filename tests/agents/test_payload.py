@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from ag_ui.core import RunAgentInput
 
+from bff.agent_settings import PLACEHOLDERS
 from bff.agents import Prompt
 from bff.agents.answers import MADE_UP, decision, payload_of
 from bff.agents.payload import FIELDS, body_maker, payload_maker, places
+from bff.agents.payload.values import VALUES
 from bff.events import Input, ToolUse
 from bff.messages import (
     Answer,
@@ -531,3 +533,7 @@ def test_a_cancelled_answer__is_a_refusal_in_every_shape() -> None:
     refused = {"decisions": [{"type": "reject"}] * 2}
     assert payload("langgraph", answering(declined))["command"] == {"resume": {"i": refused}}
     assert payload("prompt", answering(declined))["resume"] == {"i": refused}
+
+
+def test_the_placeholders_that_settings_take__are_those_that_have_a_value() -> None:
+    assert set(VALUES) == PLACEHOLDERS

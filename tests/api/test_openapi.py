@@ -83,6 +83,21 @@ async def test_the_document__is_valid_openapi_with_every_status_spelled_out(
     assert len(set(ids)) == len(ids)
 
 
+async def test_every_way_to_a_run__may_answer_what_a_run_is_refused_with(
+    document: Document,
+) -> None:
+    ways = [
+        operation["responses"].keys()
+        for _, path, operation in operations(document)
+        if "requestBody" in operation
+        and "409" in operation["responses"]
+        and "/sessions" not in path
+    ]
+
+    assert len(ways) == 6  # a file by its id may be missing in each of them
+    assert all({"404", "409", "413", "429", "503"} <= way for way in ways)
+
+
 async def test_every_error_of_the_tree__is_in_the_document(document: Document) -> None:
     found: set[str] = set()
     for _, _, operation in operations(document):

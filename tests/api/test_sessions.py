@@ -327,6 +327,51 @@ async def test_a_session_that_is_still_in_its_first_run__cannot_be_renamed_yet(
     assert (await reply.json())["code"] == "session_busy"
 
 
+@pytest.mark.parametrize("body", [None, {}, {"title": "Another way"}])
+async def test_a_session_that_is_still_in_its_first_run__cannot_be_forked_yet(
+    start: Start, body: dict[str, Any] | None
+) -> None:
+    agent, gate = gated()
+    service = await start(agent)
+    await begin(service, "hi", "s-1")
+
+    reply = await service.client.post("/v1/sessions/s-1/fork", json=body)
+    gate.set()
+
+    assert reply.status == 409
+    assert (await reply.json())["code"] == "session_busy"
+    assert reply.headers["Retry-After"] == "1"
+
+
+async def test_a_run_that_is_still_open__cannot_be_forked_at_and_others_can(start: Start) -> None:
+    agent, gate = gated()
+    service = await start(agent)
+    gate.set()
+    await say(service, "old", "s-1")
+    gate.clear()
+    open_run = await begin(service, "hi", "s-1")
+    replies = []
+    for body in ({"run_id": open_run}, {"run_id": "run_none"}, {}):
+        async with service.client.post("/v1/sessions/s-1/fork", json=body) as reply:
+            replies.append((reply.status, (await reply.json()).get("code")))
+    gate.set()
+
+    assert replies == [(409, "session_busy"), (404, "not_found"), (201, None)]
+
+
+async def test_a_session_that_is_still_in_its_first_run__has_no_question_to_decline(
+    start: Start,
+) -> None:
+    agent, gate = gated()
+    service = await start(agent)
+    await begin(service, "hi", "s-1")
+
+    reply = await service.client.post("/v1/sessions/s-1/inputs/cancel")
+    gate.set()
+
+    assert reply.status == 204
+
+
 async def test_deleting__forgets_the_session_and_its_name_is_new_again(start: Start) -> None:
     service = await start()
     await say(service, "old", "s-1")

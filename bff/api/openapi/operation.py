@@ -60,6 +60,7 @@ AUTHENTICATED: Problems = (
 )
 WITH_BODY: Problems = (errors.TooLarge, errors.Invalid)
 STARTS_RUN: Problems = (
+    errors.NotFound,  # of a file or a response by its id, or of a run that its key began
     errors.SessionBusy,
     errors.InputRequired,
     errors.NotWaiting,

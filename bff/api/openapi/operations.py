@@ -66,7 +66,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         },
         parameters=("IdempotencyKey",),
         replies={200: Reply(description="The answer.", json=replies.ChatAnswer, run=True)},
-        problems=(errors.NotFound, *STARTS_RUN, *ENDS_RUN),
+        problems=(*STARTS_RUN, *ENDS_RUN),
     ),
     ("POST", "/v1/chat/stream"): Operation(
         tag="Chat",
@@ -78,7 +78,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         },
         parameters=("IdempotencyKey",),
         replies={200: _NATIVE},
-        problems=(errors.NotFound, *STARTS_RUN),
+        problems=STARTS_RUN,
     ),
     ("GET", "/v1/ws/chat"): Operation(
         tag="Chat",
@@ -140,7 +140,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         may_be_empty=True,
         examples={"all of it": {}, "with a name": {"title": "Another way"}},
         replies={201: Reply(description="The new session.", json=replies.SessionState)},
-        problems=(errors.NotFound, *HISTORY),
+        problems=(errors.NotFound, errors.SessionBusy, *HISTORY),
     ),
     ("POST", "/v1/sessions/{session_id}/inputs/cancel"): Operation(
         tag="Sessions",
@@ -151,7 +151,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             ),
             204: Reply(description="Nothing was open."),
         },
-        problems=(errors.NotFound, *STARTS_RUN),
+        problems=STARTS_RUN,
     ),
     ("POST", "/v1/chat/completions"): Operation(
         tag="OpenAI",
@@ -194,7 +194,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
                 headers=_OPENAI_RATE,
             )
         },
-        problems=(errors.NotFound, *STARTS_RUN, *ENDS_RUN),
+        problems=(*STARTS_RUN, *ENDS_RUN),
     ),
     ("GET", "/v1/responses/{id}"): Operation(
         tag="OpenAI",
