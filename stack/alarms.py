@@ -1,7 +1,8 @@
 """CloudWatch alarms, all sent to one SNS topic.
 
-Each alarm tells in its description what to do; docs/operations.md says more. All of them are quiet
-without data: at night nobody talks, and silence is not an outage.
+Each alarm bears the stack's name, which is all that a mail's subject or a pager shows, and tells in
+its description what to do; docs/operations.md says more. All of them are quiet without data: at
+night nobody talks, and silence is not an outage.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from bff.metric_names import (
     NAMESPACE,
     REQUEST_LATENCY,
     RUN_ERRORS,
+    RUNS,
     TIME_TO_FIRST_EVENT,
 )
 from stack.budget import Budget, BudgetArgs
 from stack.config import Stack
 from stack.keys import AlarmKeys
 from stack.storage import CACHE_GIGABYTES
+
+FEWEST_RUNS = 3
+"""In a quarter of an hour: one person's two failures say little of the agent."""
 
 Dimensions = Mapping[str, pulumi.Input[str]]
 
@@ -52,6 +57,7 @@ class Alarms(pulumi.ComponentResource):
     ) -> None:
         super().__init__("bff:stack:Alarms", name, None, opts)
         self._name = name
+        self._stack = args.stack
         self._child = pulumi.ResourceOptions(parent=self)
         self.topic_arn = self._topic(args)
         self.arns: dict[str, pulumi.Output[str]] = {}
@@ -109,6 +115,19 @@ class Alarms(pulumi.ComponentResource):
             statistic="Sum",
             over=10,
             times=2,
+        )
+        # Ten a minute are never reached where few people talk, though nobody gets an answer.
+        self._computed(
+            "most-runs-fail",
+            "Of three runs or more in 15 minutes most end in an error: see agent-failures",
+            "most runs fail",
+            f"IF(failed * 2 > ended AND ended >= {FEWEST_RUNS}, 1, 0)",
+            {
+                "ended": (NAMESPACE, RUNS, own, "Sum"),
+                "failed": (NAMESPACE, RUN_ERRORS, own, "Sum"),
+            },
+            times=1,
+            period_seconds=900,
         )
         self._alarm(
             "agent-throttles",
@@ -257,6 +276,7 @@ class Alarms(pulumi.ComponentResource):
         metrics: Mapping[str, tuple[str, str, Dimensions, str]],
         *,
         times: int,
+        period_seconds: int = 60,
     ) -> aws.cloudwatch.MetricAlarm:
         """Over an expression of several metrics, which fires above nought."""
         queries: list[aws.cloudwatch.MetricAlarmMetricQueryArgsDict] = [
@@ -277,12 +297,13 @@ class Alarms(pulumi.ComponentResource):
                         "metric_name": metric_name,
                         "dimensions": dimensions,
                         "stat": statistic,
-                        "period": 60,
+                        "period": period_seconds,
                     },
                 }
             )
         alarm = aws.cloudwatch.MetricAlarm(
             f"{self._name}-{what}",
+            name=f"{self._stack.name}-{what}",
             alarm_description=description,
             metric_queries=queries,
             comparison_operator="GreaterThanThreshold",
@@ -311,6 +332,7 @@ class Alarms(pulumi.ComponentResource):
         percentile = statistic.startswith("p")
         alarm = aws.cloudwatch.MetricAlarm(
             f"{self._name}-{what}",
+            name=f"{self._stack.name}-{what}",
             alarm_description=description,
             namespace=namespace,
             metric_name=metric_name,

@@ -52,6 +52,7 @@ class Budget(pulumi.ComponentResource):
         kinds: list[tuple[str, int]] = [("ACTUAL", 80), ("FORECASTED", 100)]
         aws.budgets.Budget(
             name,
+            name=args.stack.name,  # what AWS's message about it says
             budget_type="COST",
             time_unit="MONTHLY",
             limit_amount=str(args.dollars),

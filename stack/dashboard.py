@@ -18,6 +18,7 @@ from bff.metric_names import (
     OPEN_STREAMS,
     REQUEST_LATENCY,
     RUN_ERRORS,
+    RUNS,
     TIME_TO_FIRST_EVENT,
 )
 from stack.config import Stack
@@ -107,9 +108,13 @@ class Dashboard(pulumi.ComponentResource):
                 mark=(2_000, "alarm"),
             ),
             self._chart(
-                "The agent's failures and refusals",
+                "Runs that ended, the agent's failures and refusals among them",
                 "Sum",
-                [[NAMESPACE, RUN_ERRORS, *own], [NAMESPACE, AGENT_THROTTLED, *own]],
+                [
+                    [NAMESPACE, RUNS, *own],
+                    [NAMESPACE, RUN_ERRORS, *own],
+                    [NAMESPACE, AGENT_THROTTLED, *own],
+                ],
             ),
             self._chart(
                 "Tasks",

@@ -207,6 +207,7 @@ class Network(pulumi.ComponentResource):
         self._flow_logs(name, args.stack)
 
     def _flow_logs(self, name: str, stack: Stack) -> None:
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
         group = aws.cloudwatch.LogGroup(
             f"{name}-flow", retention_in_days=stack.log_retention_days, opts=self._child
         )
@@ -216,6 +217,7 @@ class Network(pulumi.ComponentResource):
             "VPC flow logs write their log group",
             stack,
             self._child,
+            account=account,
         )
         writing = Grant(
             actions=("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),

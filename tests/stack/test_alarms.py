@@ -23,7 +23,7 @@ def test_alarms__all_that_were_asked_for(planned: Plans, stack: str) -> None:
         *("internal-errors", "history-failures"),
         *("table-read-throttles", "table-write-throttles"),
         *("target-5xx", "balancer-5xx", "latency", "unhealthy-hosts", "tasks-missing"),
-        *("cpu", "memory", "agent-throttles", "agent-failures", "first-event"),
+        *("cpu", "memory", "agent-throttles", "agent-failures", "most-runs-fail", "first-event"),
     }
     assert (prod_only <= set(alarms(planned(stack)))) is (stack == "prod")
 
@@ -80,11 +80,34 @@ def test_own_metrics__are_ones_the_service_writes(planned: Plans, stack: str) ->
     used = {
         a["metricName"] for a in alarms(plan).values() if a.inputs.get("namespace") == NAMESPACE
     }
+    for alarm in alarms(plan).values():
+        for query in alarm.inputs.get("metricQueries", ()):
+            if query.get("metric", {}).get("namespace") == NAMESPACE:
+                used.add(query["metric"]["metricName"])
     streams = plan.one("appautoscaling/policy:Policy", "bff-streams")
     tracked = streams["targetTrackingScalingPolicyConfiguration"]["customizedMetricSpecification"]
 
     assert tracked["dimensions"][0]["name"] == DIMENSION
     assert used | {tracked["metricName"]} <= set(emf.UNITS)
+
+
+@BOTH
+def test_most_runs_fail__is_told_where_few_people_talk(planned: Plans, stack: str) -> None:
+    alarm = alarms(planned(stack))["most-runs-fail"]
+    queries = {query["id"]: query for query in alarm["metricQueries"]}
+
+    assert queries["fail"]["expression"] == "IF(failed * 2 > ended AND ended >= 3, 1, 0)"
+    for id, metric in (("ended", "Runs"), ("failed", "RunErrors")):
+        assert queries[id]["metric"]["metricName"] == metric
+        assert queries[id]["metric"]["dimensions"] == {"Service": f"agentcore-bff-{stack}"}
+        assert (queries[id]["metric"]["stat"], queries[id]["metric"]["period"]) == ("Sum", 900)
+    assert (alarm["threshold"], alarm["evaluationPeriods"]) == (0, 1)
+
+
+@BOTH
+def test_every_alarm__says_which_stack_calls(planned: Plans, stack: str) -> None:
+    for name, alarm in alarms(planned(stack)).items():
+        assert alarm["name"] == f"agentcore-bff-{stack}-{name}"
 
 
 @BOTH

@@ -181,9 +181,8 @@ def test_alarms__are_valid_calls(planned: Plans, stack: str) -> None:
                 for query in queries
             ]
 
-        assert (
-            report("cloudwatch", "PutMetricAlarm", {"AlarmName": alarm.name, **parameters}) == ""
-        ), alarm.name
+        parameters["AlarmName"] = parameters.pop("Name")
+        assert report("cloudwatch", "PutMetricAlarm", parameters) == "", alarm.name
 
 
 def upper_name(key: str) -> str:

@@ -463,6 +463,7 @@ def test_budget__tells_the_alarms_topic() -> None:
 
     budget = plan.one("budget:Budget")
     topic = plan.outputs["alertsTopicArn"]
+    assert budget["name"] == "agentcore-bff-prod"
     assert (budget["limitAmount"], budget["timeUnit"]) == ("300", "MONTHLY")
     assert all(n["subscriberSnsTopicArns"] == [topic] for n in budget["notifications"])
     (statement,) = json.loads(plan.one("topicPolicy:TopicPolicy")["policy"])["Statement"]

@@ -116,6 +116,10 @@ def test_physical_names__only_what_people_type(planned: Plans, stack: str) -> No
 
     named.pop("aws:elasticache/serverlessCache:ServerlessCache::bff", None)  # must have one
     named = {key: name for key, name in named.items() if "route53" not in key}
+    # What people read in a mail's subject or on a pager, where several stacks may call.
+    alarms = [named.pop(key) for key in list(named) if "MetricAlarm" in key]
+    assert alarms
+    assert all(name.startswith(f"{ours}-") for name in alarms)
     assert named == {
         "aws:cloudwatch/logGroup:LogGroup::bff": f"/{ours}",
         "aws:ecr/repository:Repository::bff": ours,
@@ -352,12 +356,21 @@ def test_roles__no_wildcard_action_and_no_managed_policy(planned: Plans, stack: 
 
 
 @BOTH
-def test_task_roles__assumed_by_this_accounts_tasks_only(planned: Plans, stack: str) -> None:
-    for name in ("bff-task", "bff-execution"):
-        role = planned(stack).one("iam/role:Role", name)
-        (statement,) = json.loads(role["assumeRolePolicy"])["Statement"]
-        assert statement["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
-        assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [
+        ("bff-task", "ecs-tasks.amazonaws.com"),
+        ("bff-execution", "ecs-tasks.amazonaws.com"),
+        ("bff-flow", "vpc-flow-logs.amazonaws.com"),
+    ],
+)
+def test_roles__assumed_on_behalf_of_this_account_only(
+    planned: Plans, stack: str, name: str, service: str
+) -> None:
+    role = planned(stack).one("iam/role:Role", name)
+    (statement,) = json.loads(role["assumeRolePolicy"])["Statement"]
+    assert statement["Principal"] == {"Service": service}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
 
 def test_secrets__reach_the_container_by_reference(prod: Plan) -> None:

@@ -44,7 +44,7 @@ def test_service__rolls_back_by_itself(planned: Plans, stack: str) -> None:
     assert service["alarms"] == {
         "enable": True,
         "rollback": True,
-        "alarmNames": [f"bff-{alarm}-1234567" for alarm in ROLLBACK],
+        "alarmNames": [f"agentcore-bff-{stack}-{alarm}" for alarm in ROLLBACK],
     }
     assert service["waitForSteadyState"] is True
 

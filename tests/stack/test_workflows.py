@@ -115,7 +115,8 @@ def test_bootstrap__gives_each_role_to_its_workflows_only() -> None:
             else loader.construct_scalar(node)
         ),
     )
-    resources = yaml.load(text, Loader)["Resources"]
+    template = yaml.load(text, Loader)
+    resources = template["Resources"]
 
     def subjects(role: str) -> list[str]:
         document = resources[role]["Properties"]["AssumeRolePolicyDocument"]
@@ -129,6 +130,28 @@ def test_bootstrap__gives_each_role_to_its_workflows_only() -> None:
     assert all(":environment:" in subject for subject in subjects("Deploy"))
     assert not any(":environment:prod" in subject for subject in subjects("Preview"))
     assert resources["State"]["DeletionPolicy"] == "Retain"
+    for parameter in template["Parameters"]:
+        assert f"`{parameter}`" in (ROOT / "docs/operations.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("repository", "taken"),
+    [
+        ("octo-org/octo-repo", True),
+        ("octo-org@123456/octo.repo_2@456789", True),
+        ("octo-org", False),
+        ("octo-org/*", False),
+        ("repo:octo-org/octo-repo", False),
+        ("octo-org/octo-repo:environment:prod", False),
+    ],
+)
+def test_bootstrap__trusts_one_repository_by_either_of_githubs_forms(
+    repository: str, taken: bool
+) -> None:
+    text = (ROOT / "bootstrap/bootstrap.yaml").read_text()
+    (pattern,) = re.findall(r'AllowedPattern: "(.+)"', text)
+
+    assert bool(re.fullmatch(pattern, repository)) is taken
 
 
 @EACH
