@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from bff.errors import Overloaded
 from bff.history import Page, Session, open_history
@@ -180,9 +181,9 @@ async def test_clearing__tolerates_what_another_task_has_deleted_and_throttling(
         await history.delete(ALICE, "chat")
         await until_swept(history, clock)
 
-    # the two that were "gone" are in fact still there: the next one to clear finds them
-    assert memory.count("DeleteEvent") == 6 + 12
-    assert memory.size == 2
+    # the two that were "gone" are in fact still there: a last look before the note goes finds them
+    assert memory.count("DeleteEvent") == 6 + 12 + 2
+    assert memory.size == 0
 
 
 async def test_clearing__is_taken_up_again_after_the_process_died(memory: FakeMemory) -> None:
@@ -225,6 +226,37 @@ async def test_clearing__never_takes_what_a_new_run_has_written(memory: FakeMemo
         assert set(await contents(history) or ()) == {"new", "words", "question 5", "answer 5"}
         (session,) = (await history.sessions(ALICE, limit=10)).items
         assert session.title == "question 5"
+
+
+@pytest.mark.parametrize("place", ["event", "notes"])
+async def test_a_turn_that_is_being_written_while_its_session_is_deleted__goes_whole(
+    memory: FakeMemory, place: str
+) -> None:
+    clock, told, let = VirtualTime(), asyncio.Event(), asyncio.Event()
+
+    async def wait(request: web.Request) -> web.Response:
+        body = await request.json()
+        if (body["sessionId"] == CHAT) is (place == "event"):
+            told.set()
+            await let.wait()
+        return await memory.create(request)
+
+    async with memory_history(time=clock) as history:
+        await history.add(ALICE, turn(1))
+        memory.before_create = wait
+        writing = asyncio.create_task(history.add(ALICE, turn(2)))
+        await told.wait()
+        memory.before_create = None
+        assert await history.delete(ALICE, "chat") is True
+        await until_swept(history)
+        let.set()
+        await writing
+
+        assert await contents(history) is None
+        assert (await history.sessions(ALICE, limit=10)).items == []
+        await until_swept(history, clock)
+
+    assert memory.size == 0
 
 
 async def test_clearing_twice__sweeps_both_times(memory: FakeMemory) -> None:

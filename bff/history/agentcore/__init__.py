@@ -183,10 +183,12 @@ class AgentCoreHistory:
         written = await asyncio.to_thread(turn_events, turn, places, conversational=self._write)
         session = self._derive(owner, turn.session_id)
         where = session if self._write else turns_of(session)
+        # one moment for all of it: whoever deletes the session meanwhile deletes all or none
+        at = self._memory.stamp()
         for part, (payload, marks) in enumerate(written):
             once = token(owner, turn.session_id, turn.run_id, str(part))
-            await self._memory.create(owner, where, payload, marks=marks, token=once)
-        note = turn_note(turn, self._memory.stamp(), places)
+            await self._memory.create(owner, where, payload, marks=marks, at=at, token=once)
+        note = turn_note(turn, at, places)
         await together(
             self._notes.write(owner, note),
             *(self._points.write(owner, place, note) for place in places[:MAX_PLACES]),

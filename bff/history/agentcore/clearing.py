@@ -19,8 +19,8 @@ from bff.history.aws import Work, together
 MAX_SWEPT = 10_000
 """Finished sweeps that are remembered; one that is forgotten is looked at again."""
 LINGER_SECONDS = 15.0
-"""How long a cleared session's note outlives the sweep: longer than a read may take, so that no
-read sees what was cleared and misses the note."""
+"""How long a cleared session's note outlives the sweep: longer than a read or a write may take, so
+that no read sees what was cleared and misses the note, and no turn comes after it."""
 
 
 class Clearing:
@@ -42,7 +42,7 @@ class Clearing:
         if done_at is None:
             self._work.sweep(key, self._sweep(owner, session_id, cleared_at))
         elif self._memory.clock() > done_at + LINGER_SECONDS:
-            self._work.sweep(key, self._remove_notes(owner, session_id, cleared_at + 1))
+            self._work.sweep(key, self._sweep_last(owner, session_id, cleared_at))
 
     def forget_run(self, owner: str, session_id: str, run_id: str) -> None:
         """Sweep what we wrote of a turn that is forgotten; its note hides the rest as well.
@@ -65,13 +65,21 @@ class Clearing:
 
     async def _sweep(self, owner: str, session_id: str, cleared_at: int) -> None:
         """Delete what was written up to then, and the notes of it."""
-        session = self._derive(owner, session_id)
-        for place in (session, turns_of(session)):
-            await self._sweep_events(owner, place, session_id, cleared_at)
+        await self._sweep_all_events(owner, session_id, cleared_at)
         await self._remove_notes(owner, session_id, cleared_at)
         self._swept[(owner, session_id, cleared_at)] = self._memory.clock()
         while len(self._swept) > MAX_SWEPT:
             del self._swept[next(iter(self._swept))]
+
+    async def _sweep_last(self, owner: str, session_id: str, cleared_at: int) -> None:
+        """Delete what came late of a turn that was being written, and then what hides it."""
+        await self._sweep_all_events(owner, session_id, cleared_at)
+        await self._remove_notes(owner, session_id, cleared_at + 1)
+
+    async def _sweep_all_events(self, owner: str, session_id: str, cleared_at: int) -> None:
+        session = self._derive(owner, session_id)
+        for place in (session, turns_of(session)):
+            await self._sweep_events(owner, place, session_id, cleared_at)
 
     async def _sweep_events(self, owner: str, place: str, session_id: str, cleared_at: int) -> None:
         gone: set[str] = set()  # a list may lag behind
