@@ -27,6 +27,7 @@ _STARTS = {
     "FILES": "s3://files/files",
     "JWT_SECRET": "x" * 32,
 }
+_PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 SECRET_ARN = re.compile(
     r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+(:[\w.@-]*:[\w.@-]*:[\w-]*)?"
     r"|ssm:[a-z0-9-]+:\d{12}:parameter/[\w./-]+)"
@@ -175,7 +176,9 @@ def cidr(text: str) -> str:
         network = ipaddress.IPv4Network(text)
     except ValueError:
         raise Refused(takes) from None
-    if not network.is_private or not 16 <= network.prefixlen <= 20:
+    # Python's `is_private` has what no VPC may be as well: loopback, link-local, 0.0.0.0/8.
+    inside = any(network.subnet_of(ipaddress.IPv4Network(block)) for block in _PRIVATE)
+    if not inside or not 16 <= network.prefixlen <= 20:
         raise Refused(takes)
     return text
 

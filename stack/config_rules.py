@@ -28,6 +28,7 @@ def judge(config: StackConfig, read: Reader) -> None:
     _network(config, read)
     _tasks(config, read)
     _regions(config, read)
+    _partition(config, read)
     image = config.image.image
     if image and ".dkr.ecr." in image and not ECR_IMAGE.fullmatch(image):
         read.refuse("image", "takes ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:DIGEST")
@@ -56,6 +57,28 @@ def _agents(config: StackConfig, read: Reader) -> None:
     for key in ("agentRuntimeArn", "agentQualifier", "agentPayload"):
         if read.has(key):
             read.refuse(key, "set beside agents, each of which says its own")
+
+
+def _partition(config: StackConfig, read: Reader) -> None:
+    """IAM takes no ARN of another of AWS's partitions, and nothing is called across them."""
+    region = config.stack.region
+    own = "aws"
+    for begin, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso", "")):
+        if region.startswith(begin):
+            own = partition  # there are several isolated ones, and nobody here knows all of them
+    agents = "agents" if config.agent.agents else "agentRuntimeArn"
+    given: dict[str, list[str | None]] = {
+        agents: [arn for arn, _ in config.agent.endpoints],
+        "secrets": list(config.task.secrets.values()),
+        "otel": [config.task.otel.headers_secret if config.task.otel else None],
+        "permissionsBoundaryArn": [config.stack.permissions_boundary_arn],
+        "certificateArn": [config.domain.certificate_arn],
+        "dnsRoleArn": [config.domain.dns_role_arn],
+    }
+    for key, arns in given.items():
+        for arn in filter(None, arns):
+            if own and arn.split(":")[1] != own:
+                read.refuse(key, f"got {arn}, takes arn:{own}:…, as the stack is in {region}")
 
 
 def _domain(config: StackConfig, read: Reader) -> None:

@@ -133,6 +133,15 @@ def judge(config: StackConfig, read: Reader) -> Settings:
                 read.refuse(key, f"got {name}, takes a variable of docs/configuration.md")
     for name in config.task.environment.keys() & SECRETS:
         read.refuse("environment", f"got {name}, which is secret: takes it in `secrets`")
+    headers = "OTEL_EXPORTER_OTLP_HEADERS"
+    if config.task.otel and config.task.otel.headers_secret:
+        # ECS takes a name once, and of two secrets one would be ignored.
+        for key, given in (
+            ("environment", config.task.environment),
+            ("secrets", config.task.secrets),
+        ):
+            if headers in given:
+                read.refuse(key, f"got {headers} beside headersSecret of otel, takes one of them")
     for name in config.task.environment.keys() & config.task.secrets.keys():
         read.refuse("secrets", f"got {name}, which `environment` has too")
     environ = fixed(config) | {"HISTORY": "dynamodb://table", **_GIVEN, **_ON_ECS}

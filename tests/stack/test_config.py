@@ -159,6 +159,10 @@ def test_refusal__names_all_problems_at_once() -> None:
     [
         ("agentRuntimeArn", "my_agent", "arn:aws:bedrock-agentcore:REGION"),
         ("agentRuntimeArn", RUNTIME_ARN + "/runtime-endpoint/DEFAULT", "arn:aws"),
+        *(
+            ("vpcCidr", f"{block}/16", "a private network")
+            for block in ("127.0.0.0", "169.254.0.0", "0.0.0.0", "240.0.0.0", "198.18.0.0")
+        ),
         ("cpu", 300, "one of 256, 512, 1024"),
         ("cpu", "0.25", "one of 256"),
         ("memory", 3000, "takes 512, 1024, 2048"),

@@ -71,6 +71,15 @@ def test_what_the_stack_sets__is_refused_by_name(name: str) -> None:
     assert OWNED[name] in line
 
 
+def _in_china(arn: str) -> str:
+    return arn.replace("arn:aws:", "arn:aws-cn:").replace("us-west-2", "cn-north-1")
+
+
+OTEL = "OTEL_EXPORTER_OTLP_HEADERS"
+HEADERS = {"endpoint": "https://otel.example.com", "headersSecret": SECRET}
+CHINA = _in_china(RUNTIME_ARN)
+
+
 @pytest.mark.parametrize(
     ("config", "key", "why"),
     [
@@ -81,6 +90,17 @@ def test_what_the_stack_sets__is_refused_by_name(name: str) -> None:
         ({"environment": ["A=b"]}, "environment", "takes a map"),
         ({"secrets": {"JWT_SECRET": "plain"}}, "secrets", "the ARN of a secret"),
         ({"secrets": {"HISTORY": SECRET}}, "secrets", "the key is memoryId"),
+        ({"otel": HEADERS, "environment": {OTEL: "a=b"}}, "environment", "beside headersSecret"),
+        ({"otel": HEADERS, "secrets": {OTEL: SECRET}}, "secrets", "beside headersSecret"),
+        ({"agentRuntimeArn": CHINA}, "agentRuntimeArn", "takes arn:aws:…"),
+        ({"aws:region": "us-gov-west-1"}, "agentRuntimeArn", "takes arn:aws-us-gov:…"),
+        ({"secrets": {"JWT_SECRET": _in_china(SECRET)}}, "secrets", "takes arn:aws:…"),
+        ({"otel": {**HEADERS, "headersSecret": _in_china(SECRET)}}, "otel", "takes arn:aws:…"),
+        (
+            {"permissionsBoundaryArn": "arn:aws-cn:iam::123456789012:policy/x"},
+            "permissionsBoundaryArn",
+            "takes arn:aws:…",
+        ),
         ({"agentPayload": "soap"}, "agentPayload", "takes"),
         ({"agents": {"one": {"url": "http://x"}}}, "agents", "has no arn"),
         ({"agents": {"one": {"arn": "x"}}}, "agents", "arn:aws:bedrock-agentcore"),
