@@ -14,6 +14,7 @@ from bff.history import Turn
 from bff.runs import Runs
 from tests.fakes.scripted import ListHistory, Notes, ScriptedAgent
 from tests.runs.valkey.conftest import StartInstance
+from tests.runs.valkey.instances import until_well
 from tests.runs.valkey.services import HEADERS, CountingAgent, Service, service
 from tests.runs.valkey.valkey import Valkey
 
@@ -37,6 +38,7 @@ async def test_a_dead_tasks_turn__is_not_left_in_what_was_deleted_before_it_was_
     valkey: Valkey, start_instance: StartInstance, deleted: bool
 ) -> None:
     a, b = [await start_instance(valkey.url) for _ in range(2)]
+    await until_well(a, b)  # what a begins before that nobody else could know
     history = LateHistory()
     async with (
         asyncio.timeout(30),
