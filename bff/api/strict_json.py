@@ -8,6 +8,7 @@ conversation has. Counting them first takes a fraction of the time that making t
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from typing import Any, NamedTuple, NoReturn
@@ -164,7 +165,16 @@ def _no_constant(name: str) -> NoReturn:
     raise _Refused(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise _Refused("a number is too large")
+    return value
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+)
 
 
 def _measured(value: Any, most_depth: int) -> int:

@@ -53,6 +53,8 @@ def test_a_conversation__may_hold_what_an_agent_once_sent() -> None:
         ('{"m":[{"a":1,"\\u0061":2}]}', "an object has the same name twice"),
         ('{"a":NaN}', "NaN is not JSON"),
         ('{"a":-Infinity}', "-Infinity is not JSON"),
+        ('{"a":1e999}', "a number is too large"),
+        ('{"a":[-1.5E+400]}', "a number is too large"),
         ('{"a":' + "9" * 5000 + "}", "a number with too many digits"),
         ('{"a":1}{', "not JSON at character 7"),
     ],
