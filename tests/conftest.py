@@ -18,8 +18,17 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from tests.fakes.browser import MISSING, find_chromium
+
 LOADER = create_loader()
 TEARDOWN_SECONDS = 120
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests of the marker `browser` where there is none."""
+    if item.get_closest_marker("browser") and find_chromium() is None:
+        pytest.skip(MISSING)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

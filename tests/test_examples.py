@@ -18,7 +18,7 @@ from playwright.async_api import Page, expect
 
 from bff.events import Done, Message, Thinking, ToolEnd, ToolStart
 from bff.identity import sign_token
-from tests.fakes.browser import MISSING, find_chromium, open_browser
+from tests.fakes.browser import open_browser
 from tests.fakes.page import KEY, AgentByMessage, Served, local_settings, serve_page
 from tests.fakes.scripted import Step
 
@@ -29,7 +29,6 @@ REACT = EXAMPLES / "ai_sdk_react"
 ANSWER = "The result of 15 * 23 = 345."
 
 browser = pytest.mark.browser
-chromium = pytest.mark.skipif(not find_chromium(), reason=MISSING)
 
 
 class Running:
@@ -201,7 +200,6 @@ async def test_eventsource__comes_back_behind_the_last_event(tmp_path: Path) -> 
 
 
 @browser
-@chromium
 async def test_websocket_in_a_browser__talks_resumes_and_stops(tmp_path: Path) -> None:
     more = asyncio.Event()
     agent = halves(more)
@@ -258,7 +256,6 @@ async def serve_folder(folder: Path) -> AsyncIterator[str]:
 
 @pytest.mark.npm
 @browser
-@chromium
 async def test_ai_sdk_in_react__shows_everything_resumes_and_stops(tmp_path: Path) -> None:
     program = shutil.which("npm")
     if program is None or not (REACT / "node_modules/.ready").exists():

@@ -4,13 +4,11 @@ import pytest
 
 from bff.api.openapi.operations import OPERATIONS
 from tests.api.conftest import Start
-from tests.fakes.browser import MISSING, find_chromium, open_browser
+from tests.fakes.browser import open_browser
 
 
 @pytest.mark.browser
 async def test_the_docs_page__shows_every_operation_and_asks_nobody_else(start: Start) -> None:
-    if find_chromium() is None:
-        pytest.skip(MISSING)
     service = await start()
     said: list[str] = []
     asked: list[str] = []

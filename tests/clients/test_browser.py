@@ -12,6 +12,8 @@ from aiohttp import web
 from tests.clients.conftest import KEY, Start
 from tests.fakes.browser import open_browser
 
+pytestmark = pytest.mark.browser
+
 STAINLESS = {
     f"x-stainless-{name}": "x"
     for name in ("arch", "lang", "os", "package-version", "retry-count", "runtime", "timeout")

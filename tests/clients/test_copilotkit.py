@@ -18,7 +18,7 @@ from playwright.async_api import Page, expect
 
 from bff.events import Custom, Done, Message
 from tests.clients.conftest import KEY, ROOT, Start
-from tests.fakes.browser import MISSING, find_chromium, open_browser
+from tests.fakes.browser import open_browser
 from tests.fakes.page import AgentByMessage
 from tests.fakes.scripted import Step
 
@@ -30,7 +30,6 @@ LISTEN = f"createServer({LISTENER}).listen(4000)"
 pytestmark = [
     pytest.mark.npm,
     pytest.mark.browser,
-    pytest.mark.skipif(not find_chromium(), reason=MISSING),
     pytest.mark.skipif(
         not (COPILOTKIT / "node_modules/.ready").exists(),
         reason="CopilotKit is not installed: make tests/clients/copilotkit/node_modules/.ready",

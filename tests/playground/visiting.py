@@ -10,13 +10,11 @@ import aiohttp
 import pytest
 from playwright.async_api import Dialog, Locator, Page, Request, expect
 
-from tests.fakes.browser import MISSING, find_chromium
 from tests.fakes.page import KEY, AgentByMessage, Served
 from tests.fakes.scripted import Step
 
 IN_BROWSER = [
     pytest.mark.browser,
-    pytest.mark.skipif(not find_chromium(), reason=MISSING),
     pytest.mark.asyncio(loop_scope="session"),  # one browser, so one loop
 ]
 
