@@ -42,6 +42,7 @@ export class Composer {
       event.preventDefault();
       this.focus();
     });
+    this.#field.disabled = false; // until now Enter would have been a new line
   }
 
   fill(text) {

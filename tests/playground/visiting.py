@@ -13,6 +13,7 @@ from playwright.async_api import Dialog, Locator, Page, Request, expect
 from tests.fakes.page import KEY, AgentByMessage, Served
 from tests.fakes.scripted import Step
 
+expect.set_options(timeout=15_000)  # ms: several browsers and all other tests share two cores
 IN_BROWSER = [
     pytest.mark.browser,
     pytest.mark.asyncio(loop_scope="session"),  # one browser, so one loop
