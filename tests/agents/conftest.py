@@ -6,9 +6,11 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from bff.agents import Agent, Prompt, open_agent
 from bff.errors import Problem
@@ -22,6 +24,25 @@ from tests.fakes.prompts import prompt_of
 
 settings.register_profile("no-deadline", deadline=None)  # machines are busy at times
 settings.load_profile("no-deadline")
+
+
+class _ByFramework(LoadScopeScheduling):  # type: ignore[misc]
+    """Each framework's answers in one worker, so that its server starts once.
+
+    pytest-xdist's own groups, which are marks, have no effect with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        framework, slash, _ = nodeid.partition("[")[2].partition("/")
+        if slash:
+            return framework
+        return "langgraph" if "/test_zoo.py" in nodeid else nodeid  # whom the others there ask
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFramework | None:
+    return _ByFramework(config, log) if config.getvalue("dist") == "loadgroup" else None
+
 
 SESSION = "s" * 40
 

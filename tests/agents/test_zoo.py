@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, aclosing, asynccontextmanager
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from bff.agents import Agent, open_agent
 from bff.errors import AgentFailed, Problem
@@ -27,19 +26,6 @@ pytestmark = pytest.mark.zoo
 
 Served = Callable[[str], str]
 RECORDED = [r for r in recordings() if r.environment in (*ZOO, JAVASCRIPT)]
-
-
-def grouped() -> list[ParameterSet]:
-    """Each framework's answers in one worker, so that its server starts once."""
-    return [
-        pytest.param(
-            *answer.values,
-            id=answer.id,
-            marks=[*answer.marks, pytest.mark.xdist_group(answer.id.split("/")[0])],
-        )
-        for answer in marked(RECORDED)
-        if isinstance(answer.id, str)
-    ]
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +75,7 @@ async def told(url: str, recording: Recording, session: str) -> tuple[list[Event
     return events, None
 
 
-@pytest.mark.parametrize("recording", grouped())
+@pytest.mark.parametrize("recording", marked(RECORDED))
 async def test_a_real_agent__is_told_as_its_model_said(
     recording: Recording, served: Served
 ) -> None:
@@ -98,7 +84,6 @@ async def test_a_real_agent__is_told_as_its_model_said(
     assert differences(recording.truth, events, failed=problem is not None) == []
 
 
-@pytest.mark.xdist_group("langgraph")
 @pytest.mark.parametrize("name", ["mode-messages", "yield-dump", "return-state", "agui-steps"])
 async def test_agentcore__passes_every_kind_on(
     name: str, served: Served, open_wire: OpenWire
@@ -116,7 +101,6 @@ async def test_agentcore__passes_every_kind_on(
     assert (wire.wrong, len(wire.invocations)) == ([], 1)
 
 
-@pytest.mark.xdist_group("langgraph")
 class TestEnds:
     @asynccontextmanager
     async def asked(self, served: Served, name: str) -> AsyncIterator[Agent]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.agents.dialects import decoder
-from bff.agents.dialects.returned import only_text
+from bff.agents.dialects.returned import sole_text
 from bff.agents.lines import Frame
 from bff.events import Done, Message
 from tests.agents.decoding import decode
@@ -52,14 +52,14 @@ def test_a_returned_message__is_told_as_it_would_be_piece_by_piece(
 
     at_once = decode(data, content_type)
 
-    with patch.object(decoder, "only_text", lambda frame: None):
+    with patch.object(decoder, "sole_text", lambda frame: None):
         assert decode(data, content_type) == at_once
 
 
 def test_a_returned_message__is_its_text() -> None:
     answer = {"result": {"role": "assistant", "content": [{"text": "345"}]}}
 
-    assert only_text(Frame(None, answer)) == "345"
+    assert sole_text(Frame(None, answer)) == "345"
     assert decode(json.dumps(answer).encode(), "application/json") == (
         [Message("345"), Done("complete")],
         None,
