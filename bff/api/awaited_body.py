@@ -43,4 +43,5 @@ async def ask_for_body(request: web.Request) -> None:
 def body_may_not_come(request: web.Request) -> bool:
     """Whether the client was never told to send its body: what it sends next may be another
     request, or that body."""
-    return _ASKS in request and request.can_read_body
+    # the header first: of a key that is not there a request finds out by an exception
+    return hdrs.EXPECT in request.headers and _ASKS in request and request.can_read_body

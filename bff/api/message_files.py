@@ -18,10 +18,10 @@ from bff.api.bodies import Body
 from bff.conversations.place import Place
 from bff.errors import TooManyFiles
 from bff.files import Files
-from bff.files.for_agents import AGENTCORE, CONVERSE, ForAgent
+from bff.files.for_agents import AGENTCORE, CONVERSE, ForAgent, named
 from bff.files.parts import KeptParts, discard, fields_of, keep_parts, without_bytes
 from bff.frozen import dataclass
-from bff.messages import ChatMessage, Part, only_text, part_fields
+from bff.messages import ChatMessage, FilePart, Part, only_text, part_fields
 from bff.runs.request import RunRequest
 from bff.settings import AgentSetting
 
@@ -119,9 +119,11 @@ def _refuse_too_many(parts: Sequence[Part], field: str) -> None:
     """
     place = one_too_many(parts)
     if place is not None:
-        name = getattr(parts[place], "filename", None)
-        named = repr(name) if name else "this document"
-        message = f"{named} is one too many: the agent takes {MOST_DOCUMENTS} documents at most"
+        part = parts[place]
+        assert isinstance(part, FilePart)
+        message = (
+            f"{named(part)} is one too many: the agent takes {MOST_DOCUMENTS} documents at most"
+        )
         raise TooManyFiles.of(fields_of(parts, field)[place], message)
 
 

@@ -166,19 +166,20 @@ class ForAgent:
         limit, payload = self._limits.of(part), self._limits.payload_bytes
         if limit is not None and size_bytes > limit:
             message = (
-                f"{_named(part)} has {size_bytes:,} bytes; the agent takes "
+                f"{named(part)} has {size_bytes:,} bytes; the agent takes "
                 f"{part.kind}s of {limit:,} bytes at most"
             )
             raise FileTooLarge.of(field, message)
         characters = (size_bytes + 2) // 3 * 4
         if self._characters + characters > payload:
             message = (
-                f"{_named(part)} is one too many: the agent takes files of "
+                f"{named(part)} is one too many: the agent takes files of "
                 f"{payload // 4 * 3:,} bytes together at most"
             )
             raise FileTooLarge.of(field, message)
         self._characters += characters
 
 
-def _named(part: FilePart) -> str:
+def named(part: FilePart) -> str:
+    """A file as an error calls it."""
     return repr(part.filename) if part.filename else f"this {part.kind}"

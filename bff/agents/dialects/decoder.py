@@ -31,7 +31,7 @@ from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.loose import read_loose, say
 from bff.agents.dialects.questions import ask_strands, is_strands
 from bff.agents.dialects.readers import BY_KEY, BY_TYPE, CLASSES
-from bff.agents.dialects.returned import is_returned, only_text
+from bff.agents.dialects.returned import is_returned, sole_text
 from bff.agents.frames import Document, open_frames
 from bff.agents.json_values import FrameError
 from bff.agents.lines import TEXT
@@ -104,7 +104,7 @@ class Decoder:
         if self.failure is None:
             try:
                 frames = self._frames.end()
-                if len(frames) == 1 and not answer.frames and (text := only_text(frames[0])):
+                if len(frames) == 1 and not answer.frames and (text := sole_text(frames[0])):
                     answer.dialects.add("strands")
                     return [Message(text), Done()]
                 answer.streamed |= len(frames) > 1

@@ -121,10 +121,7 @@ def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
 
     False where it is another's object.
     """
-    if is_message(frame):
-        read_message(answer, frame)
-        return True
-    if _read_result_of(answer, frame):
+    if read_printed(answer, frame) or _read_result_of(answer, frame):
         return True
     found = False
     for value in frame.values():

@@ -14,7 +14,7 @@ def is_returned(value: JSON) -> TypeGuard[dict[str, JSON]]:
     return type(value) is dict and len(value) == 2 and is_message(value)
 
 
-def only_text(frame: Frame) -> str | None:
+def sole_text(frame: Frame) -> str | None:
     """The text of a frame that says one text and nothing else, so that nothing is left to judge."""
     name, value = frame
     if name is not None or type(value) is not dict or len(value) != 1:
