@@ -38,6 +38,10 @@ MAX_PER_PAGE = 100
 MAX_TITLE_CHARACTERS = 200
 
 
+_BEGUN = "begun "
+"""Begins a position among the sessions that the history does not know yet."""
+
+
 class TitleRequest(Strict):
     """A session's new title."""
 
@@ -51,11 +55,15 @@ async def list_sessions(request: web.Request) -> web.StreamResponse:
     cursor = _Cursor(owner, "sessions")
     after = cursor.read(request)
     begun: list[Session] = []
-    if after is None:
+    if after is None or after.startswith(_BEGUN):
         runs = await request.app[RUNS].open_runs(owner)
-        begun = (await _begun_sessions(history, owner, runs))[: limit - 1]
-    with nullcontext() if after is None else cursor.checked():
-        page = await history.sessions(owner, limit=limit - len(begun), after=after)
+        begun = await _begun_sessions(history, owner, runs, after=after, limit=limit)
+        after = None
+    if len(begun) == limit:
+        page: Page[Session] = Page((), _position_behind(begun[-1]))
+    else:
+        with nullcontext() if after is None else cursor.checked():
+            page = await history.sessions(owner, limit=limit - len(begun), after=after)
     ended_meanwhile = {session.session_id for session in page.items}
     shown = [session for session in begun if session.session_id not in ended_meanwhile]
     body = {
@@ -163,14 +171,30 @@ class _Cursor:
             raise Invalid.of("cursor", "must be a next_cursor of this very list") from None
 
 
-async def _begun_sessions(history: History, owner: str, runs: Iterable[Run]) -> list[Session]:
-    """The sessions of these runs that the history does not know yet, the newest first.
+async def _begun_sessions(
+    history: History, owner: str, runs: Iterable[Run], *, after: str | None, limit: int
+) -> list[Session]:
+    """So many sessions of these runs that the history does not know yet, the newest first, from
+    behind a position that `_position_behind` made.
 
-    It is asked about all of them at once, and about no more than a page can show.
+    It is asked about many of them at once, and about no more than a page can show.
     """
-    newest = sorted(runs, key=lambda run: -run.created_at)[:MAX_PER_PAGE]
-    known = await asyncio.gather(*(history.session(owner, run.session_id) for run in newest))
-    return [_begun(run) for run, session in zip(newest, known, strict=True) if session is None]
+    sessions = sorted(map(_begun, runs), key=_position_behind, reverse=True)
+    if after is not None:
+        sessions = [session for session in sessions if _position_behind(session) < after]
+    begun: list[Session] = []
+    for at in range(0, len(sessions), MAX_PER_PAGE):
+        some = sessions[at : at + MAX_PER_PAGE]
+        known = await asyncio.gather(*(history.session(owner, one.session_id) for one in some))
+        begun += [one for one, written in zip(some, known, strict=True) if written is None]
+        if len(begun) >= limit:
+            break
+    return begun[:limit]
+
+
+def _position_behind(begun: Session) -> str:
+    """Where a page goes on behind a session whose first run is open; later ones are greater."""
+    return f"{_BEGUN}{begun.created_at:020.6f} {begun.session_id}"
 
 
 def _begun(run: Run) -> Session:

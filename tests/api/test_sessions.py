@@ -258,7 +258,8 @@ async def test_an_open_run_of_an_older_session__ends_its_last_page(start: Start)
     assert [one["session_id"] for one in listed] == ["s-2", "s-1"]
 
 
-async def test_open_first_runs__fit_into_a_page(start: Start) -> None:
+@pytest.mark.parametrize("limit", range(1, 8))
+async def test_open_first_runs__are_listed_page_by_page(start: Start, limit: int) -> None:
     agent, gate = gated()
     gate.set()
     service = await start(agent)
@@ -268,12 +269,17 @@ async def test_open_first_runs__fit_into_a_page(start: Start) -> None:
     for number in range(3):
         await begin(service, "hi", f"new-{number}")
 
-    page = await get(service, "/v1/sessions?limit=3")
-    rest = await get(service, f"/v1/sessions?limit=3&cursor={page['next_cursor']}")
+    pages: list[list[str]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = await get(service, f"/v1/sessions?limit={limit}{cursor}")
+        pages.append([one["session_id"] for one in page["sessions"]])
+        cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
     gate.set()
 
-    assert [one["session_id"] for one in page["sessions"]] == ["new-2", "new-1", "old-2"]
-    assert [one["session_id"] for one in rest["sessions"]] == ["old-1", "old-0"]
+    listed = [name for page in pages for name in page]
+    assert listed == ["new-2", "new-1", "new-0", "old-2", "old-1", "old-0"]
+    assert all(len(page) == limit for page in pages[:-1])
 
 
 async def test_a_title__can_be_set(start: Start) -> None:
