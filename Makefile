@@ -9,15 +9,18 @@ WORKERS ?= 3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
+# uv takes a tenth of pip's time; pip knows of indexes that a machine was set up with for it alone.
+INSTALL = $(VENV)/bin/uv pip install --quiet --python $(1) -r $(2) || $(1) $(PIP_INSTALL) -r $(2)
 
 # Agents and clients that cannot share an environment with ours get one of their own in .envs/.
 EXAMPLE := .envs/langgraph/requirements.sha256
 ZOO := $(patsubst tests/agents/zoo/requirements/%.txt,.envs/zoo-%/requirements.sha256,$(wildcard tests/agents/zoo/requirements/*.txt))
 ZOO_NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/agents/zoo/*/package-lock.json))
 CLIENTS := $(patsubst tests/clients/requirements-%.txt,.envs/%/.ready,$(wildcard tests/clients/requirements-*.txt))
+COPILOTKIT := tests/clients/copilotkit/node_modules/.ready
 NODE := $(patsubst %/package-lock.json,%/node_modules/.ready,$(wildcard tests/clients/node/package-lock.json examples/*/package-lock.json))
 
-.PHONY: help run install test test-zoo questions files engine pulumi check format bench lock image token clean
+.PHONY: help run install test test-zoo environments questions files engine pulumi check format bench lock image token clean
 
 help: ## show this
 	@echo "usage: make TARGET [PYTHON=python3.12] [ARGS=...]"
@@ -37,6 +40,8 @@ test: $(VENV)/.all pulumi $(EXAMPLE) $(CLIENTS) $(NODE) ## make what the tests n
 
 test-zoo: $(VENV)/.all $(ZOO) $(ZOO_NODE) ## agents of sixteen real frameworks, each in its environment, asked through the service
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m zoo tests/agents $(ARGS)
+
+environments: $(VENV)/.all pulumi $(EXAMPLE) $(CLIENTS) $(NODE) $(ZOO) $(ZOO_NODE) $(COPILOTKIT) # all that any test needs, as CI has it
 
 questions: $(VENV)/.all $(EXAMPLE) .envs/zoo-strands/requirements.sha256 .envs/zoo-langgraph/requirements.sha256 ## agents that ask, in every protocol: how often each answer reaches the agent
 	@$(PY) -m pytest -n 0 -q tests/agents/test_questions.py $(ARGS)
@@ -95,8 +100,9 @@ $(VENV)/.run: requirements/run.txt $(PY)
 	@touch $@
 
 $(VENV)/.all: requirements/all.txt pyproject.toml $(PY)
-	@echo "Installing requirements/all.txt into $(VENV), once; this takes a minute or two ..."
-	@$(PY) $(PIP_INSTALL) --require-hashes -r requirements/all.txt
+	@echo "Installing requirements/all.txt into $(VENV), once; this takes a minute ..."
+	@sed -n '/^uv==/,/[^\\]$$/p' $< > $(VENV)/uv.txt && $(PY) $(PIP_INSTALL) --require-hashes -r $(VENV)/uv.txt
+	@$(call INSTALL,$(PY),$<)
 	@$(PY) $(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
 
@@ -123,7 +129,7 @@ AGENT_ENVIRONMENT = echo "Installing $< into $(@D), once ..."; \
 	@$(ENVIRONMENT)
 
 ENVIRONMENT = echo "Installing $< into $(@D), once ..."; \
-	$(PY) -m venv --clear $(@D) && $(@D)/bin/python $(PIP_INSTALL) -r $< && touch $@ || \
+	$(PY) -m venv --clear $(@D) && { $(call INSTALL,$(@D)/bin/python,$<); } && touch $@ || \
 	{ rm -rf $(@D); echo "skipped: $< could not be installed, so what needs it skips; 'make $@' tries again"; }
 
 %/node_modules/.ready: %/package-lock.json
