@@ -12,10 +12,13 @@ from bff.agents.dialects import (
     agno,
     agui,
     ai_sdk,
+    chat_messages,
     envelopes,
+    gemini,
     haystack,
     langchain,
     langgraph,
+    mistral,
     named_data,
     named_events,
     named_tools,
@@ -162,6 +165,10 @@ def is_known(frame: dict[str, JSON]) -> bool:
         or langgraph.is_update(frame)
         or langchain.are_messages(frame.get("messages"))
         or "__interrupt__" in frame
+        or chat_messages.is_message(frame)
+        or chat_messages.is_held(frame)
+        or mistral.is_response(frame)
+        or gemini.is_returned(frame)
         or {"statusCode", "body"} <= frame.keys()
     )
 
@@ -268,6 +275,9 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
         return
     if strands.is_token(frame):
         strands.read_token(answer, frame)
+        return
+    if ("tool_calls" in frame or "role" in frame) and chat_messages.is_message(frame):
+        chat_messages.read(answer, frame)
         return
     inner = envelopes.inner(frame, is_known)
     if inner is not None and not answer.deep:

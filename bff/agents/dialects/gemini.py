@@ -9,7 +9,7 @@ from __future__ import annotations
 from bff.agents.dialects import questions
 from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_block, read_sources
-from bff.agents.dialects.fields import items
+from bff.agents.dialects.fields import items, words
 from bff.agents.dialects.tool_calls import as_text
 from bff.agents.dialects.untyped import text_key
 from bff.events import JSON, ToolUse
@@ -181,6 +181,53 @@ def read_candidates(answer: Assembly, frame: dict[str, JSON]) -> bool:
     return False
 
 
+def read_prompt(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """Gemini's response to a prompt that it did not take, which has no candidates."""
+    about = _get(frame, "prompt_feedback", "promptFeedback")
+    reason = _get(about, "block_reason", "blockReason") if isinstance(about, dict) else None
+    if not isinstance(reason, str) or frame.get("candidates"):
+        return False
+    raise InBandError("a prompt that Gemini blocked")
+
+
+def is_returned(frame: dict[str, JSON]) -> bool:
+    """Whether this is the content that gives the model what its tools found."""
+    return _is_content(frame) and any(_get(part, *_RESPONSES) for part in frame["parts"])
+
+
+def read_returned(answer: Assembly, frame: dict[str, JSON]) -> None:
+    answer.dialects.add("gemini")
+    read_content(answer, frame, whole=True)
+
+
+def read_live(answer: Assembly, frame: dict[str, JSON]) -> bool:
+    """A message of Gemini's Live API: https://ai.google.dev/api/live."""
+    said = _get(frame, "server_content", "serverContent")
+    calls = _get(frame, "tool_call", "toolCall")
+    called = _get(calls, "function_calls", "functionCalls") if isinstance(calls, dict) else None
+    begun = _get(frame, "setup_complete", "setupComplete")
+    if not (isinstance(said, dict) or isinstance(called, list) or isinstance(begun, dict)):
+        return False
+    answer.dialects.add("gemini")
+    if isinstance(said, dict):
+        heard = _get(said, "output_transcription", "outputTranscription")
+        for content in (_get(said, "model_turn", "modelTurn"), {"parts": [heard]}):
+            if _is_content(content):
+                read_content(answer, content, whole=False)
+        _read_grounding(answer, _get(said, "grounding_metadata", "groundingMetadata"))
+        if _get(said, "turn_complete", "turnComplete") or said.get("interrupted"):
+            answer.pause()
+    for call in items(called):
+        if isinstance(call, dict):
+            _read_call(answer, call)
+    answer.usage.add(_get(frame, "usage_metadata", "usageMetadata"))
+    return True
+
+
+_LIVE = words("serverContent server_content setupComplete setup_complete toolCall tool_call")
+_RESPONSES = ("function_response", "functionResponse")
+
+
 def _is_content(value: JSON) -> bool:
     return (
         isinstance(value, dict)
@@ -196,6 +243,8 @@ def _get(fields: JSON, name: str, other: str | None = None) -> JSON:
 
 BY_KEY = {
     "candidates": read_candidates,
+    **dict.fromkeys(("promptFeedback", "prompt_feedback"), read_prompt),
+    **dict.fromkeys(_LIVE, read_live),
     "invocationId": read_event,
     "invocation_id": read_event,
     "author": read_event,

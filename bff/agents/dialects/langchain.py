@@ -224,9 +224,10 @@ def thought(block: dict[str, JSON]) -> str:
                 return text
             case {"text": str(text)}:
                 return text
-    summary = block.get("summary")
-    if isinstance(summary, list):
-        return "".join(s["text"] for s in summary if isinstance(s, dict) and word(s.get("text")))
+    for name in ("summary", "thinking"):  # a list of parts: OpenAI's, Mistral's
+        parts = block.get(name)
+        if isinstance(parts, list):
+            return "".join(p["text"] for p in parts if isinstance(p, dict) and word(p.get("text")))
     return ""
 
 

@@ -17,7 +17,7 @@ from bff.agents.dialects.assembly import Assembly, InBandError
 from bff.agents.dialects.attachments import read_block, read_sources
 from bff.agents.dialects.event_names import role_of
 from bff.agents.dialects.failures import is_error
-from bff.agents.dialects.gemini import read_content
+from bff.agents.dialects.gemini import is_returned, read_content, read_returned
 from bff.agents.dialects.questions import ask_langgraph, ask_strands, asked_in, is_strands
 from bff.agents.dialects.usage import usage_in
 from bff.events import JSON
@@ -46,6 +46,9 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
         frame = {key: value for key, value in frame.items() if key != asked}
         if untyped.text_key(frame) is None:
             return
+    if "parts" in frame and is_returned(frame):
+        read_returned(answer, frame)
+        return
     if not untyped.whose(frame) or (not flat and _read_deep(answer, name, frame)):
         return
     thought = untyped.thought_of(frame)

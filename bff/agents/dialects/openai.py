@@ -27,7 +27,7 @@ def read_choices(answer: Assembly, frame: dict[str, JSON]) -> bool:
     delta = first.get("delta") if isinstance(first, dict) else None
     match choices:
         case _ if isinstance(first, dict) and isinstance(delta, dict):
-            _read_delta(answer, delta)
+            read_delta(answer, delta)
             if first.get("finish_reason"):
                 answer.tools.settle()
         case [{"message": dict(message)}, *_]:
@@ -45,7 +45,7 @@ def read_choices(answer: Assembly, frame: dict[str, JSON]) -> bool:
     return True
 
 
-def _read_delta(answer: Assembly, delta: dict[str, JSON]) -> None:
+def read_delta(answer: Assembly, delta: dict[str, JSON]) -> None:
     """What a chunk adds: text, reasoning, pieces of tool calls, files."""
     if "role" in delta and delta["role"] in ("tool", "user", "system"):
         return
@@ -59,8 +59,11 @@ def _read_delta(answer: Assembly, delta: dict[str, JSON]) -> None:
     content = delta.get("content")
     if isinstance(content, list):
         for part in content:
-            if isinstance(part, dict) and not read_block(answer, part):
-                answer.text.delta(word(part.get("text")) or "", "chunks")
+            if not isinstance(part, dict) or read_block(answer, part):
+                continue
+            if part.get("type") == "thinking":  # Mistral's
+                answer.thinking.delta(thought(part), "chunks")
+            answer.text.delta(word(part.get("text")) or "", "chunks")
     else:
         answer.text.delta(word(content) or "", "chunks")
     answer.text.delta(word(delta.get("refusal")) or "", "chunks")
@@ -83,6 +86,8 @@ def read_completed(answer: Assembly, message: dict[str, JSON]) -> None:
     for part in content if isinstance(content, list) else [content]:
         if isinstance(part, dict):
             read_block(answer, part)
+            if part.get("type") == "thinking":
+                answer.thinking.whole(thought(part), "message")
             part = part.get("text")
         if isinstance(part, str) and part:
             answer.text.whole(part, "message")

@@ -21,6 +21,9 @@ _FIELD = re.compile(r"([A-Za-z_]\w*)=")
 _LETTERS = frozenset("ABCDEFGHJKLMOPQRSTUVWXYZabcdefghjklmopqrstuvwxyz_")
 """No number begins so, as `inf` and `nan` do."""
 _AG2 = re.compile(r"(?:Client|Builtin)?Tool(?:Call|Result|Error)s?Event\(|ToolNotFoundEvent\(")
+_HOLDS = re.compile(r"[a-z_]\w*=[A-Z]\w*\([a-z_]\w*=")
+"""A field that holds an object: it may be the only one."""
+_EMPTY = re.compile(r"=[A-Z]\w*\(\)")
 _BARE = re.compile(r"[\w-]+(?=[,)])")
 _ENUM = re.compile(r"<[\w.]+: (.*?)>", re.DOTALL)
 _WORDS: dict[str, JSON] = {"None": None, "True": True, "False": False, "Ellipsis": None}
@@ -91,7 +94,10 @@ class _Reader:
                 if self.text[self.at] != " ":
                     raise NotPrinted
                 self.at += 1
-        if len(found) < 2 or all(isinstance(v, int | float | None) for v in found.values()):
+        if len(found) < 2 and not _HOLDS.match(self.text):
+            raise NotPrinted
+        numbers = all(isinstance(v, int | float | None) for v in found.values())
+        if numbers and not _EMPTY.search(self.text):
             raise NotPrinted
         if not _MESSAGE.isdisjoint(found) and "content" in found and "type" not in found:
             found["type"] = _kind_of_message(found)
@@ -141,6 +147,12 @@ class _Reader:
 
     def _string(self) -> str:
         text, start = self.text, self.at + 1
+        if text.startswith('"""', self.at):  # google-genai writes lines so, without escapes
+            end = text.find('"""', self.at + 3)
+            if end < 0:
+                raise NotPrinted
+            self.at = end + 3
+            return text[start + 2 : end]
         end = text.find(text[self.at], start)
         if end > 0 and text.find("\\", start, end) < 0:  # nearly all of them
             self.at = end + 1

@@ -15,6 +15,7 @@ from bff.agents.dialects import (
     ai_sdk,
     autogen,
     claude,
+    cohere,
     crewai,
     dspy,
     gemini,
@@ -23,6 +24,7 @@ from bff.agents.dialects import (
     langchain_protocol,
     langgraph,
     llamaindex,
+    mistral,
     multi_agent,
     openai,
     pydantic_ai,
@@ -49,6 +51,7 @@ BY_TYPE = _merged(
     strands.BY_TYPE,
     strands_ts.BY_TYPE,
     multi_agent.BY_TYPE,
+    cohere.BY_TYPE,
     ai_sdk.BY_TYPE,
     openai.BY_TYPE,
     claude.BY_TYPE,
@@ -60,6 +63,7 @@ BY_TYPE = _merged(
     smolagents.BY_TYPE,
     ag2.BY_TYPE,
     dspy.BY_TYPE,
+    mistral.BY_TYPE,
 )
 """Who reads a frame by its `type`, in this order."""
 BY_KEY = _merged(

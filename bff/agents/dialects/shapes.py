@@ -140,6 +140,24 @@ SHAPES: tuple[tuple[str, str], ...] = (
         '[{"type": "text", "text": {"value": "Hi"}}]}}}',
     ),
     ("Hugging Face", '{"token": {"text": "Hi", "special": false}, "generated_text": null}'),
+    (
+        "OpenAI chat",
+        '{"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function", '
+        '"function": {"name": "calc", "arguments": "{}"}}]}',
+    ),
+    (
+        "Cohere",
+        '{"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hi"}}}}',
+    ),
+    (
+        "Cohere",
+        '{"type": "tool-plan-delta", "delta": {"message": {"tool_plan": "Hm"}}}',
+    ),
+    (
+        "Mistral",
+        '{"event": "message.output.delta", "data": {"type": "message.output.delta", "id": "m", '
+        '"content": "Hi"}}',
+    ),
     ("OpenAI Responses", '{"type": "response.output_text.delta", "item_id": "m", "delta": "Hi"}'),
     (
         "OpenAI Responses",
@@ -151,6 +169,8 @@ SHAPES: tuple[tuple[str, str], ...] = (
         '{"type": "raw_response_event", "data": {"type": "response.output_text.delta", '
         '"delta": "Hi"}}',
     ),
+    ("Gemini", '{"candidates": [{"content": {"role": "model", "parts": [{"text": "Hi"}]}}]}'),
+    ("Gemini Live", '{"serverContent": {"modelTurn": {"parts": [{"text": "Hi"}]}}}'),
     (
         "Google ADK",
         '{"author": "math", "partial": true, "content": {"role": "model", "parts": '

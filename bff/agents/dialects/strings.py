@@ -64,7 +64,11 @@ def _is_frame(answer: Assembly, value: JSON, *, envelope: bool) -> bool:
         return envelopes.is_tuple(value)
     one_text = len(value) == 1 and isinstance(next(iter(value.values())), str)
     may_be = envelope or not one_text or strands.speaks(value)
-    known = may_be and (answer.known(value) or (envelope and untyped.is_envelope(value)))
+    known = may_be and (
+        answer.known(value)
+        or (envelope and untyped.is_envelope(value))
+        or envelopes.inner(value, answer.known) is not None
+    )
     return known or is_only_error(value)
 
 
@@ -127,7 +131,12 @@ def _are_known(values: list[JSON], known: Known) -> bool:
     return all(
         (
             isinstance(value, dict)
-            and (known(value) or untyped.is_envelope(value) or is_only_error(value))
+            and (
+                known(value)
+                or untyped.is_envelope(value)
+                or is_only_error(value)
+                or envelopes.inner(value, known) is not None
+            )
         )
         or envelopes.is_tuple(value)
         or (
@@ -217,7 +226,12 @@ def _is_object(text: str, value: dict[str, JSON], known: Known, *, among_text: b
             )
         return known(value) or not _EVENT_KEYS.isdisjoint(value.keys())
     fields = len(value) - ("type" in value)
-    return fields > 1 or known(value) or untyped.text_key(value) is not None
+    return (
+        fields > 1
+        or known(value)
+        or untyped.text_key(value) is not None
+        or envelopes.inner(value, known) is not None
+    )
 
 
 def _is_stream_item(items: list[JSON], known: Known) -> bool:

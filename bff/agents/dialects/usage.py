@@ -26,6 +26,10 @@ _NAMES = {
     "totalTokens": "total_tokens",
     "total_token_count": "total_tokens",
     "totalTokenCount": "total_tokens",
+    "prompt_eval_count": "input_tokens",  # Ollama's
+    "eval_count": "output_tokens",
+    "response_token_count": "output_tokens",  # Gemini's Live API
+    "responseTokenCount": "output_tokens",
 }
 
 
@@ -102,9 +106,13 @@ def usage_in(frame: dict[str, JSON], *, itself: bool = False) -> JSON:
 def _counts(usage: JSON) -> dict[str, int]:
     if not isinstance(usage, dict):
         return {}
+    if isinstance(usage.get("tokens"), dict):  # Cohere's, beside what is billed
+        usage = usage["tokens"]
     counts: dict[str, int] = {}
     for theirs, count in usage.items():
         ours = _NAMES.get(theirs)
+        if type(count) is float and count.is_integer():
+            count = int(count)
         if ours is not None and type(count) is int and 0 <= count <= _MOST_TOKENS:
             counts[ours] = count
     if not counts:

@@ -2,12 +2,12 @@
 
 import base64
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from bff.agents.dialects.decoder import Decoder
-from bff.events import Custom, Done, File, Input, Message, Source, ToolStart, ToolUse
+from bff.events import Custom, Done, File, Input, Message, Source, ToolEnd, ToolStart, ToolUse
 from tests.agents.conftest import customs, text, thinking, tools
 from tests.agents.decoding import ai, bedrock, chunk, decode, failed, human, said
 from tests.fakes.container import sse
@@ -326,3 +326,34 @@ class TestClassesAsNames:
     def test_a_print_in_prose__stays_prose(self) -> None:
         prose = ["Call ", "Point(x=a, y=b)", " and ModelResponse(content=x)."]
         assert text(said(*prose)) == "".join(prose)
+
+
+class TestMessagesOfAChat:
+    """What an agent with a loop of its own yields: the messages that it keeps."""
+
+    CALL: ClassVar[dict[str, Any]] = {"function": {"name": "calc", "arguments": '{"e": 1}'}}
+
+    def test_a_message_that_calls__is_its_calls_and_a_tools_is_their_result(self) -> None:
+        call = {"id": "c1", "type": "function", **self.CALL}
+        events = said(
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": "2"},
+            {"role": "assistant", "content": "It is 2."},
+        )
+        assert tools(events) == [ToolStart("c1", "calc", {"e": 1}), ToolEnd("c1", "calc", "2")]
+        assert text(events) == "It is 2."
+
+    def test_such_a_message_in_an_envelope__is_read_too(self) -> None:
+        message = {"role": "assistant", "content": "", "thinking": "Hm", "tool_calls": [self.CALL]}
+        events = said({"model": "m", "message": message, "done": False})
+        assert (thinking(events), len(tools(events))) == ("Hm", 1)
+
+    def test_pieces_of_calls__are_put_together(self) -> None:
+        first = {"index": 0, "id": "c1", "function": {"name": "calc", "arguments": '{"e"'}}
+        last = {"index": 0, "function": {"arguments": ": 1}"}}
+        events = said(*({"role": None, "content": None, "tool_calls": [c]} for c in (first, last)))
+        assert tools(events) == [ToolStart("c1", "calc", {"e": 1})]
+
+    def test_a_typed_answer_with_tool_calls_of_its_own__is_no_message(self) -> None:
+        events = body(json.dumps({"tool_calls": 3, "verdict": "fine work"}))
+        assert text(events) == '{"tool_calls": 3, "verdict": "fine work"}'
