@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from bff.setting_parsers import Refused
+from bff.setting_parsers import Refused, shown
 from bff.settings import Settings
 from stack import config_rules
 from stack.config_parsers import as_the_service_takes
@@ -131,7 +131,7 @@ class StackConfig:
         try:
             _ = as_the_service_takes("AWS_REGION")(region)
         except Refused as refusal:
-            read.problems.append(f"aws:region: got {region!r}, takes {refusal}")
+            read.problems.append(f"aws:region: got {shown(region)}, takes {refusal}")
 
         shared = read.group(SharedKeys)
         config = cls(

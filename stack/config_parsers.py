@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from bff.setting_parsers import Refused, http_url, matching, whole
+from bff.setting_parsers import Refused, http_url, matching, shown, whole
 from bff.settings import Settings, SettingsError
 from stack.cron import aws_cron
 
@@ -61,6 +61,9 @@ class Scheduled:
     max_tasks: int
 
 
+NO_PLACES = frozenset({"Factory", "localtime"})
+"""Files of the time zone database that name no place, and that AWS does not know."""
+_PLACE = r"UTC|[A-Z][A-Za-z_]*(/[A-Za-z0-9_+-]+){1,2}"
 COLLECTOR = "http://127.0.0.1:4318"
 """OTLP over HTTP, in the task itself."""
 
@@ -210,10 +213,19 @@ def schedule(text: str) -> tuple[Scheduled, ...]:
         least, most = (whole(0, 500)(str(step[key])) for key in ("minTasks", "maxTasks"))
         if least > most:
             raise Refused(f"minTasks {least} of a step no more than its maxTasks {most}")
-        if step["timezone"] not in available_timezones():
-            raise Refused(f"a timezone such as Europe/Berlin, not {step['timezone']!r}")
-        steps.append(Scheduled(aws_cron(str(step["cron"])), step["timezone"], least, most))
+        timezone = _timezone(step["timezone"])
+        steps.append(Scheduled(aws_cron(str(step["cron"])), timezone, least, most))
     return tuple(steps)
+
+
+def _timezone(value: Any) -> str:
+    """AWS's are Joda-Time's: IANA's, without what a machine's files have beside them."""
+    name = value if isinstance(value, str) else ""
+    here = available_timezones() - NO_PLACES
+    # A container may have no time zones at all; then their form is all that can be judged.
+    if not (name in here if here else re.fullmatch(_PLACE, name)):
+        raise Refused(f"a timezone such as Europe/Berlin, not {shown(str(value))}")
+    return name
 
 
 def joined(items: Sequence[object], most: int = 8) -> str:

@@ -77,9 +77,13 @@ class Reader:
         try:
             return declared.parse(text)
         except Refused as refusal:
-            got = "a secret" if declared.name in self.encrypted else shown(text)
+            got = self.shown(declared.name, shown(text))
             self.refuse(declared.name, f"got {got}, takes {refusal}")
             return default
+
+    def shown(self, key: str, text: str) -> str:
+        """`text` in a refusal, or nothing of it where the operator's file has it encrypted."""
+        return "a secret" if key in self.encrypted else text
 
     def has(self, key: str) -> bool:
         return self._config.get(key) not in (None, "")

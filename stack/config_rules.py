@@ -29,9 +29,13 @@ def judge(config: StackConfig, read: Reader) -> None:
     _tasks(config, read)
     _regions(config, read)
     _partition(config, read)
-    image = config.image.image
-    if image and ".dkr.ecr." in image and not ECR_IMAGE.fullmatch(image):
-        read.refuse("image", "takes ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:DIGEST")
+    collector = config.task.collector_image
+    for key, image in (("image", config.image.image), ("collectorImage", collector)):
+        if image and ".dkr.ecr." in image and not ECR_IMAGE.fullmatch(image):
+            takes = "ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:DIGEST"
+            read.refuse(key, f"got {image}, takes {takes}")
+    if collector and not (config.task.otel and config.task.otel.xray):
+        read.refuse("collectorImage", "set without otel xray, which is what has a collector")
     jwks_url = config.callers.jwks_url
     if jwks_url and not re.match(r"https://[^/:]+(:443)?(/|\?|$)", jwks_url):
         read.refuse("jwksUrl", "another port than 443, which is all that tasks may reach outside")
@@ -175,8 +179,10 @@ def _closed_network(config: StackConfig, read: Reader) -> None:
     for name, arn in config.task.secrets.items():
         if arn.split(":")[3] != region:
             read.refuse("secrets", f"{name} lies outside {region}, out of reach without NAT")
-    if config.image.image and not ECR_IMAGE.fullmatch(config.image.image):
-        read.refuse("image", "takes an image in ECR with natGateways None")
+    if image := config.image.image:
+        found = ECR_IMAGE.fullmatch(image)
+        if found is None or found["region"] != region:
+            read.refuse("image", f"got {image}, takes one in ECR of {region} with natGateways None")
     if config.task.otel:
         read.refuse("otel", "cannot be reached with natGateways None")
     if config.task.exec:

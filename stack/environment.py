@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pulumi
 
 from bff.settings import DEFAULT_PORT, SECRETS, STOP_GRACE_SECONDS, Settings, SettingsError
+from stack import trace_variables
 
 if TYPE_CHECKING:
     from stack.config import StackConfig
@@ -46,6 +46,8 @@ OWNED: Mapping[str, str] = {
     "PROTECT_OPEN_RUNS": "protectOpenRuns",
     "ECS_AGENT_URI": "",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "otel",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "otel",
+    "OTEL_SERVICE_NAME": "",
 }
 """What the stack sets itself, and the key that says it; none where there is nothing to choose."""
 
@@ -54,8 +56,6 @@ LONGEST_STOP_SECONDS = 120
 SLOW_EXIT_SECONDS = 6
 LONGEST_ENVIRONMENT = 56_000
 """Characters as JSON, of the 64 KiB that a task definition may have with all that is in it."""
-OPENTELEMETRY = re.compile(r"OTEL_[A-Z_]+")
-"""Read by OpenTelemetry's own SDK, which the service leaves to it."""
 
 _GIVEN = {"JWT_SECRET": "x" * 64, "API_KEYS": "first:" + "0" * 64}
 _EXAMPLES = {**_GIVEN, "REDIS_URL": "rediss://cache.example.com:6379"}
@@ -129,19 +129,14 @@ def judge(config: StackConfig, read: Reader) -> Settings:
                 instead = OWNED.get(name, "sharedCache")
                 takes = f"; the key is {instead}" if instead else ""
                 read.refuse(key, f"got {name}, which the stack sets itself{takes}")
-            elif name not in known and not OPENTELEMETRY.fullmatch(name):
+            elif name.startswith("AWS_"):
+                takes = "which no task goes by: they call AWS as their own role, in aws:region"
+                read.refuse(key, f"got {name}, {takes}")
+            elif name not in known and not name.startswith(trace_variables.PREFIX):
                 read.refuse(key, f"got {name}, takes a variable of docs/configuration.md")
+    trace_variables.judge(config, read, OWNED)
     for name in config.task.environment.keys() & SECRETS:
         read.refuse("environment", f"got {name}, which is secret: takes it in `secrets`")
-    headers = "OTEL_EXPORTER_OTLP_HEADERS"
-    if config.task.otel and config.task.otel.headers_secret:
-        # ECS takes a name once, and of two secrets one would be ignored.
-        for key, given in (
-            ("environment", config.task.environment),
-            ("secrets", config.task.secrets),
-        ):
-            if headers in given:
-                read.refuse(key, f"got {headers} beside headersSecret of otel, takes one of them")
     for name in config.task.environment.keys() & config.task.secrets.keys():
         read.refuse("secrets", f"got {name}, which `environment` has too")
     environ = fixed(config) | {"HISTORY": "dynamodb://table", **_GIVEN, **_ON_ECS}
@@ -174,9 +169,10 @@ def _load(config: StackConfig, read: Reader, environ: dict[str, str]) -> Setting
             if name not in environ and read.problems:  # for lack of what was left out
                 return Settings()
             if name in config.task.environment:
-                read.refuse("environment", f"{name}: got {error.got}, takes {error.takes}")
-            elif OWNED.get(name) and name != "AWS_REGION":  # refused already
-                read.refuse(OWNED[name], f"got {error.got}, takes {error.takes}")
+                got = read.shown("environment", error.got)
+                read.refuse("environment", f"{name}: got {got}, takes {error.takes}")
+            elif (key := OWNED.get(name)) and name != "AWS_REGION":  # refused already
+                read.refuse(key, f"got {read.shown(key, error.got)}, takes {error.takes}")
             elif not read.problems:
                 raise
             environ.pop(name, None)

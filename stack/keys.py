@@ -57,6 +57,11 @@ Capacity = Literal["fargate", "spot", "mixed"]
 _DOMAIN = r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
 _domain = matching(_DOMAIN, "a lower-case DNS name")
 _subnets = list_of(matching(r"subnet-[0-9a-f]{8,17}", "a list of subnet ids (subnet-…)"))
+_image = matching(
+    # No upper case but in a tag, beside which the digest is what counts.
+    r"[a-z0-9][a-z0-9._/:-]*(:\w[\w.-]{0,127})?@sha256:[0-9a-f]{64}",
+    "a lower-case REPOSITORY@sha256:DIGEST",
+)
 _role = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "arn:aws:iam::ACCOUNT:role/NAME")
 
 
@@ -120,9 +125,7 @@ class NetworkKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageKeys:
-    image: str | None = key(
-        matching(r"[\w][\w./:-]*@sha256:[0-9a-f]{64}", "REPOSITORY@sha256:DIGEST, no tag")
-    )
+    image: str | None = key(_image)
     architecture: Architecture = key(one_of(*get_args(Architecture)), "arm64")
 
 
@@ -166,6 +169,7 @@ class TaskKeys:
     secrets: Mapping[str, str] = key(map_of(secret_arn), {})
     protect_open_runs: bool = key(flag, True)
     otel: Otel | None = key(otel)
+    collector_image: str | None = key(_image)
     exec: bool = key(flag, False)
 
     @property

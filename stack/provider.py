@@ -17,6 +17,8 @@ import pulumi
 import pulumi_aws as aws
 from pulumi.runtime import config as engine
 
+from bff.setting_parsers import Refused, shown
+from stack.config_parsers import tags
 from stack.config_reader import Reader
 
 NAMESPACE = "aws:"
@@ -38,7 +40,10 @@ def provider_settings(read: Reader) -> dict[str, Any]:
         value = _value(text)
         if name in ("allowed_account_ids", "forbidden_account_ids"):
             value = _accounts(full, value, read)
-        found[name] = pulumi.Output.secret(value) if engine.is_config_secret(full) else value
+        elif name == "default_tags":
+            value = _default_tags(full, value, read)
+        hidden = engine.is_config_secret(full) and name != "default_tags"  # AWS shows tags
+        found[name] = pulumi.Output.secret(value) if hidden else value
     return found
 
 
@@ -64,8 +69,22 @@ def _accounts(full: str, value: Any, read: Reader) -> list[str]:
     """Twelve digits each; YAML takes them for numbers and drops the zeros in front."""
     ids = [f"{item:012d}" if isinstance(item, int) else str(item) for item in _list(value)]
     if not ids or not all(re.fullmatch(r"\d{12}", item) for item in ids):
-        read.problems.append(f"{full}: got {value!r}, takes a list of account ids of 12 digits")
+        got = shown(str(value))
+        read.problems.append(f"{full}: got {got}, takes a list of account ids of 12 digits")
     return ids
+
+
+def _default_tags(full: str, value: Any, read: Reader) -> dict[str, Any]:
+    """Its tags are judged as the key `tags` is: AWS refuses them half way as it would those."""
+    takes = "{tags: {KEY: VALUE}}"
+    if not isinstance(value, dict) or not value.keys() <= {"tags"}:
+        read.problems.append(f"{full}: got {shown(json.dumps(value))}, takes {takes}")
+        return {}
+    try:
+        return {"tags": tags(json.dumps(value.get("tags") or {}))}
+    except Refused as refusal:
+        read.problems.append(f"{full}: got {shown(json.dumps(value))}, takes {refusal}")
+        return {}
 
 
 def _list(value: Any) -> list[Any]:

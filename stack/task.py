@@ -6,6 +6,7 @@ through the execution role, which the container itself does not have.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,12 @@ from stack.roles import Grant, allow, make_role
 
 CONTAINER = "bff"
 COLLECTOR = "collector"
-COLLECTOR_IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"
+COLLECTOR_IMAGE = (
+    "public.ecr.aws/aws-observability/aws-otel-collector"
+    "@sha256:8aa9ea5f67b8d318f7d6af24677e3c70f7098bc0631147cb5fa91addbe980b06"
+)
+"""v0.43.3, for both architectures. No registry was asked here: it is the digest that several public
+repositories pin for that tag. docs/stack.md has the command that prints it, and a key instead."""
 COLLECTOR_SETTINGS = {
     "receivers": {"otlp": {"protocols": {"http": {"endpoint": "127.0.0.1:4318"}}}},
     "exporters": {"awsxray": {}},
@@ -158,7 +164,7 @@ class Task(pulumi.ComponentResource):
         """https://aws-otel.github.io/docs/setup/ecs; the service goes on without it."""
         return {
             "name": COLLECTOR,
-            "image": COLLECTOR_IMAGE,
+            "image": args.keys.collector_image or COLLECTOR_IMAGE,
             "essential": False,
             "readonlyRootFilesystem": True,
             "linuxParameters": {"capabilities": {"drop": ["ALL"]}},
@@ -221,9 +227,16 @@ class Task(pulumi.ComponentResource):
             arn for arn in secrets.values() if isinstance(arn, str) and ":ssm:" in arn
         )
         others = [arn for _, arn in sorted(secrets.items()) if arn not in parameters]
+        repositories: list[pulumi.Input[str]] = [repository]
+        if args.keys.collector_image and ECR_IMAGE.fullmatch(args.keys.collector_image):
+            repositories.append(
+                args.image.repository_arn.apply(
+                    functools.partial(_repository_of, args.keys.collector_image)
+                )
+            )
         grants = [
             Grant(actions=("ecr:GetAuthorizationToken",), resources=("*",)),  # takes no resource
-            Grant(actions=pull, resources=(repository,)),
+            Grant(actions=pull, resources=tuple(repositories)),
             Grant(
                 actions=("logs:CreateLogStream", "logs:PutLogEvents"),
                 resources=(pulumi.Output.format("{}:*", self.log_group.arn),),

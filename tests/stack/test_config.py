@@ -191,6 +191,7 @@ def test_refusal__names_all_problems_at_once() -> None:
         ("memoryId", "no-memory", "agentcore://MEMORY_ID"),
         ("deregistrationDelay", 3601, "from 0 to 3600"),
         ("image", "agentcore-bff:latest", "@sha256:DIGEST"),
+        ("image", f"ghcr.io/Us/bff@{DIGEST}", "a lower-case REPOSITORY@sha256:DIGEST"),
         ("image", f"x.dkr.ecr.us-west-2.amazonaws.com/a@{DIGEST}", "ACCOUNT.dkr.ecr.REGION"),
         ("domainName", "Chat.example.com", "lower-case DNS name"),
         ("domainName", "https://chat.example.com", "lower-case DNS name"),
@@ -247,7 +248,13 @@ def test_refusal__bad_value(key: str, value: Any, takes: str) -> None:
             "prod",
             {"natGateways": "None", "image": f"ghcr.io/us/bff@{DIGEST}"},
             "image",
-            "takes an image in ECR",
+            "takes one in ECR of us-west-2",
+        ),
+        (
+            "prod",
+            {"natGateways": "None", "image": IMAGE.replace("us-west-2", "eu-west-1")},
+            "image",
+            "takes one in ECR of us-west-2",
         ),
         (
             "dev",

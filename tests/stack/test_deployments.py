@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from stack import config_parsers
 from tests.stack.planner import ACCOUNT, make_plan
 from tests.stack.reading import allowed
 from tests.stack.test_aws_models import report
-from tests.stack.test_config import problems
+from tests.stack.test_config import load, problems
 
 
 @pytest.mark.parametrize(
@@ -166,6 +167,10 @@ def test_schedule__takes_aws_s_cron_and_everybody_elses(cron: str, expected: str
         {"cron": "0 8 * *", "timezone": "UTC", "minTasks": 1, "maxTasks": 2},
         {"cron": "0 8 1 * 1", "timezone": "UTC", "minTasks": 1, "maxTasks": 2},
         {"cron": "0 8 * * 1", "timezone": "Berlin", "minTasks": 1, "maxTasks": 2},
+        *(
+            {"cron": "0 8 * * 1", "timezone": zone, "minTasks": 1, "maxTasks": 2}
+            for zone in ("Factory", "localtime", "", ["UTC"], 1)
+        ),
         {"cron": "0 8 * * 1", "timezone": "UTC", "minTasks": 3, "maxTasks": 2},
         {"cron": "0 8 * * 1", "timezone": "UTC"},
     ],
@@ -174,6 +179,16 @@ def test_schedule__bad_steps_are_refused(step: dict[str, Any]) -> None:
     assert [line.partition(":")[0] for line in problems("prod", {"schedule": [step]})] == [
         "schedule"
     ]
+
+
+def test_schedule__on_a_machine_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_parsers, "available_timezones", set)
+    step = {"cron": "0 8 * * 1", "minTasks": 1, "maxTasks": 2}
+
+    for zone in ("UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+9"):
+        assert load("prod", {"schedule": [{**step, "timezone": zone}]}).service.schedule
+    for zone in ("Factory", "localtime", "europe/berlin", "Berlin"):
+        assert problems("prod", {"schedule": [{**step, "timezone": zone}]})
 
 
 def test_tasks__wait_for_the_endpoints_they_start_through() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 from typing import Any
 
 import pytest
 
 from bff.settings import HEARTBEAT_SECONDS, Settings
+from bff.telemetry.traces import open_tracing
+from stack import trace_variables
 from stack.environment import OWNED
-from tests.stack.planner import ACCOUNT, RUNTIME_ARN, make_plan
+from tests.stack.planner import ACCOUNT, DIGEST, RUNTIME_ARN, make_plan
 from tests.stack.reading import allowed, container, variables
 from tests.stack.test_aws_models import report
 from tests.stack.test_config import NETWORK, load, problems
@@ -76,6 +80,7 @@ def _in_china(arn: str) -> str:
 
 
 OTEL = "OTEL_EXPORTER_OTLP_HEADERS"
+PLAIN: dict[str, Any] = {"endpoint": "https://otel.example.com"}
 HEADERS = {"endpoint": "https://otel.example.com", "headersSecret": SECRET}
 CHINA = _in_china(RUNTIME_ARN)
 
@@ -92,6 +97,32 @@ CHINA = _in_china(RUNTIME_ARN)
         ({"secrets": {"HISTORY": SECRET}}, "secrets", "the key is memoryId"),
         ({"otel": HEADERS, "environment": {OTEL: "a=b"}}, "environment", "beside headersSecret"),
         ({"otel": HEADERS, "secrets": {OTEL: SECRET}}, "secrets", "beside headersSecret"),
+        *(
+            ({"otel": PLAIN, "environment": {name: value}}, "environment", why)
+            for name, value, why in (
+                ("OTEL_PROPAGATORS", "b3", "does nothing here; docs/metrics.md"),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "does nothing here"),
+                ("OTEL_TRACES_SAMPLER", "half", "takes always_on or always_off"),
+                ("OTEL_TRACES_SAMPLER_ARG", 7, "a share from 0 to 1"),
+                ("OTEL_BSP_SCHEDULE_DELAY", 0, "a whole number from 1"),
+                ("OTEL_BSP_MAX_QUEUE_SIZE", 10, "BATCH_SIZE 512, takes no more than the queue"),
+                ("OTEL_SPAN_LINK_COUNT_LIMIT", -1, "a whole number"),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", "br", "none or gzip or deflate"),
+                ("OTEL_RESOURCE_ATTRIBUTES", "prod", "NAME=VALUE"),
+            )
+        ),
+        ({"environment": {OTEL: "a=b"}}, "environment", "without otel"),
+        ({"secrets": {OTEL: SECRET}}, "secrets", "without otel"),
+        ({"otel": "xray", "environment": {OTEL: "a=b"}}, "environment", "with otel xray"),
+        ({"environment": {"AWS_PROFILE": "team"}}, "environment", "as their own role"),
+        ({"secrets": {"AWS_ACCESS_KEY_ID": SECRET}}, "secrets", "as their own role"),
+        ({"collectorImage": f"public.ecr.aws/x@{DIGEST}"}, "collectorImage", "without otel xray"),
+        ({"otel": "xray", "collectorImage": "x:v1"}, "collectorImage", "REPOSITORY@sha256:DIGEST"),
+        (
+            {"otel": "xray", "collectorImage": f"x.dkr.ecr.eu-west-1.amazonaws.com/a@{DIGEST}"},
+            "collectorImage",
+            "ACCOUNT.dkr.ecr.REGION",
+        ),
         ({"agentRuntimeArn": CHINA}, "agentRuntimeArn", "takes arn:aws:…"),
         ({"aws:region": "us-gov-west-1"}, "agentRuntimeArn", "takes arn:aws-us-gov:…"),
         ({"secrets": {"JWT_SECRET": _in_china(SECRET)}}, "secrets", "takes arn:aws:…"),
@@ -128,10 +159,14 @@ def test_settings__refused_all_at_once() -> None:
 
 
 def test_settings__longer_than_a_task_definition_are_refused() -> None:
-    long = {f"OTEL_{'X' * n}": "x" * 8000 for n in range(1, 9)}
+    names = [name for name in trace_variables.READ if name.endswith(("HEADERS", "ATTRIBUTES"))]
+    names += [name for name in trace_variables.READ if name.endswith(("CERTIFICATE", "KEY"))]
+    long = {name: "/a=" + "x" * 8000 for name in names[:8]}
     payload = {"query": "$message", "instructions": "x" * 60_000}
 
-    assert problems("dev", {"environment": long})[0].startswith("environment: is more than")
+    assert problems("dev", {"environment": long, "otel": PLAIN}) == [
+        "environment: is more than a task definition holds, 56,000 characters"
+    ]
     (line,) = problems(
         "dev", {"agents": {"one": {"arn": RUNTIME_ARN, "payload": payload}}}, without=ONE
     )
@@ -139,21 +174,25 @@ def test_settings__longer_than_a_task_definition_are_refused() -> None:
 
 
 def test_settings__encrypted_in_the_file_are_not_shown_by_the_state() -> None:
-    config = {
+    config: dict[str, Any] = {
         "environment": {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=private"},
         "alarmEmail": "private@example.com",
         "jwtAudience": "private",
     }
 
     for key in config:
-        plan = make_plan("dev", config, encrypted=[key])
+        plan = make_plan("dev", {**config, "otel": PLAIN}, encrypted=[key])
         of = "topicSubscription:" if key == "alarmEmail" else "taskDefinition:"
         (resource,) = (r for r in plan.resources if of in r.type)
         assert ("endpoint" if key == "alarmEmail" else "containerDefinitions") in resource.secret
-    plain = make_plan("dev", config)
+    plain = make_plan("dev", {**config, "otel": PLAIN})
     assert "containerDefinitions" not in plain.one("taskDefinition:TaskDefinition").secret
     (line,) = problems("dev", {"cpu": "private"}, encrypted=["cpu"])
     assert line.startswith("cpu: got a secret, takes")
+    for name in ("LOG_LEVEL", "OTEL_TRACES_SAMPLER"):
+        told = {"environment": {name: "private"}, "otel": PLAIN}
+        (line,) = problems("dev", told, encrypted=["environment"])
+        assert line.startswith(f"environment: {name}: got a secret, takes")
 
 
 ONE = ("agentRuntimeArn",)
@@ -317,6 +356,9 @@ def test_provider__gets_every_key_of_its_own() -> None:
     [
         ("aws:allowedAccounts", [ACCOUNT], "unknown"),
         ("aws:allowedAccountIds", ["12"], "account ids of 12 digits"),
+        ("aws:defaultTags", {"Team": "chat"}, "takes {tags: {KEY: VALUE}}"),
+        ("aws:defaultTags", ["chat"], "takes {tags: {KEY: VALUE}}"),
+        ("aws:defaultTags", {"tags": {"Team": "R&D"}}, "letters, digits, spaces"),
     ],
 )
 def test_provider__a_key_that_it_has_not_is_refused(key: str, value: Any, why: str) -> None:
@@ -452,6 +494,7 @@ def test_xray__by_a_collector_that_the_service_does_not_need() -> None:
     definition = plan.one("taskDefinition:TaskDefinition")
     service, collector = json.loads(definition["containerDefinitions"])
     assert collector["essential"] is False
+    assert "@sha256:" in collector["image"]
     # Containers stop in the order that they did not start in.
     assert service["dependsOn"] == [{"containerName": collector["name"], "condition": "START"}]
     told = {pair["name"]: pair["value"] for pair in service["environment"]}
@@ -466,6 +509,52 @@ def test_xray__by_a_collector_that_the_service_does_not_need() -> None:
         )
         == ""
     )
+
+
+def test_xray__by_a_collector_of_ones_own() -> None:
+    image = f"210987654321.dkr.ecr.us-west-2.amazonaws.com/mirror/adot@{DIGEST}"
+
+    plan = make_plan("dev", {"otel": "xray", "collectorImage": image})
+
+    _, collector = json.loads(plan.one("taskDefinition:TaskDefinition")["containerDefinitions"])
+    assert collector["image"] == image
+    (pulled,) = [
+        repositories.split()
+        for repositories, actions in allowed(plan, "bff-execution").items()
+        if "ecr:BatchGetImage" in actions
+    ]
+    assert "arn:aws:ecr:us-west-2:210987654321:repository/mirror/adot" in pulled
+    assert len(pulled) == 2
+
+
+def test_opentelemetry__every_variable_that_is_taken_is_one_its_sdk_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: set[str] = set()
+    get = type(os.environ).__getitem__
+
+    def noted(environ: os._Environ[str], name: str) -> str:
+        asked.add(name)
+        return get(environ, name)
+
+    async def trace() -> None:
+        async with open_tracing(Settings(otlp_endpoint="http://127.0.0.1:1")):
+            pass
+
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")  # the one that asks for its share
+    monkeypatch.setattr(type(os.environ), "__getitem__", noted)
+    asyncio.run(trace())
+
+    assert trace_variables.READ.keys() <= asked
+
+
+def test_opentelemetry__what_is_taken_reaches_the_task() -> None:
+    told = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": 0.05}
+
+    plan = make_plan("dev", {"otel": PLAIN, "environment": told, "secrets": {OTEL: SECRET}})
+
+    assert variables(plan)["OTEL_TRACES_SAMPLER_ARG"] == "0.05"
+    assert OTEL in {pair["name"] for pair in container(plan)["secrets"]}
 
 
 def test_exec__with_its_role_and_its_log() -> None:

@@ -20,7 +20,7 @@ from stack.config import GROUPS
 from stack.config_reader import keys_of
 from tests.stack.engine.conftest import Deploy
 from tests.stack.engine.engine import LiveStack
-from tests.stack.planner import RUNTIME_ARN
+from tests.stack.planner import DIGEST, RUNTIME_ARN
 from tests.stack.test_config import IMAGE, NETWORK
 
 GOLDEN = Path(__file__).parent / "golden" / "changes.json"
@@ -42,6 +42,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "canaryPercent": ("dev-canary", 25),
     "capacity": ("dev", "spot"),
     "certificateArn": ("prod", CERTIFICATE),
+    "collectorImage": ("dev", f"public.ecr.aws/adot/collector@{DIGEST}"),
     "corsOrigins": ("prod", ["https://app.example.com"]),
     "cpu": ("dev", 512),
     "cpuTarget": ("prod", 50),
@@ -93,6 +94,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
 
 BESIDE: dict[str, dict[str, Any]] = {
     "cpu": {"memory": 1024},
+    "collectorImage": {"otel": "xray"},
     "hostedZoneName": {"domainName": "qa.example.com"},
     "agents": {"agentRuntimeArn": None},
 }
