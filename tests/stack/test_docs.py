@@ -4,6 +4,8 @@ import os
 import re
 from decimal import Decimal
 
+from stack import trace_variables
+from stack.environment import OWNED
 from tests.stack import costs
 from tests.stack.planner import ROOT, Plan
 from tests.stack.test_alarms import alarms
@@ -57,3 +59,11 @@ def test_defaults__in_the_table_are_the_stacks(dev: Plan, prod: Plan) -> None:
     assert rows["minTasks"] == tuple(str(target["minCapacity"]) for target in targets)
     assert rows["maxTasks"] == tuple(str(target["maxCapacity"]) for target in targets)
     assert rows["deregistrationDelay"] == tuple(str(g["deregistrationDelay"]) for g in groups)
+
+
+def test_opentelemetry__every_variable_that_is_read_is_named() -> None:
+    page = (ROOT / "docs/metrics.md").read_text().partition("## Traces")[2]
+    named = {name for name in re.findall(r"`(OTEL_[A-Z_]+)`", page) if name[-1] != "_"}
+    read = {name for name in trace_variables.READ if "OTLP_TRACES_" not in name}
+
+    assert named - OWNED.keys() == read
