@@ -15,6 +15,7 @@ from bff.events import (
     Message,
     Record,
     Source,
+    Thinking,
     ToolUse,
 )
 from tests.api.example_run import (
@@ -97,6 +98,47 @@ def test_what_the_agent_cites_and_makes__is_numbered_for_clients_that_add_it_up(
 
     assert [each["index"] for delta in deltas for each in delta.get("annotations", ())] == [0, 1]
     assert [each["index"] for delta in deltas for each in delta.get("images", ())] == [0, 1]
+
+
+CITED = Source("https://example.com/a", "A"), Message("Text."), Source("https://example.com/b")
+
+
+def test_what_the_agent_cites__stands_in_the_chunk_with_the_finish_reason() -> None:
+    """Where OpenAI's own stands: LobeChat looks in no other, and OpenAI's Agents SDK for JavaScript
+    keeps none that comes before the text."""
+    *_, last, _ = encoded(records(*CITED, Done()))
+    [choice] = last["choices"]
+
+    assert choice["finish_reason"] == "stop"
+    urls = [cited["url_citation"]["url"] for cited in choice["delta"]["annotations"]]
+    assert urls == ["https://example.com/a", "https://example.com/b"]
+
+
+@pytest.mark.parametrize("end", [FAILED, CANCELLED])
+def test_what_a_failing_agent_has_cited__is_told_before_the_error(end: Event) -> None:
+    *_, cited, error, _ = encoded(records(*CITED, end))
+
+    assert len(cited["choices"][0]["delta"]["annotations"]) == 2
+    assert cited["choices"][0]["finish_reason"] is None
+    assert set(error) == {"error"}
+
+
+PICTURE = File("image/png", data="aGk=")
+
+
+@pytest.mark.parametrize("told", [(), (Thinking("Hm"),), (PICTURE,), (Message(""),), CITED[:1]])
+def test_an_answer_without_text__is_a_line_break(told: tuple[Event, ...]) -> None:
+    """Pydantic AI and OpenAI's Agents SDK for JavaScript call the agent again for less."""
+    chunks = encoded(records(*told, Done()))
+
+    assert chunk_text([chunk for chunk in chunks if chunk != "[DONE]"]) == "\n"
+
+
+def test_an_answer_that_is_a_call_of_the_clients__has_no_line_break() -> None:
+    call = Input("1", "tool", tool=ToolUse("1", "now", {}))
+    chunks = encoded(records(call, Done("input_required", inputs=(call,))))
+
+    assert chunk_text([chunk for chunk in chunks if chunk != "[DONE]"]) == ""
 
 
 @pytest.mark.parametrize("args", [None, "", {}])

@@ -136,6 +136,17 @@ def test_a_run_that_did_not_complete__says_so() -> None:
     assert cancelled["response"]["output"][0]["content"][0]["text"] == "Hel"
 
 
+def test_a_run_that_fails__is_an_error_before_it_is_a_failed_response() -> None:
+    """OpenAI's clients raise at an event with the member `error`. LangChain and Pydantic AI pass
+    over `response.failed`: a stream that failed was a short answer."""
+    *_, error, failed = told(records(Message("Hel"), FAILED))
+
+    assert (error["type"], failed["type"]) == ("error", "response.failed")
+    assert {"code", "message", "param"} < error.keys()
+    assert error["code"] == error["error"]["code"] == "agent_failed"
+    assert error["error"].keys() == {"type", "code", "message", "param"}
+
+
 def test_a_gap__is_an_error_and_the_end_of_what_is_told() -> None:
     [error] = told(with_gap(Message("rest"), COMPLETE))
 
@@ -189,16 +200,25 @@ def test_a_message_that_begins_with_what_it_cites__is_told_as_one(before: tuple[
         (File("image/png", None, "aGk=", "a.png"),),
     ],
 )
-def test_an_answer_that_says_nothing__has_an_empty_message(before: tuple[Event, ...]) -> None:
-    """The Agents SDK for JavaScript asked ten times over where there was none."""
+def test_an_answer_that_says_nothing__is_a_line_break(before: tuple[Event, ...]) -> None:
+    """The Agents SDK for JavaScript asked ten times over where there was no message, and Pydantic
+    AI once more where it was empty."""
     events = told(records(*before, Done()))
     [message] = [i for i in events[-1]["response"]["output"] if i["type"] == "message"]
 
-    assert (message["status"], message["content"][0]["text"]) == ("completed", "")
-    assert types(events)[-6:] == [
-        *("output_item.added", "content_part.added", "output_text.done"),
+    assert (message["status"], message["content"][0]["text"]) == ("completed", "\n")
+    assert types(events)[-7:] == [
+        *("output_item.added", "content_part.added", "output_text.delta", "output_text.done"),
         *("content_part.done", "output_item.done", "completed"),
     ]
+
+
+def test_an_answer_that_only_cites__has_its_line_break_in_the_message_that_cites() -> None:
+    [*_, end] = told(records(Source("https://example.com/a", "A"), Done()))
+    [message] = end["response"]["output"]
+
+    assert message["content"][0]["text"] == "\n"
+    assert len(message["content"][0]["annotations"]) == 1
 
 
 def test_an_answer_that_is_a_call_of_the_clients__has_no_message() -> None:

@@ -21,7 +21,7 @@ from bff.agents import Agent, Prompt
 from bff.app import create_app
 from bff.connections import Runner
 from bff.errors import AgentFailed, AgentThrottled
-from bff.events import Custom, Done, Event, Message, Thinking, ToolEnd, ToolStart
+from bff.events import Custom, Done, Event, File, Message, Thinking, ToolEnd, ToolStart
 from bff.settings import Settings
 from tests.clients.running import output_of
 
@@ -63,6 +63,7 @@ SCENES: Mapping[str, Sequence[Step]] = {
         [Custom(0.5, "progress")],
         [Done()],
     ),
+    "silent": ([Thinking("Hm."), File("image/png", data="iVBORw0KGgo=")], [Done()]),
     "fail": ([Message("Hel")], AgentFailed(agent_called=True)),
     "throttled": (AgentThrottled(agent_called=True),),
     "wait": ([Message("Hel")], "never"),

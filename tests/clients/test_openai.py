@@ -107,3 +107,18 @@ async def test_openai__comes_back_after_a_429_and_pays_the_agent_once(
     assert shown["hello"]["text"] == "Hello"
     assert service.statuses(path) == [429, 200]
     assert service.actor.calls["hello retried"] == 1
+
+
+async def test_an_answer_without_text__calls_the_agent_once(stage: Start, play: Play) -> None:
+    """Pydantic AI asks again where the text is missing or empty."""
+    environment = ROOT / ".envs/openai3"
+    if not (environment / ".ready").exists():
+        pytest.skip("its clients are not installed: make test makes openai3")
+    service = await stage()
+
+    script = SCRIPT.with_name("silent_answers.py")
+    shown = await play(service, environment / "bin/python", script)
+
+    assert set(shown.values()) == {"\n"}
+    assert len(shown) == 8
+    assert service.actor.calls == {f"silent {name}": 1 for name in shown}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bff.api.openai.messages import arguments_text
+from bff.api.openai.messages import NOTHING_SAID, arguments_text
 from bff.conversations.questions import questions_as_text
 from bff.errors import RunCancelled
 from bff.events import (
     JSON,
     Done,
+    Event,
     Failed,
     File,
     Gap,
@@ -52,7 +53,7 @@ def message_of(transcript: Transcript) -> tuple[dict[str, JSON], str]:
     text = "\n\n".join(part for part in (transcript.text, asked) if part)
     message: dict[str, JSON] = {
         "role": "assistant",
-        "content": text if text or not calls else None,
+        "content": text or (None if calls else NOTHING_SAID),
         "refusal": None,
     }
     if transcript.reasoning:
@@ -100,7 +101,8 @@ class ChunkEncoder:
         self._include_usage = include_usage
         self._ended = False
         self._said = False
-        self._calls = self._sources = self._files = 0
+        self._calls = self._files = 0
+        self._sources: list[JSON] = []
         head = {
             "id": completion_id(run),
             "object": "chat.completion.chunk",
@@ -125,7 +127,7 @@ class ChunkEncoder:
                 return self._chunk(f'{{"reasoning_content":{content},"reasoning":{content}}}')
             case "done" | "error" | "gap":
                 self._ended = True
-                return self._end(record) + "data: [DONE]\n\n"
+                return self._end(record.event) + "data: [DONE]\n\n"
             case "input" | "source" | "file":
                 return self._part(record)
             case _:  # tools have been run, and this format has no place for what is custom
@@ -139,9 +141,7 @@ class ChunkEncoder:
                 self._calls += 1
                 return self._chunk(dumps({"tool_calls": [call]}))
             case Source(url, title):
-                cited = {"index": self._sources, **citation(url, title)}
-                self._sources += 1
-                return self._chunk(dumps({"annotations": [cited]}))
+                self._sources.append({"index": len(self._sources), **citation(url, title)})
             case File(mime_type, url, data):
                 source = {"type": "url" if url else "data", "value": url or data}
                 image = {"index": self._files, **_image({**source, "mimeType": mime_type})}
@@ -153,26 +153,31 @@ class ChunkEncoder:
         choice = f'"choices":[{{"index":0,"delta":{delta},"finish_reason":{finish}}}]'
         return f"{self._head}{choice}{self._usage}}}\n\n"
 
-    def _end(self, record: Record) -> str:
-        match record.event:
-            case Done("complete" | "input_required", usage, inputs):
-                end = ""
-                if asked := questions_as_text(inputs):
-                    end = self._chunk(encode(Said(f"\n\n{asked}" if self._said else asked)))
-                end += self._chunk("{}", '"tool_calls"' if self._calls else '"stop"')
-                if self._include_usage:
-                    end += f'{self._head}"choices":[],"usage":{dumps(tokens(usage))}}}\n\n'
-                return end
+    def _end(self, event: Event) -> str:
+        # sources stand where OpenAI's own do, in the last chunk: some clients look for them in no
+        # other, and some keep none that came before the text
+        cited = dumps({"annotations": self._sources}) if self._sources else "{}"
+        if isinstance(event, Done) and event.status != "cancelled":
+            end = ""
+            if asked := questions_as_text(event.inputs):
+                end = self._chunk(encode(Said(f"\n\n{asked}" if self._said else asked)))
+            elif not self._said and not self._calls:
+                end = self._chunk(encode(Said(NOTHING_SAID)))
+            end += self._chunk(cited, '"tool_calls"' if self._calls else '"stop"')
+            if self._include_usage:
+                end += f'{self._head}"choices":[],"usage":{dumps(tokens(event.usage))}}}\n\n'
+            return end
+        told = self._chunk(cited) if self._sources else ""
+        match event:
             case Done():
-                return _error(RunCancelled().document(request_id="", instance="")["error"])
+                return told + _error(RunCancelled().document(request_id="", instance="")["error"])
             case Failed(problem):
-                return _error(problem["error"])
-            case Gap() as gap:
-                return _error(
-                    {"message": gap.message, "type": "server_error", "code": "gap", "param": None}
-                )
+                return told + _error(problem["error"])
+            case Gap(message=message):
+                error = {"message": message, "type": "server_error", "code": "gap", "param": None}
+                return told + _error(error)
             case _:
-                raise AssertionError(record)
+                raise AssertionError(event)
 
 
 def _error(error: Mapping[str, Any]) -> str:

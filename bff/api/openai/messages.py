@@ -34,6 +34,14 @@ from bff.messages import (
     ToolCall,
 )
 
+NOTHING_SAID = "\n"
+"""The text of a complete answer that has none: a picture alone, say.
+
+Where text is missing or empty, some clients of chat completions and Responses call the agent again:
+Pydantic AI, and OpenAI's Agents SDK for JavaScript, up to ten times. Transcripts are compared
+without white space, so that it makes no difference there.
+"""
+
 _CLIENTS = ("user", "system")
 """Whose messages may stand behind the new one: any other role's is the last word, known or not."""
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from bff.api.openai.messages import arguments_text
+from bff.api.openai.messages import NOTHING_SAID, arguments_text
 from bff.api.openai.responses.input import approval_id
 from bff.conversations.questions import questions_as_text, run_by_client
 from bff.events import (
@@ -33,10 +33,6 @@ Item = dict[str, Any]
 Tell = Callable[[str, Mapping[str, JSON]], None]
 """Takes an event's type and its fields, without the sequence number. It is to render them at once:
 items go on growing."""
-
-
-_ANSWERS = ("message", "function_call", "mcp_approval_request")
-"""What a client takes for an answer, or answers itself."""
 
 
 class OutputItems:
@@ -90,28 +86,29 @@ class OutputItems:
     def ask(self, questions: Iterable[Input]) -> None:
         """Tell what the agent asks: in words, for any client, and approvals as items as well."""
         questions = tuple(questions)
+        if questions:
+            self.close()
         self._break_off_calls()  # what waits for an approval is told again once it is given
         if asked := questions_as_text(questions):
-            self.close()
-            self._open_as("message")
-            self._pieces.append(dumps(asked))
-            fields = {**self.open_place, "delta": asked, "logprobs": []}
-            self._tell("response.output_text.delta", fields)
+            self._say(asked)
             self.close()
         for question in questions:
             if question.kind == "approval":
                 self._ask_approval(question)
 
-    def end(self) -> None:
-        """Close an answer that came to its end; where nothing was said, it has an empty message.
+    def _say(self, text: str) -> None:
+        """Add words of ours to the open message, or to a new one."""
+        self._open_as("message")
+        self._pieces.append(dumps(text))
+        fields = {**self.open_place, "delta": text, "logprobs": []}
+        self._tell("response.output_text.delta", fields)
 
-        As OpenAI's own have: their Agents SDK for JavaScript asks again, up to ten times, where
-        there is neither a message nor a call that is the client's to answer.
-        """
+    def end(self) -> None:
+        """Close an answer that came to its end; one without text or a question has a line break."""
+        self.show()
+        if not any(map(_is_answer, self.items)):
+            self._say(NOTHING_SAID)
         self.close()
-        if not any(item["type"] in _ANSWERS for item in self.items):
-            self._open_as("message")
-            self.close()
 
     def close(self, status: str = "completed") -> None:
         """Close the item that is open, if one is."""
@@ -336,6 +333,13 @@ class OutputItems:
         """The item's place in the output."""
         last = len(self.items) - 1
         return last if self.items[last] is item else self.items.index(item)
+
+
+def _is_answer(item: Item) -> bool:
+    """Whether a client takes an item for an answer, or answers it itself."""
+    if item["type"] == "message":
+        return bool(item["content"][0]["text"])
+    return item["type"] in ("function_call", "mcp_approval_request")
 
 
 def _arguments(args: JSON) -> str:

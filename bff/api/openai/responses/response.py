@@ -129,7 +129,6 @@ class Response:
                 items.break_off()
                 return self.fields("cancelled", items.items)
             case Done(_, usage, inputs):
-                items.close()
                 items.ask(inputs)
                 items.end()
                 return self.fields("completed", items.items, usage=usage, ended_at=at)
