@@ -26,9 +26,26 @@ def payload_of(question: Input, answer: Answer) -> JSON:
     return decision(question, approved=True) if question.kind == "approval" else None
 
 
+def usual(value: JSON) -> JSON:
+    """What LangChain's middleware asks, in Python's words: JavaScript's are in camel case."""
+    match value:
+        case {"actionRequests": list(actions), **rest}:
+            configs = rest.get("reviewConfigs")
+            listed = configs if isinstance(configs, list) else []
+            return {
+                "action_requests": actions,
+                "review_configs": [
+                    {"allowed_decisions": config.get("allowedDecisions")}
+                    for config in listed
+                    if isinstance(config, dict)
+                ],
+            }
+    return value
+
+
 def _takes_decisions(question: Input) -> bool:
     """Whether the question is LangChain's, whose middleware cannot read a word for an answer."""
-    match question.value:
+    match usual(question.value):
         case {"action_requests": list()} | {"type": "tool_approval"}:
             return True
     return False
@@ -77,7 +94,7 @@ _AGUI_INTERRUPT = frozenset(
 
 def takes_edits(question: Input) -> bool:
     """Whether the call may be approved with other arguments, by LangChain's middleware."""
-    match question.value:
+    match usual(question.value):
         case {"action_requests": [_], "review_configs": [{"allowed_decisions": list(allowed)}]}:
             return "edit" in allowed
     return False
@@ -88,9 +105,9 @@ def _edits(question: Input, answer: Answer) -> bool:
 
 
 def _edited(question: Input, args: JSON) -> JSON:
-    [action] = question.value["action_requests"]
-    edit = {"type": "edit", "edited_action": {"name": action.get("name"), "args": args}}
-    return {"decisions": [edit]}
+    [action] = usual(question.value)["action_requests"]
+    key = "edited_action" if "action_requests" in question.value else "editedAction"
+    return {"decisions": [{"type": "edit", key: {"name": action.get("name"), "args": args}}]}
 
 
 def is_refusal(question: Input, answer: Answer) -> bool:
@@ -111,7 +128,7 @@ def decision(question: Input, *, approved: bool, reason: str | None = None) -> J
     A plain boolean where nothing tells more: whoever only tests it for truth understands it, and a
     refusal is never taken for consent.
     """
-    match question.value:
+    match usual(question.value):
         case {"action_requests": list(actions)}:  # LangChain's human-in-the-loop middleware
             return {"decisions": [_langchain(approved, reason)] * len(actions)}
         case {"type": "tool_approval"}:

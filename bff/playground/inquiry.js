@@ -138,12 +138,15 @@ class Question {
 function takesEdits({ tool, value, schema }) {
   if (!tool || schema) return false;
   if (value?.action_requests) return value.review_configs?.[0]?.allowed_decisions?.includes("edit") ?? false;
+  if (value?.actionRequests) return value.reviewConfigs?.[0]?.allowedDecisions?.includes("edit") ?? false;
   return !(typeof value?.id === "string" && ("name" in value || "reason" in value));
 }
 
 function edited({ tool, value }, args) {
-  if (!value?.action_requests) return { approved: true, args };
-  return { decisions: [{ type: "edit", edited_action: { name: tool.name, args } }] };
+  const action = { name: tool.name, args };
+  if (value?.action_requests) return { decisions: [{ type: "edit", edited_action: action }] };
+  if (value?.actionRequests) return { decisions: [{ type: "edit", editedAction: action }] }; // LangChain.js
+  return { approved: true, args };
 }
 
 /** The field's JSON; what is none is said at the field, and thrown. */

@@ -11,7 +11,7 @@ from ag_ui.core import RunAgentInput
 
 from bff.agent_settings import PLACEHOLDERS
 from bff.agents import Prompt
-from bff.agents.answers import MADE_UP, decision, payload_of
+from bff.agents.answers import MADE_UP, decision, payload_of, usual
 from bff.agents.payload import FIELDS, body_maker, payload_maker, places
 from bff.agents.payload.values import VALUES
 from bff.events import Input, ToolUse
@@ -470,6 +470,18 @@ def test_places__are_what_a_payload_can_carry(setting: Any, found: set[str]) -> 
 
 
 HITL = {"action_requests": [{"name": "pay", "args": {}}, {"name": "tell", "args": {}}]}
+HITL_JS = {
+    "actionRequests": [{"name": "pay", "args": {}}],
+    "reviewConfigs": [{"actionName": "pay", "allowedDecisions": ["approve", "edit"]}],
+}
+
+
+def test_an_edited_call__is_in_the_words_of_the_middlewares_language() -> None:
+    answer = Answer("i", "resolved", approved=True, edited={"eur": 5})
+    python = {**usual(HITL_JS)}
+    for value, key in ((HITL_JS, "editedAction"), (python, "edited_action")):
+        edit = {"type": "edit", key: {"name": "pay", "args": {"eur": 5}}}
+        assert payload_of(Input("i", "approval", value=value), answer) == {"decisions": [edit]}
 
 
 @pytest.mark.parametrize(
@@ -483,6 +495,7 @@ HITL = {"action_requests": [{"name": "pay", "args": {}}, {"name": "tell", "args"
             False,
             {"decisions": [{"type": "reject", "message": "no"}] * 2},
         ),
+        (Input("i", "approval", value=HITL_JS), True, {"decisions": [{"type": "approve"}]}),
         (
             Input("i", "approval", value={"type": "tool_approval", "name": "pay"}),
             False,

@@ -228,7 +228,7 @@ def _read_list(answer: Assembly, name: str | None, items: list[JSON]) -> None:
     elif agent_framework.are_contents(items):
         agent_framework.read(answer, {"type": "update", "contents": items})
     elif langchain.are_messages(items):
-        langchain.read_messages(answer, items, "update")
+        langchain.read_messages(answer, items, "update", chunks=True)
     elif (text := untyped.text_of(items)) is not None:
         answer.text.plain(text, "list")
     elif all(_is_answer(item) for item in items) or envelopes.are_frames(items, is_known):

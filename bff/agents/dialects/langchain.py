@@ -53,7 +53,7 @@ def read_message(
     id = frame.get("id")
     key = id if isinstance(id, str) and id else None
     answer.dialects.add("langchain")
-    if kind in CHUNK:
+    if kind in CHUNK or (kind == "ai" and "tool_call_chunks" in frame):  # JavaScript's own words
         if key is not None and key != answer.voice.message:
             answer.enter_message(key, announced="chunk_position" in frame)
         _read_chunk(answer, frame, key)
@@ -231,8 +231,21 @@ def thought(block: dict[str, JSON]) -> str:
     return ""
 
 
-def read_messages(answer: Assembly, messages: list[JSON], source: str) -> None:
-    """A list of messages; what stands before the last question is an earlier turn's."""
+def as_whole(message: dict[str, JSON]) -> dict[str, JSON]:
+    """A chunk that is the sum of a message's chunks, as JavaScript's models end with, as that."""
+    if message.get("type") in CHUNK or "tool_call_chunks" in message:
+        rest = {name: value for name, value in message.items() if name != "tool_call_chunks"}
+        return {**rest, "type": "ai"}
+    return message
+
+
+def read_messages(
+    answer: Assembly, messages: list[JSON], source: str, *, chunks: bool = False
+) -> None:
+    """A list of messages; what stands before the last question is an earlier turn's.
+
+    `chunks` tells that a chunk among them may be a piece of a message.
+    """
     fresh = len(messages)
     while fresh and not _is_question(answer, messages, fresh - 1):
         fresh -= 1
@@ -244,6 +257,8 @@ def read_messages(answer: Assembly, messages: list[JSON], source: str) -> None:
         if is_message(message):
             if message["type"] in ASKED:  # a node of a graph that speaks as a user
                 message = {**message, "type": "ai"}
+            if not chunks:
+                message = as_whole(message)
             read_message(answer, message, source, f"{source} {at}" if source == "state" else None)
         elif _kind(messages[at]) is None:
             answer.custom(messages[at])

@@ -11,6 +11,7 @@ from bff.agents.dialects.fields import word
 from bff.agents.dialects.langchain import (
     ASKED,
     are_messages,
+    as_whole,
     is_message,
     read_message,
     read_messages,
@@ -88,7 +89,7 @@ def read_partial(answer: Assembly, messages: list[JSON]) -> None:
     """Messages of LangGraph's server, each as far as it has come."""
     answer.dialects.add("langgraph")
     for message in messages:
-        so_far = {**unwrapped(message), "type": "ai"}
+        so_far = {**as_whole(unwrapped(message)), "type": "ai"}
         calls, so_far["tool_calls"] = so_far.get("tool_calls"), None
         read_message(answer, so_far, "update")
         for call in calls if isinstance(calls, list) else []:
@@ -243,7 +244,7 @@ def read_astream_event(answer: Assembly, event: str, frame: dict[str, JSON]) -> 
         case ("on_chat_model_end" | "on_tool_end", {"output": dict(message)}) if is_message(
             unwrapped(message)
         ):
-            read_message(answer, unwrapped(message), "update")
+            read_message(answer, as_whole(unwrapped(message)), "update")
         case ("on_tool_end", _):
             answer.tools.result(None, word(frame.get("name")), as_text(output))
         case ("on_llm_stream", {"chunk": {"text": str(text)} | str(text)}):

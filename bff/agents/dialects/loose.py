@@ -96,6 +96,9 @@ def _read_deep(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> bo
             answer.text.delta("" if special else text, "token")
             answer.text.whole(untyped.text_of(frame.get("generated_text")) or "", "generated")
             return True
+        case {"state": {"$schemaVersion": _} as state}:  # a result of OpenAI's Agents SDK
+            answer.read(state)
+            return True
         case {"task": {"contextId": _} as task}:  # a response of A2A's
             answer.read(task)
             return True
@@ -259,7 +262,7 @@ def _read_inner(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> b
                 continue
             answer.read(value, name)
         elif langchain.are_messages(value):
-            langchain.read_messages(answer, value, "update")
+            langchain.read_messages(answer, value, "update", chunks=True)
         elif isinstance(value, list) and bedrock_agents.are_events(value):
             for item in value:
                 answer.read(item)

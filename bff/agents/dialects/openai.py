@@ -1,7 +1,7 @@
-"""OpenAI's words: chat completions, the Responses API, and the Agents SDK, which wraps both.
+"""OpenAI's words: chat completions and the Responses API.
 
 https://platform.openai.com/docs/api-reference/responses-streaming. A response says each text as
-deltas, then whole, then in its item, then in the response; the Agents SDK once more as an item.
+deltas, then whole, then in its item, then in the response.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def read_response_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
             match frame.get("item"):
                 case dict(inner):
                     begun = kind.endswith("added")
-                    _read_item(answer, inner, "responses item", begun=begun)
+                    read_output(answer, inner, "responses item", begun=begun)
         case "response.output_text.annotation.added":
             source = source_of(frame.get("annotation"))
             if source is not None:
@@ -163,7 +163,7 @@ def read_response(answer: Assembly, response: dict[str, JSON]) -> bool:
         raise InBandError("a response that failed")
     for item in output:
         if isinstance(item, dict):
-            _read_item(answer, item, "responses all", begun=False)
+            read_output(answer, item, "responses all", begun=False)
     answer.usage.set_total(response.get("usage"))
     return True
 
@@ -193,7 +193,7 @@ def read_item(answer: Assembly, item: dict[str, JSON]) -> bool:
         case {"type": "function_call_output"} if "call_id" not in item:
             return False
     answer.dialects.add("openai responses")
-    _read_item(answer, item, "responses item", begun=False)
+    read_output(answer, item, "responses item", begun=False)
     return True
 
 
@@ -209,7 +209,7 @@ def _id(value: JSON) -> str | None:
     return value if isinstance(value, str) and value and value != "__fake_id__" else None
 
 
-def _read_item(answer: Assembly, item: dict[str, JSON], source: str, *, begun: bool) -> None:
+def read_output(answer: Assembly, item: dict[str, JSON], source: str, *, begun: bool) -> None:
     id = _id(item.get("id"))
     call_id = word(item.get("call_id")) or id
     match item.get("type"):
@@ -272,86 +272,7 @@ def _read_message(answer: Assembly, item: dict[str, JSON], id: str | None, sourc
         answer.text.whole("".join(texts), source, id)
 
 
-# The Agents SDK
-
-
-def read_agents_event(answer: Assembly, frame: dict[str, JSON]) -> bool:
-    """One event of `Runner.run_streamed(…).stream_events()`."""
-    answer.dialects.add("openai agents")
-    match frame:
-        case {"type": "raw_response_event", "data": dict(data)}:
-            answer.read(data)
-        case {"type": "run_item_stream_event", "item": dict(item)}:
-            read_run_item(answer, item)
-        case {"type": "agent_updated_stream_event"}:
-            answer.custom(_named(frame.get("new_agent")), frame["type"], content=False)
-    return True
-
-
-def read_run_item(answer: Assembly, item: dict[str, JSON]) -> bool:
-    """A RunItem: what the model said or called, or what a tool found, as the SDK keeps it."""
-    raw = item.get("raw_item")
-    fields = raw if isinstance(raw, dict) else {}
-    match item.get("type"):
-        case "message_output_item" | "reasoning_item" | "tool_call_item" | "handoff_call_item":
-            answer.tools.go_on()
-            _read_item(answer, fields, "agents item", begun=False)
-            if item["type"] == "tool_call_item":
-                answer.tools.wait()  # its result is an item, too, unless somebody is asked first
-        case "tool_call_output_item" | "handoff_output_item":
-            found = item.get("output", fields.get("output"))
-            answer.tools.result(word(fields.get("call_id")), None, as_text(found))
-        case "tool_approval_item":
-            id = word(fields.get("call_id")) or word(fields.get("id"))
-            name = word(fields.get("name")) or word(item.get("tool_name")) or "tool"
-            args = questions.arguments(fields.get("arguments"))
-            tool = ToolUse(id or "", name, args)
-            questions.ask(answer, id, fields or item, kind="approval", tool=tool)
-        case _:
-            return False
-    return True
-
-
-def read_run_result(answer: Assembly, frame: dict[str, JSON]) -> bool:
-    """A RunResult: the final output, the items before it, and what waits for an approval."""
-    for item in items(frame.get("new_items")):
-        if isinstance(item, dict):
-            read_run_item(answer, item)
-    for item in items(frame.get("interruptions")):
-        if isinstance(item, dict):
-            read_run_item(answer, {"type": "tool_approval_item", **item})
-    match frame.get("final_output"):
-        case str(text):
-            answer.text.whole(text, "final")
-        case None:
-            pass
-        case found:
-            answer.structured = found
-    return True
-
-
-def _named(agent: JSON) -> JSON:
-    name = agent.get("name") if isinstance(agent, dict) else agent
-    return {"agent": name if isinstance(name, str) else None}
-
-
 BY_TYPE: dict[str, Reader] = {
-    **dict.fromkeys(
-        ("raw_response_event", "run_item_stream_event", "agent_updated_stream_event"),
-        read_agents_event,
-    ),
-    **dict.fromkeys(
-        (
-            "message_output_item",
-            "reasoning_item",
-            "tool_call_item",
-            "tool_call_output_item",
-            "handoff_call_item",
-            "handoff_output_item",
-            "tool_approval_item",
-        ),
-        read_run_item,
-    ),
     **dict.fromkeys(
         (
             "message",
@@ -369,8 +290,4 @@ BY_TYPE: dict[str, Reader] = {
         read_item,
     ),
 }
-BY_KEY: dict[str, Reader] = {
-    "choices": read_choices,
-    "final_output": read_run_result,
-    "interruptions": read_run_result,
-}
+BY_KEY: dict[str, Reader] = {"choices": read_choices}

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from bff.agents.answers import MADE_UP
+from bff.agents.answers import MADE_UP, usual
 from bff.agents.dialects.assembly import Assembly
 from bff.agents.json_values import parse
 from bff.events import JSON, Input, InputKind, ToolUse
@@ -100,7 +100,7 @@ def stable_id(value: JSON) -> str:
 def kind_of(value: JSON, tool: ToolUse | None) -> InputKind:
     if tool is not None:
         return "approval"
-    match value:
+    match usual(value):
         case {"action_requests": list()} | {"action_request": dict()} | {"allowed_decisions": _}:
             return "approval"
         case {"type": str(kind)} | {"kind": str(kind)} | {"reason": str(kind)} if (
@@ -114,7 +114,7 @@ def kind_of(value: JSON, tool: ToolUse | None) -> InputKind:
 
 def tool_of(answer: Assembly, value: JSON) -> ToolUse | None:
     """The one call that a question is about; None where it is about none or several."""
-    match value:
+    match usual(value):
         case {"action_requests": [dict(request)]} | {"action_request": dict(request)}:
             return _call(answer, request)
         case [{"action_request": dict(request)}]:
@@ -143,12 +143,12 @@ def _call(answer: Assembly, request: Mapping[str, JSON]) -> ToolUse | None:
 
 def words_of(value: JSON) -> str | None:
     """The words in which a question is asked."""
-    match value:
-        case str():
-            return value
+    match usual(value):
+        case str(said):
+            return said
         case {"action_requests": list(requests)}:
-            said = [words_of(request) for request in requests]
-            return "\n\n".join(text for text in said if text) or None
+            parts = [words_of(request) for request in requests]
+            return "\n\n".join(text for text in parts if text) or None
         case [dict(first)]:
             return words_of(first)
         case dict():

@@ -27,6 +27,7 @@ from bff.agents.dialects import (
     mistral,
     multi_agent,
     openai,
+    openai_agents,
     pydantic_ai,
     semantic_kernel,
     smolagents,
@@ -54,6 +55,7 @@ BY_TYPE = _merged(
     cohere.BY_TYPE,
     ai_sdk.BY_TYPE,
     openai.BY_TYPE,
+    openai_agents.BY_TYPE,
     claude.BY_TYPE,
     autogen.BY_TYPE,
     crewai.BY_TYPE,
@@ -68,6 +70,7 @@ BY_TYPE = _merged(
 """Who reads a frame by its `type`, in this order."""
 BY_KEY = _merged(
     openai.BY_KEY,
+    openai_agents.BY_KEY,
     langgraph.BY_KEY,
     strands.BY_KEY,
     gemini.BY_KEY,

@@ -166,6 +166,11 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ),
     (
         "OpenAI Agents SDK",
+        '{"type": "run_item_stream_event", "item": {"type": "tool_call_item", "rawItem": '
+        '{"type": "function_call", "callId": "1", "name": "calc", "arguments": "{}"}}}',
+    ),
+    (
+        "OpenAI Agents SDK",
         '{"type": "raw_response_event", "data": {"type": "response.output_text.delta", '
         '"delta": "Hi"}}',
     ),
