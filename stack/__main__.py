@@ -12,6 +12,7 @@ import pulumi
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bff.settings import Settings
+from stack import config_rules
 from stack.alarms import Alarms, AlarmsArgs
 from stack.balancer import Balancer, BalancerArgs
 from stack.config import StackConfig
@@ -37,11 +38,8 @@ NAME = "bff"
 def deploy() -> None:
     config = StackConfig.load()
     stack = config.stack
-    if stack.prod and config.alarms.alarm_email is None:
-        pulumi.log.warn(
-            "alarmEmail is not set: no alarm reaches a person unless something else "
-            "subscribes to the topic of the output alertsTopicArn"
-        )
+    for warning in config_rules.warnings(config):
+        pulumi.log.warn(warning)
     provider = make_provider("aws", config.provider, stack.tags)
     options = pulumi.ResourceOptions(providers=[provider])
 
@@ -53,6 +51,7 @@ def deploy() -> None:
             shared_cache=config.storage.shared_cache,
             https=config.domain.domain_name is not None,
             outgoing_ports=config.outgoing_ports,
+            agentcore=config.calls_agentcore_here,
             parameters=config.task.has_parameters,
         ),
         options,
@@ -142,7 +141,7 @@ def deploy() -> None:
             ),
             secret_arns=credentials.arns,
             grants=[
-                invoke(config.agent.endpoints, config.settings),
+                *invoke(config.agent.endpoints, config.settings),
                 storage.grant,
                 *(files.grants if files else ()),
             ],
@@ -211,19 +210,22 @@ def deploy() -> None:
         pulumi.export("filesBucket", files.bucket)
 
 
-def invoke(endpoints: Sequence[tuple[str, str]], settings: Settings) -> Grant:
+def invoke(endpoints: Sequence[tuple[str, str]], settings: Settings) -> list[Grant]:
     """A call is authorised against the runtime and against its endpoint, each by its own ARN.
 
-    One statement for all of them: a role's policies may not be long.
+    One statement for all of them: a role's policies may not be long. None where callers' own
+    tokens are sent on, which no role is asked for.
     """
-    actions = ["bedrock-agentcore:InvokeAgentRuntime", "bedrock-agentcore:StopRuntimeSession"]
+    if settings.agent_auth == "bearer":
+        return []
+    actions = ["bedrock-agentcore:InvokeAgentRuntime"]
+    if any(agent.cancel == "stop-session" for agent in settings.agents):
+        actions.append("bedrock-agentcore:StopRuntimeSession")
     if settings.agent_user_id != "off":
         actions.append("bedrock-agentcore:InvokeAgentRuntimeForUser")
     arns = [(arn, f"{arn}/runtime-endpoint/{qualifier}") for arn, qualifier in endpoints]
-    return Grant(
-        actions=tuple(actions),
-        resources=tuple(dict.fromkeys(arn for pair in arns for arn in pair)),
-    )
+    resources = tuple(dict.fromkeys(arn for pair in arns for arn in pair))
+    return [Grant(actions=tuple(actions), resources=resources)]
 
 
 if __name__ == "__main__":

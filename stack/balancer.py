@@ -16,6 +16,7 @@ import pulumi_aws as aws
 from bff.settings import DEFAULT_PORT, HEARTBEAT_SECONDS, Settings
 from stack.access_logs import AccessLogs, AccessLogsArgs
 from stack.config import Stack
+from stack.config_rules import LONGEST_IDLE_SECONDS
 from stack.domain import Domain, DomainArgs
 from stack.keys import BalancerKeys
 from stack.live import Live
@@ -197,4 +198,7 @@ class Balancer(pulumi.ComponentResource):
 
 def idle_timeout_seconds(settings: Settings) -> int:
     """A blocking answer says nothing until it is whole."""
-    return min(4000, math.ceil(settings.agent_blocking_timeout_seconds + 2 * HEARTBEAT_SECONDS))
+    return min(
+        LONGEST_IDLE_SECONDS,
+        math.ceil(settings.agent_blocking_timeout_seconds + 2 * HEARTBEAT_SECONDS),
+    )

@@ -112,6 +112,12 @@ class StackConfig:
             ports.add(urlsplit(self.settings.redis_url).port or 6379)
         return frozenset(ports)
 
+    @property
+    def calls_agentcore_here(self) -> bool:
+        """Whether an agent, or the memory, is in the stack's own region."""
+        regions = {arn.split(":")[3] for arn, _ in self.agent.endpoints}
+        return self.storage.memory_id is not None or self.stack.region in regions
+
     @classmethod
     def load(cls) -> StackConfig:
         """Raises `pulumi.RunError` with every problem if the stack cannot be planned."""

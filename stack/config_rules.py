@@ -17,6 +17,11 @@ MOST_GRANTED = 7_000
 """Characters of ARNs. A role's policies are 10,240 together; the rest is their frame, the table's
 and the bucket's. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 LONGEST_COMMON_NAME = 64
+MOST_NAMES, USUAL_NAMES = 100, 10
+"""Of a certificate: at most, and unless the account's quota was raised.
+https://docs.aws.amazon.com/acm/latest/userguide/acm-limits.html"""
+LONGEST_IDLE_SECONDS = 4_000
+"""A load balancer's, and so the longest blocking answer."""
 MOST_TAGS = 49
 """AWS's 50 without `Name`, which some parts have."""
 
@@ -43,6 +48,29 @@ def judge(config: StackConfig, read: Reader) -> None:
         read.refuse("memoryId", "set beside primary, whose table is shared")
     if read.has("filesRetentionDays") and not config.storage.files:
         read.refuse("filesRetentionDays", "set without files")
+
+
+def warnings(config: StackConfig) -> list[str]:
+    """What may be meant so, and may be a surprise."""
+    found = []
+    if config.stack.prod and config.alarms.alarm_email is None:
+        found.append(
+            "alarmEmail is not set: no alarm reaches a person unless something else "
+            "subscribes to the topic of the output alertsTopicArn"
+        )
+    names = len(config.domain.names)
+    if names > USUAL_NAMES and not config.domain.certificate_arn:
+        found.append(
+            f"extraDomains: {names} names with domainName, and ACM's quota is {USUAL_NAMES} names "
+            "a certificate unless it was raised in this account and region"
+        )
+    longest = config.settings.agent_blocking_timeout_seconds
+    if longest >= LONGEST_IDLE_SECONDS:
+        found.append(
+            f"environment: AGENT_TIMEOUT is {longest:g} s, and the load balancer gives up a "
+            f"blocking answer after {LONGEST_IDLE_SECONDS} s; streams go on"
+        )
+    return found
 
 
 def _agents(config: StackConfig, read: Reader) -> None:
@@ -114,6 +142,9 @@ def _domain(config: StackConfig, read: Reader) -> None:
         for name in filter(None, names):
             if zone and name != zone and not name.endswith(f".{zone}"):
                 read.refuse(key, f"got {name!r}, takes a name in zone {zone!r}")
+    if len(domain.names) > MOST_NAMES and not own:
+        got = f"got {len(domain.extra_domains)} beside domainName"
+        read.refuse("extraDomains", f"{got}, takes at most {MOST_NAMES - 1}: a certificate's names")
     if domain.extra_domains and not domain.domain_name:
         read.refuse("extraDomains", "set without domainName")
     if domain.domain_name in domain.extra_domains:

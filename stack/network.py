@@ -7,7 +7,6 @@ else.
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pulumi_awsx as awsx
 
 from stack.config import Stack
 from stack.dual_stack import DualStack, DualStackArgs
+from stack.existing_network import ExistingNetwork
 from stack.keys import NetworkKeys
 from stack.roles import Grant, allow, make_role
 from stack.security_groups import ANYWHERE, SecurityGroups, SecurityGroupsArgs
@@ -69,6 +69,8 @@ class NetworkArgs:
     https: bool
     outgoing_ports: frozenset[int]
     """Beside 443, what the tasks must reach outside."""
+    agentcore: bool
+    """Whether an agent or a memory in this region is called."""
     parameters: bool
     """Whether tasks take parameters of SSM at their start."""
 
@@ -115,6 +117,7 @@ class Network(pulumi.ComponentResource):
                     vpc_id=self.vpc_id,
                     subnet_ids=self.private_subnet_ids,
                     group_id=self.groups.endpoints,
+                    agentcore=args.agentcore,
                     parameters=args.parameters and args.keys.without_nat,
                 ),
                 self._child,
@@ -130,28 +133,13 @@ class Network(pulumi.ComponentResource):
     def _find(self, vpc_id: str, args: NetworkArgs) -> None:
         keys = args.keys
         lookup = pulumi.InvokeOptions(parent=self)
-        self.vpc_id = pulumi.Output.from_input(vpc_id)
-        self.public_subnet_ids = pulumi.Output.from_input(list(keys.public_subnet_ids))
-        self.private_subnet_ids = pulumi.Output.from_input(list(keys.private_subnet_ids))
-        self.cache_subnet_ids = _cache_subnets(self.private_subnet_ids)
-        self.balancer_subnet_ids = (
-            self.private_subnet_ids if keys.internal else self.public_subnet_ids
-        )
-        inside = keys.private_subnet_ids
-        given = {"privateSubnetIds": inside} if keys.internal else {}
-        if args.shared_cache or keys.vpc_endpoints:
-            given["privateSubnetIds"] = inside
-        if not keys.internal:
-            given["publicSubnetIds"] = keys.public_subnet_ids
-        found = {
-            key: [aws.ec2.get_subnet_output(id=id, opts=lookup) for id in ids]
-            for key, ids in given.items()
-        }
-        for key, subnets in found.items():
-            zones = pulumi.Output.all(*(subnet.availability_zone for subnet in subnets))
-            zones.apply(functools.partial(_warn_of_one_zone, key, given[key]))
-        balancers = found["privateSubnetIds" if keys.internal else "publicSubnetIds"]
-        self.balancer_cidrs = pulumi.Output.all(*(subnet.cidr_block for subnet in balancers))
+        network = ExistingNetwork(keys, cache=args.shared_cache, lookup=lookup)
+        self.vpc_id = network.public.apply(lambda _: vpc_id)
+        self.public_subnet_ids = network.public
+        self.private_subnet_ids = network.private
+        self.cache_subnet_ids = _cache_subnets(network.private)
+        self.balancer_subnet_ids = network.private if keys.internal else network.public
+        self.balancer_cidrs = network.balancers
 
     def _make(self, name: str, args: NetworkArgs) -> None:
         subnet = awsx.ec2.SubnetSpecArgs
@@ -239,13 +227,3 @@ class Network(pulumi.ComponentResource):
 def _cache_subnets(ids: pulumi.Output[Sequence[str]]) -> pulumi.Output[Sequence[str]]:
     """A serverless cache is in three zones at most; tasks of a fourth reach it there."""
     return ids.apply(lambda ids: ids and ids[:3])
-
-
-def _warn_of_one_zone(key: str, ids: Sequence[str], zones: Sequence[str | None]) -> None:
-    """AWS would refuse it half way: load balancer, endpoints and cache are in a zone once."""
-    seen: dict[str, str] = {}
-    for id, zone in zip(ids, zones, strict=True):
-        if zone and zone in seen:
-            pulumi.log.warn(f"{key}: {seen[zone]} and {id} are both in {zone}, takes one a zone")
-        elif zone:
-            seen[zone] = id

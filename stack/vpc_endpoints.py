@@ -15,7 +15,7 @@ import pulumi_aws as aws
 
 AGENTCORE = "bedrock-agentcore"
 PARAMETERS = "ssm"
-SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", AGENTCORE)
+SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class VpcEndpointsArgs:
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Output[Sequence[str]]
     group_id: pulumi.Input[str]
+    agentcore: bool
+    """Whether an agent or a memory in this region is called."""
     parameters: bool
     """Whether tasks take parameters of SSM, and have no other way to it."""
 
@@ -36,7 +38,8 @@ class VpcEndpoints(pulumi.ComponentResource):
     ) -> None:
         super().__init__("bff:stack:Endpoints", name, None, opts)
         self.endpoints: list[pulumi.Resource] = []
-        for service in (*SERVICES, *((PARAMETERS,) if args.parameters else ())):
+        wanted = {AGENTCORE: args.agentcore, PARAMETERS: args.parameters}
+        for service in (*SERVICES, *(name for name, wants in wanted.items() if wants)):
             full = f"com.amazonaws.{args.region}.{service}"
             endpoint = aws.ec2.VpcEndpoint(
                 f"{name}-{service}",

@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "agentcore-bff"
 RUNTIME_ARN = "arn:aws:bedrock-agentcore:us-west-2:123456789012:runtime/my_agent-abcdefghij"
 ACCOUNT = "123456789012"
+VPC = "vpc-0123456789abcdef0"
 DIGEST = "sha256:" + "d" * 64
 SECRET = "made-at-random"
 """What every random value begins with, to be found again wherever it went."""
@@ -137,6 +138,7 @@ def _zone_of(args: Mapping[str, Any]) -> dict[str, Any]:
         "id": args["id"],
         "availabilityZone": f"us-west-2{last if last in 'abc' else 'a'}",
         "cidrBlock": f"172.31.{int(last, 16)}.0/24",
+        "vpcId": VPC,
     }
 
 
@@ -161,7 +163,7 @@ BY_ARN = {"Secret", "Topic", "LoadBalancer", "TargetGroup", "Listener"}
 Computed = Callable[[mocks.MockResourceArgs], dict[str, Any]]
 COMPUTED: dict[str, Computed] = {
     "awsx:ec2:Vpc": lambda args: {
-        "vpcId": "vpc-0123456789abcdef0",
+        "vpcId": VPC,
         "publicSubnetIds": ["subnet-0000000a", "subnet-0000000b"],
         "privateSubnetIds": ["subnet-1111111a", "subnet-1111111b"],
         "isolatedSubnetIds": ["subnet-2222222a", "subnet-2222222b"],

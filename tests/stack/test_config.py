@@ -9,11 +9,11 @@ import yaml
 
 from stack.config import GROUPS, StackConfig
 from stack.config_reader import keys_of
-from tests.stack.planner import DIGEST, REQUIRED, ROOT, RUNTIME_ARN, make_plan
+from tests.stack.planner import DIGEST, REQUIRED, ROOT, RUNTIME_ARN, VPC, make_plan
 
 IMAGE = f"123456789012.dkr.ecr.us-west-2.amazonaws.com/agentcore-bff@{DIGEST}"
 NETWORK = {
-    "vpcId": "vpc-0123456789abcdef0",
+    "vpcId": VPC,
     "publicSubnetIds": ["subnet-0000000a", "subnet-0000000b"],
     "privateSubnetIds": ["subnet-1111111a", "subnet-1111111b"],
 }
@@ -316,6 +316,19 @@ def test_alarm_email__prod_without_one_is_warned() -> None:
     assert "alarmEmail is not set" in " ".join(make_plan("prod").warnings)
     assert make_plan("prod", {"alarmEmail": "oncall@example.com"}).warnings == []
     assert make_plan("dev").warnings == []
+
+
+def test_warnings__of_what_may_be_a_surprise() -> None:
+    names = [f"n{place}.example.com" for place in range(100)]
+    alarmed = {"alarmEmail": "oncall@example.com"}
+
+    (many,) = make_plan("prod", {**alarmed, "extraDomains": names[:10]}).warnings
+    assert many.startswith("extraDomains: 11 names with domainName, and ACM's quota is 10")
+    assert make_plan("prod", {**alarmed, "extraDomains": names[:9]}).warnings == []
+    (line,) = problems("prod", {"extraDomains": names})
+    assert line.startswith("extraDomains: got 100 beside domainName, takes at most 99")
+    (long,) = make_plan("dev", {"environment": {"AGENT_TIMEOUT": 7200}}).warnings
+    assert long.startswith("environment: AGENT_TIMEOUT is 7200 s, and the load balancer gives up")
 
 
 @pytest.mark.parametrize(

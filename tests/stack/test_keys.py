@@ -315,6 +315,23 @@ def test_agent__qualifier_feeds_the_grant_and_the_task() -> None:
     assert json.loads(variables(plan)["AGENT_PAYLOAD"]) == {"q": "$message"}
 
 
+@pytest.mark.parametrize(
+    ("told", "actions"),
+    [
+        ({}, ["InvokeAgentRuntime"]),
+        ({"AGENT_CANCEL": "stop-session"}, ["InvokeAgentRuntime", "StopRuntimeSession"]),
+        ({"AGENT_USER_ID": "on"}, ["InvokeAgentRuntime", "InvokeAgentRuntimeForUser"]),
+        ({"AGENT_AUTH": "bearer"}, []),
+    ],
+)
+def test_agent__may_be_called_as_the_settings_say(told: dict[str, str], actions: list[str]) -> None:
+    plan = make_plan("dev", {"environment": told})
+
+    granted = [act for arns, acts in allowed(plan, "bff-task").items() for act in acts]
+    mine = [action.partition(":")[2] for action in granted if "bedrock-agentcore" in action]
+    assert mine == actions
+
+
 def test_memory__that_the_agent_writes_itself() -> None:
     plan = make_plan("dev", {"memoryId": "chats-0123456789?write=false"})
 

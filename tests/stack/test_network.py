@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 import pytest
 
 from stack.network import Layout
-from tests.stack.planner import Plan, make_plan
+from tests.stack.planner import ANSWERS, RUNTIME_ARN, Plan, make_plan
 from tests.stack.reading import BOTH, Plans, allowed
 from tests.stack.test_config import NETWORK, problems
+
+SUBNET = "aws:ec2/getSubnet:getSubnet"
 
 
 @pytest.mark.parametrize("cidr", ["10.0.0.0/16", "172.20.0.0/18", "192.168.16.0/20"])
@@ -135,6 +138,19 @@ def test_agentcore_endpoint__only_in_zones_that_have_it() -> None:
     assert len(plan.one("vpcEndpoint:VpcEndpoint", "bff-logs")["subnetIds"]) == 2
 
 
+@pytest.mark.parametrize("memory", [{}, {"memoryId": "chats-0123456789"}])
+def test_agentcore_endpoint__only_where_something_of_it_is_called(memory: dict[str, Any]) -> None:
+    """In a region without AgentCore there is no such service to look up, either."""
+    elsewhere = {"agentRuntimeArn": RUNTIME_ARN.replace("us-west-2", "us-east-1")}
+
+    plan = make_plan("prod", {**elsewhere, **memory})
+
+    made = {endpoint.name for endpoint in plan.all("vpcEndpoint:VpcEndpoint")}
+    assert ("bff-bedrock-agentcore" in made) is bool(memory)
+    looked_up = "aws:ec2/getVpcEndpointService:getVpcEndpointService" in plan.looked_up
+    assert looked_up is bool(memory)
+
+
 def test_agentcore_endpoint__in_no_zone_is_refused_by_name() -> None:
     service = "aws:ec2/getVpcEndpointService:getVpcEndpointService"
 
@@ -177,22 +193,43 @@ def test_existing_network__keys_of_a_new_one_are_refused() -> None:
     assert {line.partition(":")[0] for line in lines} == {"vpcCidr", "availabilityZones"}
 
 
+TWICE = ["subnet-1111111a", "subnet-5555555a"]
+
+
 @pytest.mark.parametrize(
-    ("config", "warned"),
+    ("config", "answer", "refused"),
     [
-        ({}, False),
-        ({"publicSubnetIds": ["subnet-0000000a", "subnet-4444444a"]}, True),
-        ({"privateSubnetIds": ["subnet-1111111a", "subnet-5555555a"]}, False),
-        ({"privateSubnetIds": ["subnet-1111111a", "subnet-5555555a"], "sharedCache": True}, True),
-        ({"privateSubnetIds": ["subnet-1111111a", "subnet-5555555a"], "internal": True}, True),
+        ({}, {}, None),
+        (
+            {"publicSubnetIds": ["subnet-0000000a", "subnet-4444444a"]},
+            {},
+            "publicSubnetIds: subnet-0000000a and subnet-4444444a are both in us-west-2a",
+        ),
+        ({"privateSubnetIds": TWICE}, {}, None),
+        ({"privateSubnetIds": TWICE, "sharedCache": True}, {}, "privateSubnetIds: subnet-1111111a"),
+        ({"privateSubnetIds": TWICE, "vpcEndpoints": True}, {}, "takes one a zone"),
+        ({"privateSubnetIds": TWICE, "internal": True}, {}, "takes one a zone"),
+        ({}, {"vpcId": "vpc-1"}, "subnet-1111111a is in vpc-1, takes subnets of vpcId vpc-0123456"),
+        ({}, {"cidrBlock": "10.0.0.0/28"}, "/27 or larger"),
+        ({"ipv6": True}, {}, "publicSubnetIds: subnet-0000000b has no IPv6 block"),
+        ({"ipv6": True}, {"ipv6CidrBlock": "2600:1f14:aaa:bb00::/64"}, None),
     ],
 )
-def test_existing_network__two_subnets_of_a_zone_are_warned_of(
-    config: dict[str, Any], warned: bool
+@pytest.mark.parametrize("preview", [True, False])
+def test_existing_network__what_aws_would_refuse_half_way(
+    config: dict[str, Any], answer: dict[str, Any], refused: str | None, preview: bool
 ) -> None:
-    """Where AWS takes one of each zone: the load balancer's, the cache's, the endpoints'."""
-    plan = make_plan("dev", {**NETWORK, **config})
+    """Its subnets are looked up, in a preview too: one a zone where AWS takes one, and so on."""
 
-    assert [f"{key}: " for key in config if "Subnet" in key and warned] == [
-        f"{warning.partition(':')[0]}: " for warning in plan.warnings
-    ]
+    def subnet(args: Mapping[str, Any]) -> dict[str, Any]:
+        return {**ANSWERS[SUBNET](args), **answer}
+
+    def plan() -> Plan:
+        return make_plan("dev", {**NETWORK, **config}, answers={SUBNET: subnet}, preview=preview)
+
+    if refused is None:
+        assert plan().warnings == []
+        return
+    with pytest.raises(pulumi.RunError, match="with the existing network") as raised:
+        plan()
+    assert refused in str(raised.value)
