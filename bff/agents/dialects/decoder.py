@@ -15,6 +15,7 @@ from bff.agents.dialects import (
     chat_messages,
     envelopes,
     gemini,
+    genkit,
     haystack,
     langchain,
     langgraph,
@@ -169,6 +170,8 @@ def is_known(frame: dict[str, JSON]) -> bool:
         or chat_messages.is_held(frame)
         or mistral.is_response(frame)
         or gemini.is_returned(frame)
+        or genkit.is_message(frame)
+        or genkit.is_message(frame.get("message"))
         or {"statusCode", "body"} <= frame.keys()
     )
 
@@ -229,6 +232,8 @@ def _read_list(answer: Assembly, name: str | None, items: list[JSON]) -> None:
         agent_framework.read(answer, {"type": "update", "contents": items})
     elif langchain.are_messages(items):
         langchain.read_messages(answer, items, "update", chunks=True)
+    elif genkit.are_parts(items):
+        genkit.read_parts(answer, items)
     elif (text := untyped.text_of(items)) is not None:
         answer.text.plain(text, "list")
     elif all(_is_answer(item) for item in items) or envelopes.are_frames(items, is_known):
@@ -276,8 +281,14 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     if strands.is_token(frame):
         strands.read_token(answer, frame)
         return
-    if ("tool_calls" in frame or "role" in frame) and chat_messages.is_message(frame):
-        chat_messages.read(answer, frame)
+    if "tool_calls" in frame or "role" in frame:
+        if chat_messages.is_message(frame):
+            chat_messages.read(answer, frame)
+            return
+        if genkit.is_message(frame):
+            genkit.read_message(answer, frame)
+            return
+    if "message" in frame and genkit.read_held(answer, frame):
         return
     inner = envelopes.inner(frame, is_known)
     if inner is not None and not answer.deep:

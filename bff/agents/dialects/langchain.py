@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from bff.agents.dialects import strands
+from bff.agents.dialects import genkit, strands
 from bff.agents.dialects.assembly import Assembly
 from bff.agents.dialects.attachments import read_block, read_sources
 from bff.agents.dialects.fields import items, word
@@ -252,6 +252,9 @@ def read_messages(
     for at in range(fresh, len(messages)):
         if strands.is_message(messages[at]):
             strands.read_message(answer, messages[at], source)
+            continue
+        if genkit.is_message(messages[at]):
+            genkit.read_message(answer, messages[at])
             continue
         message = typed(messages[at])
         if is_message(message):

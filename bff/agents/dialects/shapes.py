@@ -177,6 +177,19 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("Gemini", '{"candidates": [{"content": {"role": "model", "parts": [{"text": "Hi"}]}}]}'),
     ("Gemini Live", '{"serverContent": {"modelTurn": {"parts": [{"text": "Hi"}]}}}'),
     (
+        "Genkit",
+        '{"message": {"role": "model", "index": 0, "content": [{"text": "Hi"}]}}',
+    ),
+    (
+        "Genkit",
+        '{"role": "model", "index": 0, "content": [{"toolRequest": {"name": "calc", "ref": "1", '
+        '"input": {}}}]}',
+    ),
+    (
+        "CAMEL",
+        '{"msgs": [{"role_name": "math", "content": "Hi"}], "terminated": false, "info": {}}',
+    ),
+    (
         "Google ADK",
         '{"author": "math", "partial": true, "content": {"role": "model", "parts": '
         '[{"text": "Hi"}]}}',

@@ -27,6 +27,8 @@ _TWINS = {"converse", "strands"}
 _NONE: frozenset[str] = frozenset()  # which Python makes anew each time, of 216 bytes
 _LONGEST_PENDING = 4096
 """How far, in characters, one of several sources that say the same may run ahead."""
+_SURE_END = 16
+"""Characters of a whole that a stream may not end with by chance."""
 _MOST_SEGMENTS = 256
 """How far back a message is looked for that comes once more."""
 
@@ -319,6 +321,8 @@ class TextOnce:
             if len(said) >= len(wanted):
                 break
         begun = begun or self._same(wanted, source)
+        if not begun and self._ends_with(text, source):
+            return ""
         if not begun:
             self._begin(source, key).add(text)
             return text
@@ -329,6 +333,16 @@ class TextOnce:
         if key:
             self._memory.by_key[key] = begun[0]
         return rest
+
+    def _ends_with(self, text: str, source: str) -> bool:
+        """Whether what is streaming ended with just this: its last message, once more."""
+        segment = self._open
+        if segment is None or source in segment.sources or len(text) < _SURE_END:
+            return False
+        if segment.length <= len(text) or not segment.text.endswith(text):
+            return False
+        segment.said_by(source)
+        return True
 
     def _same(self, wanted: str, source: str) -> list[Segment]:
         """An earlier segment that said just this: a whole conversation comes once more."""

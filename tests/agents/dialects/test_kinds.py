@@ -357,3 +357,11 @@ class TestMessagesOfAChat:
     def test_a_typed_answer_with_tool_calls_of_its_own__is_no_message(self) -> None:
         events = body(json.dumps({"tool_calls": 3, "verdict": "fine work"}))
         assert text(events) == '{"tool_calls": 3, "verdict": "fine work"}'
+
+
+def test_the_last_message_of_a_stream_without_marks__is_not_said_again() -> None:
+    tokens = [{"message": word} for word in ("Let me see.", "It is", " the 345th", " of them.")]
+    assert text(said(*tokens, {"result": "It is the 345th of them."})) == (
+        "Let me see.It is the 345th of them."
+    )
+    assert text(said(*tokens, {"result": "of them."})) != text(said(*tokens))
