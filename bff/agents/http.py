@@ -42,6 +42,9 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 5.0
 PIECE_BYTES = 64 * 1024
 """Of a body that is sent in pieces."""
+READ_BYTES = 32 * 1024
+"""Of an answer that is handled before everybody else has a turn: an agent that has it ready sends
+it at once, and what a system call brings of that may be 17,000 events."""
 PAUSES_SECONDS = (0.1, 0.5)
 """Before the second and the third attempt at what did not happen."""
 MOST_RETRY_AFTER_SECONDS = 300.0
@@ -133,10 +136,13 @@ async def stream(
     try:
         decoder = Decoder(response.headers.get(hdrs.CONTENT_TYPE, ""))
         _forget_heads(response)
-        while chunk := await response.content.readany():
-            yield decoder.feed(chunk)
+        chunk = b""
+        while chunk := chunk[READ_BYTES:] or await response.content.readany():
+            yield decoder.feed(chunk[:READ_BYTES])
             if decoder.failure:
                 break
+            if len(chunk) > READ_BYTES:
+                await asyncio.sleep(0)
         else:
             yield decoder.end()
         if logger.isEnabledFor(logging.DEBUG):

@@ -14,7 +14,7 @@ import trustme
 
 from bff.agents import Agent, open_agent
 from bff.agents.dialects.decoder import Decoder
-from bff.agents.http import retry_after_seconds
+from bff.agents.http import READ_BYTES, retry_after_seconds
 from bff.errors import AgentFailed, AgentThrottled, AgentTimeout, AgentUnavailable, Problem
 from bff.events import Done, Message
 from bff.settings import PayloadSetting, Settings
@@ -303,6 +303,31 @@ async def test_bytes__become_events_as_they_come() -> None:
         rest = [event async for batch in batches for event in batch]
 
     assert rest == [Message("Two"), Done()]
+
+
+async def test_an_answer_that_comes_at_once__lets_others_have_their_turns() -> None:
+    """20,000 words in one write: 0.1 s of work, in which nobody else would have been heard."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    said: list[str] = []
+    had: list[tuple[int, int]] = []
+    async with playing(HEAD + chunk(sse(*["word "] * 20_000)) + END) as (agent, _):
+        turning = asyncio.create_task(others())
+        async for batch in agent.stream(prompt()):
+            said += [event.content for event in batch if isinstance(event, Message)]
+            had.append((len(batch), turns))
+        turning.cancel()
+
+    assert said == ["word "] * 20_000
+    assert max(size for size, _ in had) <= READ_BYTES / len(sse("word ")) + 1
+    # the rest of what came at once, and what has come meanwhile, are behind each other
+    assert all(had[n][1] < had[n + 2][1] for n in range(len(had) - 3))
 
 
 async def test_comments__say_that_the_agent_is_alive() -> None:
