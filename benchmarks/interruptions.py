@@ -201,13 +201,13 @@ class Client:
             self._figures.kills += 1
 
     async def _resume(self, reading: Reading, until: int, *, owed: bool) -> bool:
-        """Go on on some task; false if the run never ended nor went on."""
+        """Go on on some task; false if the run never ended nor went on, or has ended unheard."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             before, began = len(reading.events), time.monotonic()
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    await resume(self._http, self._fleet.any(), reading, until=until)
+                    left = await resume(self._http, self._fleet.any(), reading, until=until)
             except (aiohttp.ClientError, AssertionError, TimeoutError):
                 await asyncio.sleep(0.02)
             else:
@@ -216,7 +216,7 @@ class Client:
                     self._figures.waits.append(reading.silence)
                 elif new and owed and reading.first_at is not None:
                     self._figures.resumes.append(reading.first_at - began)
-                return True
+                return left
         return False
 
     async def _check(self, reading: Reading, count: int, at: Service) -> None:

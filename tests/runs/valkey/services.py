@@ -191,9 +191,11 @@ def words(first: int, last: int) -> str:
 
 async def resume(
     client: aiohttp.ClientSession, at: Service, reading: Reading, *, until: int | None = None
-) -> None:
-    """Go on where the reading stopped."""
+) -> bool:
+    """Go on where the reading stopped; false if nothing is left to say."""
     url = f"{at.url}/v1/runs/{reading.run_id}/events"
     async with client.get(url, headers={"Last-Event-ID": str(reading.last)}) as reply:
-        if reply.status != 204:
-            await reading.take(reply, until=until)
+        if reply.status == 204:
+            return False
+        await reading.take(reply, until=until)
+        return True
