@@ -110,6 +110,22 @@ async def test_a_point__of_a_session_that_has_expired_is_not_found(
     assert await history.session(ALICE, "chat") == begun("chat")
 
 
+async def test_delete__that_is_done_but_not_answered_is_still_done(
+    table: str, proxy: Proxy, aws: str
+) -> None:
+    """Unlike AWS, moto does not know a transaction by its token when it is sent again."""
+    async with open_dynamodb(table, region=REGION, call_timeout_seconds=PATIENT_SECONDS) as history:
+        await history.add(ALICE, pointed(1, "1"))
+        proxy.hold = lambda call: (
+            "reply" if "TransactItems" in call and not proxy.held.is_set() else None
+        )
+        assert await history.delete(ALICE, "chat")
+        assert proxy.held.is_set()
+        assert not await history.delete(ALICE, "chat")
+        await until_swept(history)
+    assert await items(aws, table) == []
+
+
 async def test_delete__takes_points_along_and_leaves_other_sessions_theirs(
     table: str, proxy: Proxy, aws: str
 ) -> None:

@@ -335,6 +335,7 @@ class DynamoHistory:
 
     async def _delete(self, owner: str, session_id: str) -> bool:
         self._sweeper.look(owner)
+        generation: str | None = None
         for attempt in itertools.count():
             session = await self._item(owner, session_id)
             if session is None:
@@ -345,10 +346,11 @@ class DynamoHistory:
                 "ExpressionAttributeValues": {":generation": {"S": generation}},
             }
             if not await self._table.transact(*await removal(self._table, owner, session, checks)):
-                self._sweeper.start(owner, session_id, generation)
-                return True
+                break
             await pause(attempt)
-        return False
+        if generation is not None:  # or it was gone behind an attempt, maybe by that attempt itself
+            self._sweeper.start(owner, session_id, generation)
+        return generation is not None
 
     async def _session(self, owner: str, session_id: str) -> Session | None:
         item = await self._item(owner, session_id)
