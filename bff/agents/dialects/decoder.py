@@ -12,6 +12,7 @@ from bff.agents.dialects import (
     agno,
     agui,
     ai_sdk,
+    bedrock_agents,
     chat_messages,
     envelopes,
     gemini,
@@ -170,6 +171,8 @@ def is_known(frame: dict[str, JSON]) -> bool:
         or chat_messages.is_held(frame)
         or mistral.is_response(frame)
         or gemini.is_returned(frame)
+        or langchain.is_returned(frame)
+        or bedrock_agents.is_event(frame)
         or genkit.is_message(frame)
         or genkit.is_message(frame.get("message"))
         or {"statusCode", "body"} <= frame.keys()
@@ -284,6 +287,9 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     if "tool_calls" in frame or "role" in frame:
         if chat_messages.is_message(frame):
             chat_messages.read(answer, frame)
+            return
+        if langchain.is_returned(frame):
+            langchain.read_returned(answer, frame, "update")
             return
         if genkit.is_message(frame):
             genkit.read_message(answer, frame)

@@ -253,6 +253,9 @@ def read_messages(
         if strands.is_message(messages[at]):
             strands.read_message(answer, messages[at], source)
             continue
+        if isinstance(messages[at], dict) and is_returned(messages[at]):
+            read_returned(answer, messages[at], source)
+            continue
         if genkit.is_message(messages[at]):
             genkit.read_message(answer, messages[at])
             continue
@@ -313,7 +316,27 @@ def _kind(message: JSON) -> str | None:
     role = message.get("role")
     if not isinstance(role, str):
         return None
-    return "tool" if strands.is_message(message) and strands.has_results(message) else role
+    return "tool" if is_returned(message) else role
+
+
+def is_returned(message: dict[str, JSON]) -> bool:
+    """Whether a user's message is none: it gives the model what its tools found."""
+    if strands.is_message(message):
+        return strands.has_results(message)
+    match message:
+        case {"role": "user", "content": [{"type": "tool_result"}, *_]}:  # Anthropic's
+            return True
+    return False
+
+
+def read_returned(answer: Assembly, message: dict[str, JSON], source: str) -> None:
+    """What the tools found, in Converse's words or in Anthropic's."""
+    if strands.is_message(message):
+        strands.read_message(answer, message, source)
+    else:
+        answer.dialects.add("langchain")
+        blocks = [b for b in items(message["content"]) if isinstance(b, dict)]
+        read_block_list(answer, [b for b in blocks if b.get("type") == "tool_result"], None)
 
 
 def _keys(value: JSON) -> frozenset[str]:

@@ -277,7 +277,7 @@ def _read_inner(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> b
                 answer.read(item)
         else:
             continue
-        answer.usage.set_total(frame.get("usage"))
+        answer.usage.set_total(usage_in(frame, itself="done" in frame))
         return True
     return False
 

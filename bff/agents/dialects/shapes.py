@@ -189,6 +189,16 @@ SHAPES: tuple[tuple[str, str], ...] = (
         "CAMEL",
         '{"msgs": [{"role_name": "math", "content": "Hi"}], "terminated": false, "info": {}}',
     ),
+    ("Letta", '{"message_type": "reasoning_message", "id": "m", "reasoning": "Hm"}'),
+    (
+        "Spring AI",
+        '{"result": {"output": {"messageType": "ASSISTANT", "text": "Hi", "toolCalls": []}}}',
+    ),
+    (
+        "Anthropic",
+        '{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", '
+        '"content": "2"}]}',
+    ),
     (
         "Google ADK",
         '{"author": "math", "partial": true, "content": {"role": "model", "parts": '

@@ -11,7 +11,7 @@ import re
 import textwrap
 from contextlib import suppress
 
-from bff.agents.dialects import envelopes, langgraph, printed, strands, untyped
+from bff.agents.dialects import bedrock_agents, envelopes, langgraph, printed, strands, untyped
 from bff.agents.dialects.assembly import Assembly, Known
 from bff.agents.dialects.failures import is_only_error
 from bff.agents.dialects.fields import words
@@ -190,7 +190,7 @@ def _printed(answer: Assembly, text: str) -> list[Frame] | None:
             answer.strings = "printed"
             return [Frame(None, value)]
         case dict() if _is_object(text, value, known, among_text=among_text):
-            return [Frame(None, value)]
+            return [Frame(None, bedrock_agents.as_json(value, text))]
         case dict() if not answer.streamed and untyped.text_key(value) is not None:
             return [Frame(None, value)]  # the whole answer is one print
         case list() if value and all(
