@@ -10,17 +10,22 @@ from tests.api.conftest import Service, sse
 
 
 def frames(stream: bytes | str) -> list[Any]:
-    """What the frames hold, `[DONE]` as text; fails for what is neither comment nor one `data:`."""
+    """What the frames hold, `[DONE]` as text; fails for what is neither comment nor one `data:`.
+
+    An error may be named as such.
+    """
     text = stream.decode() if isinstance(stream, bytes) else stream
     assert text.endswith("\n\n")
     found = []
     for block in text.removesuffix("\n\n").split("\n\n"):
         if block.startswith(":"):
             continue
-        assert block.startswith("data: "), block
-        assert "\n" not in block, block
-        data = block.removeprefix("data: ")
+        named = block.removeprefix("event: error\n")
+        assert named.startswith("data: "), block
+        assert "\n" not in named, block
+        data = named.removeprefix("data: ")
         found.append(data if data == "[DONE]" else json.loads(data))
+        assert named == block or "error" in found[-1], block
     return found
 
 

@@ -148,6 +148,15 @@ def test_a_clients_tool_without_arguments__is_called_with_an_empty_object(args: 
     assert call["function"]["arguments"] == "{}"
 
 
+def test_an_error__is_named_as_such() -> None:
+    """LangChain4j takes one that is not for a chunk, and a failed stream for a short answer."""
+    encoder = ChunkEncoder(RUN, model="agent", include_usage=True, headers={})
+    *_, error, done, _ = encoder(records(FAILED)).decode().split("\n\n")
+
+    assert error.startswith('event: error\ndata: {"error":')
+    assert done == "data: [DONE]"
+
+
 def test_a_gap__is_an_error_and_the_end_of_what_is_told() -> None:
     [error, done] = encoded(with_gap(Message("rest"), COMPLETE))
 

@@ -181,4 +181,8 @@ class ChunkEncoder:
 
 
 def _error(error: Mapping[str, Any]) -> str:
-    return f"data: {dumps({'error': error})}\n\n"
+    """An error: as data, which OpenAI's clients read, and named as such for those that read names.
+
+    LangChain4j takes data without choices for none, and the stream for a short answer.
+    """
+    return f"event: error\ndata: {dumps({'error': error})}\n\n"
