@@ -218,9 +218,7 @@ def invoke(endpoints: Sequence[tuple[str, str]], settings: Settings) -> list[Gra
     """
     if settings.agent_auth == "bearer":
         return []
-    actions = ["bedrock-agentcore:InvokeAgentRuntime"]
-    if any(agent.cancel == "stop-session" for agent in settings.agents):
-        actions.append("bedrock-agentcore:StopRuntimeSession")
+    actions = ["bedrock-agentcore:InvokeAgentRuntime", "bedrock-agentcore:StopRuntimeSession"]
     if settings.agent_user_id != "off":
         actions.append("bedrock-agentcore:InvokeAgentRuntimeForUser")
     arns = [(arn, f"{arn}/runtime-endpoint/{qualifier}") for arn, qualifier in endpoints]
