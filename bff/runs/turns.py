@@ -83,6 +83,7 @@ def _left_at(
 ) -> tuple[str, ...]:
     before = request.call.continued if request.call else None
     user = before.user if before else request.message
+    alone = answer
     answer = (before.assistant if before else "") + answer
     match status:
         case "failed" | "interrupted":
@@ -90,4 +91,7 @@ def _left_at(
         case "cancelled":
             return points_broken_off(point, user, answer)
     questions = questions_as_text(asked)
-    return points(point, user, [answer, f"{answer}\n\n{questions}"] if questions else [answer])
+    answers = [answer, f"{answer}\n\n{questions}"] if questions else [answer]
+    # a client that ran its tools in between may keep no more than the last answer, as memories of
+    # Spring AI, n8n and Flowise do
+    return points(point, user, [*answers, alone] if alone else answers)

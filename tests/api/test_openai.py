@@ -11,9 +11,11 @@ from bff.agents.embedded import EmbeddedAgent
 from bff.errors import AgentFailed, AgentThrottled
 from bff.events import (
     Done,
+    Input,
     Message,
     Thinking,
     ToolStart,
+    ToolUse,
 )
 from bff.messages import ClientTool, FilePart
 from tests.api.conftest import Service, Start
@@ -372,6 +374,28 @@ async def test_a_clients_tool__is_called_and_its_result_goes_on(start: Start) ->
     assert call["function"]["arguments"] == '{"exact":true}'
     assert await talk.say(result) == "You answered: Rome"
     assert await talk.say("/turns") == "I have seen 2 turns of this conversation."
+    assert len(set(talk.sessions)) == 1
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+async def test_a_client_that_keeps_only_the_last_answer_of_a_turn__stays_in_its_session(
+    start: Start, calls: int
+) -> None:
+    """As memories of Spring AI, n8n and Flowise do; what came before their own tool is gone."""
+    tools = [{"type": "function", "function": {"name": "locate", "parameters": {}}}]
+    agent = ScriptedAgent()
+    talk = Talk(await start(agent), tools=tools)
+    said: str | dict[str, Any] = "Where am I?"
+    for id in ("call-1", "call-2")[:calls]:
+        call = Input(id, "tool", tool=ToolUse(id, "locate", {}))
+        agent.steps = ([Message("Let me see. "), call], [Done("input_required", None, (call,))])
+        await talk.say(said)
+        said = {"role": "tool", "tool_call_id": id, "content": "Rome"}
+    agent.steps = ([Message("In Rome.")], [Done()])
+    await talk.say(said)
+    talk.messages = [talk.messages[0], talk.messages[-1]]
+
+    await talk.say("Sure?")
     assert len(set(talk.sessions)) == 1
 
 
