@@ -22,6 +22,7 @@ MOST_NAMES, USUAL_NAMES = 100, 10
 https://docs.aws.amazon.com/acm/latest/userguide/acm-limits.html"""
 LONGEST_IDLE_SECONDS = 4_000
 """A load balancer's, and so the longest blocking answer."""
+OUT_OF_REACH = "cannot be reached with natGateways None, takes Single or OnePerAz there"
 MOST_TAGS = 49
 """AWS's 50 without `Name`, which some parts have."""
 
@@ -40,14 +41,15 @@ def judge(config: StackConfig, read: Reader) -> None:
             takes = "ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:DIGEST"
             read.refuse(key, f"got {image}, takes {takes}")
     if collector and not (config.task.otel and config.task.otel.xray):
-        read.refuse("collectorImage", "set without otel xray, which is what has a collector")
+        read.refuse("collectorImage", "set without otel xray, takes it: only that has a collector")
     jwks_url = config.callers.jwks_url
     if jwks_url and not re.match(r"https://[^/:]+(:443)?(/|\?|$)", jwks_url):
-        read.refuse("jwksUrl", "another port than 443, which is all that tasks may reach outside")
+        got = f"got another port than 443 in {jwks_url}"
+        read.refuse("jwksUrl", f"{got}, takes 443, which is all that tasks may reach outside")
     if config.storage.memory_id and config.stack.primary:
-        read.refuse("memoryId", "set beside primary, whose table is shared")
+        read.refuse("memoryId", "set beside primary, whose table is shared: takes one of them")
     if read.has("filesRetentionDays") and not config.storage.files:
-        read.refuse("filesRetentionDays", "set without files")
+        read.refuse("filesRetentionDays", "set without files, takes files true")
 
 
 def warnings(config: StackConfig) -> list[str]:
@@ -80,7 +82,8 @@ def _agents(config: StackConfig, read: Reader) -> None:
     if granted > MOST_GRANTED:
         read.refuse(
             "agents",
-            f"got {len(config.agent.agents)}, whose ARNs are more than IAM lets one role have",
+            f"got {len(config.agent.agents)}, takes fewer: their ARNs are more than IAM lets one "
+            "role have",
         )
     if not config.agent.agents:
         if not read.has("agents"):
@@ -88,7 +91,7 @@ def _agents(config: StackConfig, read: Reader) -> None:
         return
     for key in ("agentRuntimeArn", "agentQualifier", "agentPayload"):
         if read.has(key):
-            read.refuse(key, "set beside agents, each of which says its own")
+            read.refuse(key, "set beside agents, each of which says its own: takes one of them")
 
 
 def _partition(config: StackConfig, read: Reader) -> None:
@@ -146,11 +149,11 @@ def _domain(config: StackConfig, read: Reader) -> None:
         got = f"got {len(domain.extra_domains)} beside domainName"
         read.refuse("extraDomains", f"{got}, takes at most {MOST_NAMES - 1}: a certificate's names")
     if domain.extra_domains and not domain.domain_name:
-        read.refuse("extraDomains", "set without domainName")
+        read.refuse("extraDomains", "set without domainName, takes that too")
     if domain.domain_name in domain.extra_domains:
-        read.refuse("extraDomains", f"got {domain.domain_name}, which is domainName")
+        read.refuse("extraDomains", f"got {domain.domain_name}, which is domainName, takes others")
     if domain.dns_role_arn and not zone:
-        read.refuse("dnsRoleArn", "set without hostedZoneName")
+        read.refuse("dnsRoleArn", "set without hostedZoneName, takes that too")
 
 
 def _tags(config: StackConfig, read: Reader) -> None:
@@ -186,14 +189,14 @@ def _network(config: StackConfig, read: Reader) -> None:
         elif (config.storage.shared_cache or network.internal) and len(private) == 1:
             read.refuse("privateSubnetIds", "got 1, takes two or more, in different zones")
         if shared := sorted(set(public) & set(private)):
-            read.refuse("privateSubnetIds", f"got {shared[0]}, which is in publicSubnetIds too")
+            read.refuse("privateSubnetIds", f"got {shared[0]} of publicSubnetIds, takes others")
         for key in ("natGateways", "vpcCidr", "availabilityZones"):
             if read.has(key):
-                read.refuse(key, "set beside vpcId, whose own routes and subnets hold")
+                read.refuse(key, "set beside vpcId, which has its own: takes one of them")
     elif network.nat_gateways == "None" and not network.vpc_id:
         _closed_network(config, read)
     if network.ipv6 and network.internal:
-        read.refuse("ipv6", "set beside internal, whose subnets have no way in from outside")
+        read.refuse("ipv6", "set beside internal, whose subnets have no way in: takes one of them")
 
 
 def _closed_network(config: StackConfig, read: Reader) -> None:
@@ -202,22 +205,22 @@ def _closed_network(config: StackConfig, read: Reader) -> None:
     if not config.network.vpc_endpoints:
         read.refuse("vpcEndpoints", "got false with natGateways None, takes true")
     if config.callers.jwks_url:
-        read.refuse("jwksUrl", "cannot be reached with natGateways None")
+        read.refuse("jwksUrl", OUT_OF_REACH)
     key = "agents" if config.agent.agents else "agentRuntimeArn"
     for arn, _ in config.agent.endpoints:
         if arn and arn.split(":")[3] != region:
-            read.refuse(key, f"{arn} lies outside {region}, out of reach without NAT")
+            read.refuse(key, f"got {arn}, takes one in {region} without NAT")
     for name, arn in config.task.secrets.items():
         if arn.split(":")[3] != region:
-            read.refuse("secrets", f"{name} lies outside {region}, out of reach without NAT")
+            read.refuse("secrets", f"got {arn} for {name}, takes one in {region} without NAT")
     if image := config.image.image:
         found = ECR_IMAGE.fullmatch(image)
         if found is None or found["region"] != region:
             read.refuse("image", f"got {image}, takes one in ECR of {region} with natGateways None")
     if config.task.otel:
-        read.refuse("otel", "cannot be reached with natGateways None")
+        read.refuse("otel", OUT_OF_REACH)
     if config.task.exec:
-        read.refuse("exec", "cannot be reached with natGateways None")
+        read.refuse("exec", OUT_OF_REACH)
 
 
 def _tasks(config: StackConfig, read: Reader) -> None:
@@ -227,7 +230,7 @@ def _tasks(config: StackConfig, read: Reader) -> None:
         read.refuse("memory", f"got {memory} with cpu {cpu}, takes {takes}")
     least, most = service.min_tasks, service.max_tasks
     if least > most:
-        read.refuse("minTasks", f"got {least}, more than maxTasks {most}")
+        read.refuse("minTasks", f"got {least}, takes at most {most}, which is maxTasks")
     scheduled = max((step.max_tasks for step in service.schedule), default=0)
     if not config.storage.shared_cache and "REDIS_URL" not in {
         *config.task.environment,
@@ -261,11 +264,11 @@ def _regions(config: StackConfig, read: Reader) -> None:
         if not stack.prod or other == stack.stack:
             read.refuse(key, f"got {other} on stack {stack.stack}, takes another prod stack")
         if not config.domain.hosted_zone_name:
-            read.refuse(key, "set without hostedZoneName, which the health-checked records are in")
+            read.refuse(key, "set without hostedZoneName, takes it for the health-checked records")
         if config.network.internal:
-            read.refuse(key, "set beside internal, which Route 53 cannot check")
+            read.refuse(key, "set beside internal, which Route 53 cannot check: takes one of them")
         if config.storage.memory_id and key == "secondary":
-            read.refuse(key, "set beside memoryId, which is in one region")
+            read.refuse(key, "set beside memoryId, which is in one region: takes one of them")
     if stack.primary and stack.secondary:
         read.refuse("secondary", "set beside primary, takes one of them")
     if stack.primary and stack.stack != f"prod-{stack.region}":

@@ -127,10 +127,10 @@ def judge(config: StackConfig, read: Reader) -> Settings:
         for name in given:
             if name in OWNED or (name == "REDIS_URL" and config.storage.shared_cache):
                 instead = OWNED.get(name, "sharedCache")
-                takes = f"; the key is {instead}" if instead else ""
+                takes = f": takes the key {instead}" if instead else ": takes nothing here"
                 read.refuse(key, f"got {name}, which the stack sets itself{takes}")
             elif name.startswith("AWS_"):
-                takes = "which no task goes by: they call AWS as their own role, in aws:region"
+                takes = "takes none of AWS's: tasks call it as their own role, in aws:region"
                 read.refuse(key, f"got {name}, {takes}")
             elif name not in known and not name.startswith(trace_variables.PREFIX):
                 read.refuse(key, f"got {name}, takes a variable of docs/configuration.md")
@@ -138,7 +138,7 @@ def judge(config: StackConfig, read: Reader) -> Settings:
     for name in config.task.environment.keys() & SECRETS:
         read.refuse("environment", f"got {name}, which is secret: takes it in `secrets`")
     for name in config.task.environment.keys() & config.task.secrets.keys():
-        read.refuse("secrets", f"got {name}, which `environment` has too")
+        read.refuse("secrets", f"got {name}, which `environment` has too: takes one of them")
     environ = fixed(config) | {"HISTORY": "dynamodb://table", **_GIVEN, **_ON_ECS}
     if config.storage.files:
         environ["FILES"] = "s3://files/files"
@@ -185,7 +185,9 @@ def _refuse_too_long(config: StackConfig, read: Reader) -> None:
         return
     own = sum(len(value) for value in config.task.environment.values())
     key = "environment" if own > len(told.get("AGENTS", "")) else "agents"
-    read.refuse(key, f"is more than a task definition holds, {LONGEST_ENVIRONMENT:,} characters")
+    read.refuse(
+        key, f"is more than a task definition holds, takes {LONGEST_ENVIRONMENT:,} characters"
+    )
 
 
 def stop_timeout_seconds(settings: Settings) -> int:

@@ -31,7 +31,12 @@ class ExistingNetwork:
             key: pulumi.Output.all(*(aws.ec2.get_subnet_output(id=id, opts=lookup) for id in ids))
             for key, ids in given.items()
         }
-        judged: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**found).apply(self._judge)
+        vpc: pulumi.Output[Any] = pulumi.Output.from_input(None)
+        if keys.vpc_endpoints:
+            vpc = aws.ec2.get_vpc_output(id=keys.vpc_id, opts=lookup)
+        judged: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**found, vpc=vpc).apply(
+            self._judge
+        )
         self.public: pulumi.Output[Sequence[str]] = judged.apply(lambda _: list(given[PUBLIC]))
         self.private: pulumi.Output[Sequence[str]] = judged.apply(lambda _: list(given[PRIVATE]))
         self.balancers: pulumi.Output[Sequence[str]] = judged.apply(
@@ -42,9 +47,15 @@ class ExistingNetwork:
         """Raises `pulumi.RunError` with all that AWS would refuse half way."""
         problems = [
             f"{pulumi.get_project()}:{key}: {problem}"
-            for key, subnets in found.items()
-            for problem in self._problems(key, subnets)
+            for key in (PUBLIC, PRIVATE)
+            for problem in self._problems(key, found[key])
         ]
+        vpc = found["vpc"]
+        if vpc and not (vpc.enable_dns_support and vpc.enable_dns_hostnames):
+            problems.append(
+                f"{pulumi.get_project()}:vpcEndpoints: got true in {vpc.id}, takes a VPC with its "
+                "attributes enableDnsSupport and enableDnsHostnames on"
+            )
         if problems:
             raise pulumi.RunError(
                 f"{len(problems)} problem(s) with the existing network (keys in docs/stack.md):\n  "

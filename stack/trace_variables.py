@@ -73,13 +73,17 @@ def judge(config: StackConfig, read: Reader, owned: Container[str]) -> None:
             if name not in READ:
                 read.refuse(
                     key,
-                    f"got {name}, which does nothing here; docs/metrics.md lists those of "
-                    "OpenTelemetry's that are read",
+                    f"got {name}, which does nothing here: takes those of OpenTelemetry's that "
+                    "docs/metrics.md lists",
                 )
             elif otel is None:
-                read.refuse(key, f"got {name} without otel, and so without any trace to send")
+                read.refuse(
+                    key, f"got {name} without otel, takes that too: nothing else sends traces"
+                )
             elif otel.xray and name.startswith(EXPORTER):
-                read.refuse(key, f"got {name} with otel xray, whose collector is in the task")
+                read.refuse(
+                    key, f"got {name} with otel xray, takes it with an endpoint of your own"
+                )
             elif key == "environment":
                 _judge_value(name, told[name], read)
     queue = told.get("OTEL_BSP_MAX_QUEUE_SIZE", str(_QUEUE))

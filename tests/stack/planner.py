@@ -152,6 +152,7 @@ ANSWERS: dict[str, Any] = {
         "password": _secret(f"{SECRET}-registry"),
     },
     "aws:ec2/getSubnet:getSubnet": _zone_of,
+    "aws:ec2/getVpc:getVpc": {"id": VPC, "enableDnsSupport": True, "enableDnsHostnames": True},
     "aws:ec2/getVpcEndpointService:getVpcEndpointService": {
         "availabilityZones": ["us-west-2a", "us-west-2b"]
     },

@@ -218,7 +218,12 @@ def test_refusal__bad_value(key: str, value: Any, takes: str) -> None:
 @pytest.mark.parametrize(
     ("stack", "config", "key", "why"),
     [
-        ("dev", {"minTasks": 3, "sharedCache": True}, "minTasks", "more than maxTasks 1"),
+        (
+            "dev",
+            {"minTasks": 3, "sharedCache": True},
+            "minTasks",
+            "takes at most 1, which",
+        ),
         ("dev", {"maxTasks": 2}, "sharedCache", "got false with maxTasks 2, takes true"),
         ("dev", {"minTasks": 2, "maxTasks": 2}, "sharedCache", "got false with minTasks 2"),
         (
@@ -242,7 +247,7 @@ def test_refusal__bad_value(key: str, value: Any, takes: str) -> None:
             "prod",
             {"natGateways": "None", "agentRuntimeArn": RUNTIME_ARN.replace("us-west", "eu-west")},
             "agentRuntimeArn",
-            "lies outside us-west-2",
+            "takes one in us-west-2 without NAT",
         ),
         (
             "prod",
@@ -269,7 +274,7 @@ def test_refusal__bad_value(key: str, value: Any, takes: str) -> None:
                 "secrets": {"JWT_SECRET": "arn:aws:ssm:eu-west-1:123456789012:parameter/jwt"},
             },
             "secrets",
-            "JWT_SECRET lies outside us-west-2",
+            "for JWT_SECRET, takes one in us-west-2",
         ),
         ("prod", {"domainName": f"{'x' * 53}.example.com"}, "domainName", "takes at most 64"),
         ("dev", {"tags": {"environment": "qa"}}, "tags", "environment beside Environment"),
@@ -287,7 +292,7 @@ def test_refusal__bad_value(key: str, value: Any, takes: str) -> None:
             "dev",
             {**NETWORK, "privateSubnetIds": NETWORK["publicSubnetIds"]},
             "privateSubnetIds",
-            "in publicSubnetIds too",
+            "of publicSubnetIds, takes others",
         ),
     ],
 )

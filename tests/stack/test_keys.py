@@ -94,13 +94,13 @@ CHINA = _in_china(RUNTIME_ARN)
         ({"environment": {"JWT_SECRET": "x" * 40}}, "environment", "takes it in `secrets`"),
         ({"environment": ["A=b"]}, "environment", "takes a map"),
         ({"secrets": {"JWT_SECRET": "plain"}}, "secrets", "the ARN of a secret"),
-        ({"secrets": {"HISTORY": SECRET}}, "secrets", "the key is memoryId"),
+        ({"secrets": {"HISTORY": SECRET}}, "secrets", "takes the key memoryId"),
         ({"otel": HEADERS, "environment": {OTEL: "a=b"}}, "environment", "beside headersSecret"),
         ({"otel": HEADERS, "secrets": {OTEL: SECRET}}, "secrets", "beside headersSecret"),
         *(
             ({"otel": PLAIN, "environment": {name: value}}, "environment", why)
             for name, value, why in (
-                ("OTEL_PROPAGATORS", "b3", "does nothing here; docs/metrics.md"),
+                ("OTEL_PROPAGATORS", "b3", "does nothing here: takes those"),
                 ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "does nothing here"),
                 ("OTEL_TRACES_SAMPLER", "half", "takes always_on or always_off"),
                 ("OTEL_TRACES_SAMPLER_ARG", 7, "a share from 0 to 1"),
@@ -165,7 +165,7 @@ def test_settings__longer_than_a_task_definition_are_refused() -> None:
     payload = {"query": "$message", "instructions": "x" * 60_000}
 
     assert problems("dev", {"environment": long, "otel": PLAIN}) == [
-        "environment: is more than a task definition holds, 56,000 characters"
+        "environment: is more than a task definition holds, takes 56,000 characters"
     ]
     (line,) = problems(
         "dev", {"agents": {"one": {"arn": RUNTIME_ARN, "payload": payload}}}, without=ONE
@@ -298,7 +298,7 @@ def test_agents__as_many_as_one_role_may_call(number: int) -> None:
     }
     if number > 40:
         (line,) = problems("dev", config, without=("agentRuntimeArn",))
-        assert line.startswith("agents: got 45, whose ARNs are more than")
+        assert line.startswith("agents: got 45, takes fewer: their ARNs")
         return
 
     plan = make_plan("dev", config, without=("agentRuntimeArn",))

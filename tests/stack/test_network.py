@@ -233,3 +233,12 @@ def test_existing_network__what_aws_would_refuse_half_way(
     with pytest.raises(pulumi.RunError, match="with the existing network") as raised:
         plan()
     assert refused in str(raised.value)
+
+
+def test_existing_network__endpoints_take_its_names() -> None:
+    vpc = {"id": NETWORK["vpcId"], "enableDnsSupport": True, "enableDnsHostnames": False}
+    answers = {"aws:ec2/getVpc:getVpc": vpc}
+
+    with pytest.raises(pulumi.RunError, match="vpcEndpoints: got true in vpc-0123456789abcdef0"):
+        make_plan("dev", {**NETWORK, "vpcEndpoints": True}, answers=answers, preview=True)
+    assert make_plan("dev", NETWORK, answers=answers).warnings == []

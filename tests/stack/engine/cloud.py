@@ -373,6 +373,11 @@ LOOKUPS: dict[str, Callable[[State, str], State]] = {
         "internetGatewayId": "igw-0123456789abcdef0",
     },
     "aws:ec2/getSubnet:getSubnet": _subnet,
+    "aws:ec2/getVpc:getVpc": lambda args, region: {
+        **args,
+        "enableDnsSupport": True,
+        "enableDnsHostnames": True,
+    },
     "aws:ec2/getVpcEndpointService:getVpcEndpointService": lambda args, region: {
         **args,
         "availabilityZones": [region + letter for letter in ZONE_LETTERS],
