@@ -14,14 +14,26 @@ _BEGINNINGS = (
     # LibreChat
     "Provide a concise, 5-word-or-less title for the conversation",
     "Analyze this conversation and provide:\n1. The detected language of the conversation",
+    "Hold on, before you continue I need you to write me a checkpoint of everything so far.",
+    "Hold on again, update your checkpoint. Merge the new messages into your existing checkpoint",
     "Generate a concise 3-7 word title for this conversation, omitting punctuation.",  # Zed
     "Generate a title for this conversation:\n",  # opencode
     "Given the following... please reply with a title for the chat",  # Continue
     "Based on the chat history, give this conversation a name.",  # Chatbox
     "Summarize in a 10-word Title. Give the title only.",  # Jan
+    "Please generate a four to five word title summarizing our conversation",  # NextChat
+    "Summarize the discussion briefly in 200 words or less to use as a prompt for future",  # aichat
     "Summarize the conversation so far, as described in the prompt instructions.",  # Roo Code
     "Suggest what the user could say next. Provide clear, highly relevant",  # CopilotKit
 )
+_INSTRUCTIONS = (
+    "You are a professional conversation summarizer. Generate a concise title",  # LobeChat
+    # Cherry Studio
+    "You are an assistant skilled in conversation. You need to summarize the user's conversation "
+    "into a title",
+)
+"""Beginnings of system messages, with what is to be given a title as the message."""
+
 _CHOOSES_TOOLS = ("Available Tools:", "choose and return the correct tool(s)")
 """What Open WebUI's system message has where it picks tools, with the question as the message."""
 
@@ -40,7 +52,7 @@ def is_helper_call(conversation: Conversation) -> bool:
         return False
     begins, holds = _CHOOSES_TOOLS
     system = conversation.system
-    return system.startswith(begins) and holds in system
+    return system.startswith(_INSTRUCTIONS) or (system.startswith(begins) and holds in system)
 
 
 def only_instructions(conversation: Conversation) -> bool:

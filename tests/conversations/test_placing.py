@@ -355,6 +355,30 @@ async def test_a_session__that_is_named_later_goes_on_and_branches_as_before(
                 ),
             ),
         ),
+        *(
+            Conversation(
+                before=(user_message("Hi"), assistant("Hello")), new=(user_message(words),)
+            )
+            for words in (  # LibreChat, NextChat, aichat
+                "Hold on, before you continue I need you to write me a checkpoint of everything so "
+                "far. Your context window is filling up",
+                "Hold on again, update your checkpoint. Merge the new messages into your existing "
+                "checkpoint and give me a single consolidated replacement.",
+                "Please generate a four to five word title summarizing our conversation without "
+                "any lead-in, punctuation, quotation marks",
+                "Summarize the discussion briefly in 200 words or less to use as a prompt for "
+                "future context.",
+            )
+        ),
+        *(
+            Conversation(before=(system(words),), new=(user_message("user: Hi\nassistant: Hello"),))
+            for words in (  # LobeChat, Cherry Studio
+                "You are a professional conversation summarizer. Generate a concise title that "
+                "captures the essence of the conversation.\n\nRules:\n",
+                "You are an assistant skilled in conversation. You need to summarize the user's "
+                "conversation into a title within 10 words. The language of the title should be",
+            )
+        ),
         Conversation(  # Open WebUI's choice of a tool
             before=(
                 system(
