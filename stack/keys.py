@@ -175,7 +175,8 @@ class TaskKeys:
     @property
     def has_parameters(self) -> bool:
         """Whether a task's start reads parameters of SSM."""
-        return any(arn.split(":")[2] == "ssm" for arn in self.secrets.values())
+        headers = self.otel.headers_secret if self.otel else None
+        return any(arn.split(":")[2] == "ssm" for arn in (*self.secrets.values(), headers) if arn)
 
 
 @dataclass(frozen=True, kw_only=True)

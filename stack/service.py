@@ -225,11 +225,11 @@ def _strategy(keys: ServiceKeys) -> aws.ecs.ServiceDeploymentConfigurationArgsDi
 
 
 def _timeouts(args: ServiceArgs) -> pulumi.CustomTimeouts | None:
-    """A deployment waits for protected runs, and for its steps to bake."""
+    """A deployment waits for protected runs, and for its steps to bake; so may an end."""
     keys = args.keys
     steps = math.ceil(100 / keys.step_percent) if keys.deployment == "linear" else 1
     baking = keys.bake_minutes * (steps + 1) if keys.shifts_traffic else 0
     running = args.settings.agent_streaming_timeout_seconds / 60
     draining = (args.deregistration_delay_seconds + 120) / 60
     minutes = math.ceil(20 + baking + running + draining)
-    return pulumi.CustomTimeouts(create="30m", update=f"{minutes}m", delete="30m")
+    return pulumi.CustomTimeouts(create="30m", update=f"{minutes}m", delete=f"{minutes}m")

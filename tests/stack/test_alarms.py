@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from bff.metric_names import DIMENSION, NAMESPACE
+from bff.metric_names import DIMENSION, NAMESPACE, REQUEST_LATENCY, TIME_TO_FIRST_EVENT
 from bff.telemetry import emf
+from bff.telemetry.emf import EmbeddedMetrics
+from bff.telemetry.metrics import Meter
 from tests.stack.planner import Plan, Planned, make_plan
 from tests.stack.reading import BOTH, Plans
 
@@ -89,6 +91,30 @@ def test_own_metrics__are_ones_the_service_writes(planned: Plans, stack: str) ->
 
     assert tracked["dimensions"][0]["name"] == DIMENSION
     assert used | {tracked["metricName"]} <= set(emf.UNITS)
+
+
+@BOTH
+def test_dashboard__own_metrics_are_in_what_a_task_writes(planned: Plans, stack: str) -> None:
+    plan = planned(stack)
+    name = f"agentcore-bff-{stack}"
+    writer = EmbeddedMetrics(name)
+    for timing in (TIME_TO_FIRST_EVENT, REQUEST_LATENCY):
+        writer.timing(timing, 0.1)
+    written = writer.document(Meter().registry)
+    body = json.loads(plan.one("dashboard:Dashboard")["dashboardBody"])
+    shown = [
+        metric
+        for widget in body["widgets"]
+        for metric in widget["properties"].get("metrics", ())
+        if metric[0] == NAMESPACE
+    ]
+
+    assert len(shown) > 10
+    for _, metric, dimension, value, *_ in shown:
+        assert metric in written
+        assert written[dimension] == value == name
+    (told,) = written["_aws"]["CloudWatchMetrics"]
+    assert (told["Namespace"], told["Dimensions"]) == (NAMESPACE, [[DIMENSION]])
 
 
 @BOTH

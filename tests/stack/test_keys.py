@@ -259,9 +259,11 @@ def test_secrets__parameters_have_an_endpoint_where_there_is_no_other_way() -> N
         return {end["serviceName"] for end in plan.all("vpcEndpoint:VpcEndpoint")}
 
     secrets = {"secrets": {"API_KEYS": PARAMETER}}
+    headers = {"otel": {**HEADERS, "headersSecret": PARAMETER}}
 
     assert "com.amazonaws.us-west-2.ssm" in services({**secrets, "natGateways": "None"})
     assert "com.amazonaws.us-west-2.ssm" in services({**secrets, **NETWORK, "vpcEndpoints": True})
+    assert "com.amazonaws.us-west-2.ssm" in services({**headers, **NETWORK, "vpcEndpoints": True})
     assert "com.amazonaws.us-west-2.ssm" not in services(secrets)
 
 
