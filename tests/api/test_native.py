@@ -262,6 +262,27 @@ async def test_a_client_that_was_gone_before_the_answer__leaves_no_slot_taken(
     assert reply.status == 200
 
 
+async def test_a_client_that_ends_its_sending__has_left(start: Start) -> None:
+    """Nobody can see from here whether it would still read."""
+    service = await start(ScriptedAgent([[Message("Hi")], asyncio.Event()]))
+    body = b'{"message": "Hi", "on_disconnect": "cancel"}'
+    head = (
+        f"POST /v1/chat/stream HTTP/1.1\r\nHost: x\r\nX-API-Key: alice-key\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(head + body)
+    async with asyncio.timeout(30):
+        await reader.readuntil(b"event: message\n")
+        writer.write_eof()
+        rest = await reader.read()
+    await ended(service)
+    writer.close()
+
+    assert b"event: " not in rest  # not its end either
+    assert service.agent.closed == 1
+
+
 async def test_two_messages_at_once_into_one_session__one_runs(start: Start) -> None:
     go = asyncio.Event()
     service = await start(ScriptedAgent([go, *HELLO]))
