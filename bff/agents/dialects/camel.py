@@ -8,11 +8,16 @@ from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON
 
 
+def is_response(frame: dict[str, JSON]) -> bool:
+    """Whether this is a ChatAgentResponse."""
+    return "terminated" in frame and isinstance(frame.get("info"), dict) and "msgs" in frame
+
+
 def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """A ChatAgentResponse: messages, and what the agent did and used for them."""
-    info = frame.get("info")
-    if not isinstance(info, dict) or "terminated" not in frame:
+    if not is_response(frame):
         return False
+    info = frame["info"]
     answer.dialects.add("camel")
     for record in items(info.get("tool_calls")):
         if isinstance(record, dict):

@@ -13,6 +13,7 @@ from bff.agents.dialects import (
     agui,
     ai_sdk,
     bedrock_agents,
+    camel,
     chat_messages,
     envelopes,
     gemini,
@@ -20,12 +21,14 @@ from bff.agents.dialects import (
     haystack,
     langchain,
     langgraph,
+    letta,
     mistral,
     named_data,
     named_events,
     named_tools,
     openai,
     openai_threads,
+    spring_ai,
     strands,
     strings,
     untyped,
@@ -35,7 +38,7 @@ from bff.agents.dialects.event_names import role_of
 from bff.agents.dialects.failures import is_error
 from bff.agents.dialects.loose import read_loose, say
 from bff.agents.dialects.questions import ask_strands, is_strands
-from bff.agents.dialects.readers import BY_KEY, BY_TYPE, CLASSES
+from bff.agents.dialects.readers import BY_KEY, BY_TYPE, CLASSES, SURE_KEYS
 from bff.agents.dialects.returned import is_returned, sole_text
 from bff.agents.frames import Document, open_frames
 from bff.agents.json_values import FrameError
@@ -157,10 +160,10 @@ def is_known(frame: dict[str, JSON]) -> bool:
     """Whether an object is a frame of some dialect, and no text that looks like JSON."""
     kind, event = frame.get("type"), frame.get("event")
     return (
-        (isinstance(kind, str) and (kind in BY_TYPE or kind.startswith(("response.", "data-"))))
+        (isinstance(kind, str) and _is_type(kind, frame))
         or _is_named(frame)
         or (isinstance(event, str) and ("data" in frame or agno.is_ours(event)))
-        or not BY_KEY.keys().isdisjoint(frame.keys())
+        or not SURE_KEYS.isdisjoint(frame.keys())
         or strands.speaks(frame)
         or strands.is_message(frame)
         or strands.is_converse(frame)
@@ -173,10 +176,19 @@ def is_known(frame: dict[str, JSON]) -> bool:
         or gemini.is_returned(frame)
         or langchain.is_returned(frame)
         or bedrock_agents.is_event(frame)
+        or letta.is_message(frame)
+        or spring_ai.is_message(frame)
+        or camel.is_response(frame)
         or genkit.is_message(frame)
         or genkit.is_message(frame.get("message"))
         or {"statusCode", "body"} <= frame.keys()
     )
+
+
+def _is_type(kind: str, frame: dict[str, JSON]) -> bool:
+    if kind == "model":  # of OpenAI's Agents SDK, and of many a typed answer
+        return "providerData" in frame
+    return kind in BY_TYPE or kind.startswith(("response.", "data-"))
 
 
 def _is_answer(item: JSON) -> bool:
@@ -284,7 +296,8 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     if strands.is_token(frame):
         strands.read_token(answer, frame)
         return
-    if "tool_calls" in frame or "role" in frame:
+    role = frame.get("role")
+    if "tool_calls" in frame or role == "tool" or (role and type(frame.get("content")) is not str):
         if chat_messages.is_message(frame):
             chat_messages.read(answer, frame)
             return
@@ -308,8 +321,8 @@ def _read_object(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> 
     if name is None and isinstance(frame.get("event"), str):
         name = frame["event"]
     wrapper, frame = named_tools.unwrapped(frame)
-    role = named_events.role(wrapper or name, frame)
-    if role is not None and named_events.read(answer, role, frame, name):
+    use = named_events.role(wrapper or name, frame)
+    if use is not None and named_events.read(answer, use, frame, name):
         return
     if haystack.read(answer, frame):
         return

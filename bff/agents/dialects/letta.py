@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from bff.agents.dialects import questions
 from bff.agents.dialects.assembly import Assembly, InBandError
-from bff.agents.dialects.fields import items, word
+from bff.agents.dialects.fields import items, word, words
 from bff.agents.dialects.tool_calls import as_text
 from bff.agents.dialects.untyped import text_of
 from bff.events import JSON, ToolUse
+
+
+def is_message(frame: dict[str, JSON]) -> bool:
+    """Whether an object's kind is one of Letta's."""
+    kind = frame.get("message_type")
+    return isinstance(kind, str) and kind in _KINDS
 
 
 def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
@@ -61,5 +67,10 @@ def _read_calls(
             answer.tools.piece("letta", f"letta {id or message}", id, name, text)
 
 
+_KINDS = words(
+    "reasoning_message hidden_reasoning_message assistant_message tool_call_message "
+    "tool_return_message approval_request_message user_message system_message usage_statistics "
+    "stop_reason"
+)
 _FAILED = ("error", "llm_api_error", "invalid_llm_response", "invalid_tool_call")
 BY_KEY = {"message_type": read}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bff.agents.dialects import (
     bedrock_agents,
+    beeai,
     envelopes,
     langchain,
     nested,
@@ -46,6 +47,9 @@ def read_loose(answer: Assembly, name: str | None, frame: dict[str, JSON]) -> No
         frame = {key: value for key, value in frame.items() if key != asked}
         if untyped.text_key(frame) is None:
             return
+    if "state" in frame and beeai.is_event(frame):
+        beeai.read(answer, frame)
+        return
     if "parts" in frame and is_returned(frame):
         read_returned(answer, frame)
         return

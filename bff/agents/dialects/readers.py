@@ -21,10 +21,12 @@ from bff.agents.dialects import (
     dspy,
     gemini,
     genkit,
+    griptape,
     haystack,
     langchain,
     langchain_protocol,
     langgraph,
+    langroid,
     letta,
     llamaindex,
     mistral,
@@ -70,6 +72,7 @@ BY_TYPE = _merged(
     ag2.BY_TYPE,
     dspy.BY_TYPE,
     mistral.BY_TYPE,
+    griptape.BY_TYPE,
 )
 """Who reads a frame by its `type`, in this order."""
 BY_KEY = _merged(
@@ -80,6 +83,7 @@ BY_KEY = _merged(
     gemini.BY_KEY,
     genkit.BY_KEY,
     camel.BY_KEY,
+    langroid.BY_KEY,
     letta.BY_KEY,
     spring_ai.BY_KEY,
     claude.BY_KEY,
@@ -98,5 +102,7 @@ BY_KEY = _merged(
     dspy.BY_KEY,
 )
 """Who reads a frame by a key that only his have."""
+SURE_KEYS = BY_KEY.keys() - {"message_type", "messageType", "msgs", "tool_call", "toolCall"}
+"""Those of them that a typed answer, which is JSON because that was asked for, does not have."""
 CLASSES = frozenset(word for word in BY_TYPE if re.fullmatch("[A-Z][a-z][A-Za-z]*", word))
 """Classes, which agents put as an event's name where a dump does not tell them."""

@@ -189,6 +189,14 @@ SHAPES: tuple[tuple[str, str], ...] = (
         "CAMEL",
         '{"msgs": [{"role_name": "math", "content": "Hi"}], "terminated": false, "info": {}}',
     ),
+    (
+        "BeeAI",
+        '{"event": "final_answer", "data": {"state": {"iteration": 1, "steps": []}, '
+        '"output_structured": null, "output": "Hi", "delta": "Hi"}}',
+    ),
+    ("Griptape", '{"type": "TextChunkEvent", "index": 0, "token": "Hi"}'),
+    ("Griptape", '{"type": "TextArtifact", "name": "a", "value": "Hi"}'),
+    ("Langroid", '{"content": "Hi", "metadata": {"sender": "LLM"}, "oai_tool_calls": null}'),
     ("Letta", '{"message_type": "reasoning_message", "id": "m", "reasoning": "Hm"}'),
     (
         "Spring AI",

@@ -12,9 +12,14 @@ from bff.agents.dialects.tool_calls import as_text
 from bff.events import JSON
 
 
+def is_message(frame: dict[str, JSON]) -> bool:
+    """Whether an object's type is one of Spring's."""
+    return frame.get("messageType") in ("ASSISTANT", "TOOL", "USER", "SYSTEM")
+
+
 def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
     """One message, whole or a piece of one."""
-    if frame.get("messageType") not in ("ASSISTANT", "TOOL", "USER", "SYSTEM"):
+    if not is_message(frame):
         return False
     answer.dialects.add("spring ai")
     for response in items(frame.get("responses")):

@@ -365,3 +365,18 @@ def test_the_last_message_of_a_stream_without_marks__is_not_said_again() -> None
         "Let me see.It is the 345th of them."
     )
     assert text(said(*tokens, {"result": "of them."})) != text(said(*tokens))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"message_type": "email", "subject": "Hi", "to": "Jo Doe"},
+        {"messageType": "email", "subject": "Hi", "to": "Jo Doe"},
+        {"type": "model", "name": "Model T", "maker": "Ford Motor"},
+        {"msgs": ["a b", "c d"], "count": 2},
+        {"toolCall": "none at all", "verdict": "fine work"},
+    ],
+)
+def test_a_typed_answer__stays_the_json_it_is_under_keys_that_frameworks_use(typed: Any) -> None:
+    text_of_it = json.dumps(typed)
+    assert text(body(text_of_it)) == text_of_it
