@@ -28,7 +28,7 @@ _MORE_TEXT_KEYS = words(
     "assistantreply agentresponse agentoutput agentmessage agentanswer llmresponse llmoutput "
     "modelresponse modeloutput reply generation generatedtext outputtext answertext "
     "responsetext textresponse fullresponse fulltext fullanswer chatresponse summary report raw "
-    "body responsemessage completiontext resulttext contentdelta textdelta deltatext"
+    "body chatmessage responsemessage completiontext resulttext contentdelta textdelta deltatext"
 )
 """Further names of a text, in small letters and without what separates their words."""
 _LABELS = words(
