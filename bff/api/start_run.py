@@ -20,6 +20,7 @@ from bff.api.agent_call import call_of
 from bff.api.message_files import take_files
 from bff.api.streaming import run_headers
 from bff.api.without_place import without_place
+from bff.conversations.helper_calls import with_request
 from bff.conversations.place import Place
 from bff.conversations.placing import find_place
 from bff.conversations.questions import (
@@ -129,11 +130,12 @@ def _may_branch(asked: Asked, place: Place) -> bool:
 
 async def _find_place(request: web.Request, asked: Asked, *, beside: bool = False) -> Place:
     app = request.app
+    conversation = with_request(asked.conversation) if asked.helps_itself else asked.conversation
     return await find_place(
         app[HISTORY],
         Sought(
             owner=request[PRINCIPAL].id,
-            conversation=_checked(asked.conversation, asked.answered_in or "messages"),
+            conversation=_checked(conversation, asked.answered_in or "messages"),
             name=asked.name,
             agent=asked.agent,
             agents=[agent.name for agent in app[SETTINGS].agents],

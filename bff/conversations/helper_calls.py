@@ -7,6 +7,8 @@ have for them, and by there being nothing but instructions.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bff.messages import TASK, ChatMessage, Conversation, question_in
 
 _BEGINNINGS = (
@@ -22,7 +24,8 @@ _BEGINNINGS = (
     "Based on the chat history, give this conversation a name.",  # Chatbox
     "Summarize in a 10-word Title. Give the title only.",  # Jan
     "Please generate a four to five word title summarizing our conversation",  # NextChat
-    "Summarize the discussion briefly in 200 words or less to use as a prompt for future",  # aichat
+    # NextChat, aichat
+    "Summarize the discussion briefly in 200 words or less to use as a prompt for future",
     "Summarize the conversation so far, as described in the prompt instructions.",  # Roo Code
     "Suggest what the user could say next. Provide clear, highly relevant",  # CopilotKit
 )
@@ -53,6 +56,19 @@ def is_helper_call(conversation: Conversation) -> bool:
     begins, holds = _CHOOSES_TOOLS
     system = conversation.system
     return system.startswith(_INSTRUCTIONS) or (system.startswith(begins) and holds in system)
+
+
+def with_request(conversation: Conversation) -> Conversation:
+    """The conversation with such a call that stands behind it as an instruction, as its message.
+
+    NextChat asks so for its summary of a long chat, which would end in the assistant's word.
+    """
+    if conversation.new or conversation.answers or not conversation.said:
+        return conversation
+    *before, last = conversation.before
+    if last.role != "system" or not last.text.lstrip().startswith(_BEGINNINGS):
+        return conversation
+    return replace(conversation, before=tuple(before), new=(replace(last, role="user"),))
 
 
 def only_instructions(conversation: Conversation) -> bool:

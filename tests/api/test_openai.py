@@ -347,6 +347,26 @@ async def test_a_title_makers_call__is_answered_and_leaves_no_trace(start: Start
     assert await talk.say("/turns") == "I have seen 2 turns of this conversation."
 
 
+async def test_a_summary_that_is_asked_for_behind_the_last_answer__is_answered_beside_the_chat(
+    start: Start,
+) -> None:
+    """As NextChat asks for it, by a system message: the last word is not the user's."""
+    service = await start(EmbeddedAgent())
+    talk = Talk(service)
+    await talk.say("I am Jo")
+    words = "Summarize the discussion briefly in 200 words or less to use as a prompt for future"
+    for text, status in ((f"{words} context.", 200), ("Be brief.", 422)):
+        messages = [*talk.messages, {"role": "system", "content": text}]
+        async with service.client.post(
+            "/v1/chat/completions", json=hello(messages=messages)
+        ) as reply:
+            assert reply.status == status
+            assert reply.headers.get("X-Session-Id") not in talk.sessions
+
+    assert await talk.say("/turns") == "I have seen 2 turns of this conversation."
+    assert len(set(talk.sessions)) == 1
+
+
 async def test_a_question_about_documents__stays_in_the_chat(start: Start) -> None:
     """As Open WebUI asks it: with what it found before the last question, and without it later."""
     talk = Talk(await start(EmbeddedAgent()))
