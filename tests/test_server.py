@@ -342,7 +342,7 @@ async def test_a_wrong_setting__ends_with_2_and_one_line(
         stdout=PIPE,
         stderr=PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(START_SECONDS):
         out, error = await process.communicate()
 
     assert process.returncode == 2
@@ -361,7 +361,7 @@ async def test_a_taken_port__ends_with_2_and_one_line(serve: Serve, tmp_path: Pa
         stdout=PIPE,
         stderr=PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(START_SECONDS):
         _, error = await process.communicate()
 
     assert process.returncode == 2
