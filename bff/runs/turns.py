@@ -83,7 +83,7 @@ def _left_at(
 ) -> tuple[str, ...]:
     before = request.call.continued if request.call else None
     user = before.user if before else request.message
-    alone = answer
+    alone = answer if before and before.assistant else ""
     answer = (before.assistant if before else "") + answer
     match status:
         case "failed" | "interrupted":
