@@ -136,17 +136,6 @@ def test_a_run_that_did_not_complete__says_so() -> None:
     assert cancelled["response"]["output"][0]["content"][0]["text"] == "Hel"
 
 
-def test_a_run_that_fails__is_an_error_before_it_is_a_failed_response() -> None:
-    """OpenAI's clients raise at an event with the member `error`. LangChain and Pydantic AI pass
-    over `response.failed`: a stream that failed was a short answer."""
-    *_, error, failed = told(records(Message("Hel"), FAILED))
-
-    assert (error["type"], failed["type"]) == ("error", "response.failed")
-    assert {"code", "message", "param"} < error.keys()
-    assert error["code"] == error["error"]["code"] == "agent_failed"
-    assert error["error"].keys() == {"type", "code", "message", "param"}
-
-
 def test_a_gap__is_an_error_and_the_end_of_what_is_told() -> None:
     [error] = told(with_gap(Message("rest"), COMPLETE))
 

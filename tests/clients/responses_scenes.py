@@ -119,16 +119,9 @@ def refused(client: Any) -> list[Any]:
     return shown
 
 
-def failed(client: Any) -> list[str | None]:
-    shown: list[str | None] = []
-    try:
-        for event in client.responses.create(model="agent", input="/fail", stream=True):
-            if event.type == "response.created":
-                shown.append(event.response.id)
-    except openai.APIError as error:
-        shown += [error.code, error.type]
-    response = client.responses.retrieve(shown.pop(0))
-    return [*shown, response.status, response.error.code]
+def failed(client: Any) -> list[str]:
+    events = list(client.responses.create(model="agent", input="/fail", stream=True))
+    return [events[-1].type, events[-1].response.status, events[-1].response.error.code]
 
 
 def scenes() -> dict[str, Any]:

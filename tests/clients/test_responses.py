@@ -32,7 +32,7 @@ SHOWN = {
         [404, "not_found", "previous_response_id"],
         [502, "agent_failed", None],
     ],
-    "failed": ["agent_failed", "server_error", "failed", "agent_failed"],
+    "failed": ["response.failed", "failed", "agent_failed"],
 }
 
 

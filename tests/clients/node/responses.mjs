@@ -107,15 +107,9 @@ async function refused() {
 }
 
 async function failed() {
-  let id
-  const shown = []
-  try {
-    for await (const event of await create({ input: '/fail', stream: true })) id ??= event.response?.id
-  } catch ({ code, type }) {
-    shown.push(code, type)
-  }
-  const { status, error } = await client.responses.retrieve(id)
-  return [...shown, status, error.code]
+  const events = await all(await create({ input: '/fail', stream: true }))
+  const { type, response } = events.at(-1)
+  return [type, response.status, response.error.code]
 }
 
 const acts = [streamed, forked, resumed, cancelled, deleted, approved, called, refused, failed]

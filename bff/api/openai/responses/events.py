@@ -8,6 +8,7 @@ has seen, on any task.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bff.api.openai.responses.items import OutputItems
 from bff.api.openai.responses.response import Response
@@ -82,24 +83,12 @@ class ResponseEncoder:
         match record.event:
             case Done() | Failed() as end:
                 ended = self._response.ended(self._items, end, at=self._ended_at)
-                if isinstance(end, Failed):
-                    self._tell_error(end.problem["error"])
                 self._tell(_ENDS[ended["status"]], {"response": ended})
             case Gap() as gap:
-                self._tell_error(
-                    {"message": gap.message, "type": "server_error", "code": "gap", "param": None}
-                )
+                error: dict[str, Any] = {"code": "gap", "message": gap.message, "param": None}
+                self._tell("error", error)
             case _:
                 raise AssertionError(record)
-
-    def _tell_error(self, error: Mapping[str, JSON]) -> None:
-        """Tell an error as OpenAI documents it, and as it sends it: with a member `error`.
-
-        At that one OpenAI's clients raise; what is built on them passes over `response.failed`
-        (LangChain, Pydantic AI), and a stream that failed was a short answer, or asked for again.
-        """
-        told = {name: error[name] for name in ("code", "message", "param")}
-        self._tell("error", {**told, "error": dict(error)})
 
 
 _ENDS = {
