@@ -93,16 +93,18 @@ async def test_sweeping_beside_an_upload__takes_nothing_of_it(
     over = threading.Event()
 
     def sweep() -> None:
-        while not over.is_set():
+        while not over.wait(0.001):  # without a pause it would keep the interpreter to itself
             disk.sweep()
 
     sweeping = asyncio.get_running_loop().run_in_executor(None, sweep)
-    for number in range(50):
-        file = await put(files, ALICE, b"%d" % number)
-        assert await content(files, ALICE, file) == b"%d" % number
-        assert await files.delete(ALICE, file.id)
-    over.set()
-    await sweeping
+    try:
+        for number in range(50):
+            file = await put(files, ALICE, b"%d" % number)
+            assert await content(files, ALICE, file) == b"%d" % number
+            assert await files.delete(ALICE, file.id)
+    finally:
+        over.set()
+        await sweeping
 
 
 # A disk that fails

@@ -6,7 +6,7 @@ but labels stands beside it there, and the name he gives it says no more than th
 
 from __future__ import annotations
 
-from bff.agents.dialects import langchain, langgraph, strands, untyped
+from bff.agents.dialects import genkit, langchain, langgraph, strands, untyped
 from bff.agents.dialects.assembly import Assembly, Known
 from bff.agents.dialects.event_names import role_of
 from bff.agents.dialects.failures import is_only_error
@@ -53,7 +53,9 @@ def read(answer: Assembly, frame: dict[str, JSON], held: JSON, name: str | None)
 
 def is_frame(value: JSON, known: Known) -> bool:
     """Whether a value is what a framework streams, not JSON that somebody asked for."""
-    return is_tuple(value) or (isinstance(value, dict) and (known(value) or is_only_error(value)))
+    if isinstance(value, list):
+        return is_tuple(value) or genkit.are_parts(value)
+    return isinstance(value, dict) and (known(value) or is_only_error(value))
 
 
 def are_frames(items: list[JSON], known: Known) -> bool:
