@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PREFIX = "OTEL_"
 EXPORTER = "OTEL_EXPORTER_OTLP_"
+HEADERS = f"{EXPORTER}HEADERS"
 Parse = Callable[[str], str]
 
 _count = matching(r"[1-9][0-9]{0,8}", "a whole number from 1")
@@ -86,12 +87,14 @@ def judge(config: StackConfig, read: Reader, owned: Container[str]) -> None:
                 )
             elif key == "environment":
                 _judge_value(name, told[name], read)
+            if name == HEADERS and otel and otel.headers_secret:
+                # ECS takes a name once, and of two secrets one would be ignored
+                read.refuse(key, f"got {name} beside headersSecret of otel, takes one of them")
     queue = told.get("OTEL_BSP_MAX_QUEUE_SIZE", str(_QUEUE))
     batch = told.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", str(_BATCH))
     if queue.isdecimal() and batch.isdecimal() and int(batch) > int(queue):
         takes = f"OTEL_BSP_MAX_EXPORT_BATCH_SIZE {batch}, takes no more than the queue of {queue}"
         read.refuse("environment", f"got {takes}")
-    _judge_headers(config, read)
 
 
 def _judge_value(name: str, value: str, read: Reader) -> None:
@@ -100,16 +103,3 @@ def _judge_value(name: str, value: str, read: Reader) -> None:
     except Refused as refusal:
         got = read.shown("environment", shown(value))
         read.refuse("environment", f"{name}: got {got}, takes {refusal}")
-
-
-def _judge_headers(config: StackConfig, read: Reader) -> None:
-    """ECS takes a name once, and of two secrets one would be ignored."""
-    headers = f"{EXPORTER}HEADERS"
-    if not config.task.otel or not config.task.otel.headers_secret:
-        return
-    for key, given in (
-        ("environment", config.task.environment),
-        ("secrets", config.task.secrets),
-    ):
-        if headers in given:
-            read.refuse(key, f"got {headers} beside headersSecret of otel, takes one of them")

@@ -129,9 +129,8 @@ def _read_tool(answer: Assembly, tool: dict[str, JSON], *, ended: bool) -> None:
     id = id if isinstance(id, str) and id else None
     answer.tools.whole("agno", id, name, tool.get("tool_args") or {})
     if ended:
-        text = as_text(tool.get("result"))
-        wrong = tool.get("tool_call_error") is True
-        answer.tools.result(id, name, None if wrong else text, text if wrong else None)
+        text, failed = as_text(tool.get("result")), tool.get("tool_call_error") is True
+        answer.tools.outcome(id, name, text, failed=failed)
 
 
 def read_paused(answer: Assembly, tools: JSON) -> None:

@@ -48,11 +48,8 @@ def _read(answer: Assembly, frame: JSON, said_in: str) -> None:
             for result in content:
                 match result:
                     case {"call_id": str(id), "content": found, **rest}:
-                        text, wrong = as_text(found), rest.get("is_error") is True
-                        tool = word(rest.get("name"))
-                        answer.tools.result(
-                            id, tool, None if wrong else text, text if wrong else None
-                        )
+                        tool, failed = word(rest.get("name")), rest.get("is_error") is True
+                        answer.tools.outcome(id, tool, as_text(found), failed=failed)
         case "ToolCallSummaryMessage", str():
             # what its tools found, as the agent's answer: said unless a result told it just so
             answer.text.whole(content, said_in)

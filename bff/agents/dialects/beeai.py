@@ -8,6 +8,7 @@ from __future__ import annotations
 from bff.agents.dialects.assembly import Assembly
 from bff.agents.dialects.fields import items, word
 from bff.agents.dialects.tool_calls import as_text
+from bff.agents.dialects.usage import if_counted
 from bff.events import JSON
 
 
@@ -31,7 +32,7 @@ def read(answer: Assembly, frame: dict[str, JSON]) -> None:
         answer.text.whole(word(frame.get("output")) or "", "beeai", "beeai")
     elif isinstance(state.get("result"), dict):
         answer.text.whole(word(state["result"].get("response")) or "", "beeai", "beeai")
-    answer.usage.set_total(_used(state.get("usage")))
+    answer.usage.set_total(if_counted(state.get("usage")))
 
 
 def _read_step(answer: Assembly, step: dict[str, JSON]) -> None:
@@ -42,9 +43,4 @@ def _read_step(answer: Assembly, step: dict[str, JSON]) -> None:
     answer.tools.whole("beeai", id, name, step.get("input") or {})
     wrong = step.get("error")
     found = as_text(wrong or step.get("output"))
-    answer.tools.result(id, name, None if wrong else found, found if wrong else None)
-
-
-def _used(usage: JSON) -> JSON:
-    """The tokens, where any were counted."""
-    return usage if isinstance(usage, dict) and usage.get("total_tokens") else None
+    answer.tools.outcome(id, name, found, failed=bool(wrong))

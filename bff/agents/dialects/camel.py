@@ -5,6 +5,7 @@ from __future__ import annotations
 from bff.agents.dialects.assembly import Assembly
 from bff.agents.dialects.fields import items, word
 from bff.agents.dialects.tool_calls import as_text
+from bff.agents.dialects.usage import if_counted
 from bff.events import JSON
 
 
@@ -25,7 +26,7 @@ def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
     for message in items(frame["msgs"]):
         if isinstance(message, dict):
             _read_message(answer, message, partial=info.get("partial") is True)
-    answer.usage.set_total(_used(info.get("usage")))
+    answer.usage.set_total(if_counted(info.get("usage")))
     return True
 
 
@@ -43,12 +44,6 @@ def _read_record(answer: Assembly, record: dict[str, JSON]) -> None:
     name, id = word(record.get("tool_name")) or "tool", word(record.get("tool_call_id"))
     answer.tools.whole("camel", id, name, record.get("args") or {})
     answer.tools.result(id, name, as_text(record.get("result")))
-
-
-def _used(usage: JSON) -> JSON:
-    """The tokens; a chunk on the way counts none."""
-    told = isinstance(usage, dict) and usage.get("total_tokens")
-    return usage if told else None
 
 
 BY_KEY = {"msgs": read}

@@ -37,9 +37,8 @@ def _read_content(answer: Assembly, content: JSON, *, mine: bool) -> None:
     for block in content if isinstance(content, list) else [{"text": content}]:
         match block:
             case {"tool_use_id": str(id), **rest}:
-                text = as_text(rest.get("content"))
-                wrong = rest.get("is_error") is True
-                answer.tools.result(id, None, None if wrong else text, text if wrong else None)
+                text, failed = as_text(rest.get("content")), rest.get("is_error") is True
+                answer.tools.outcome(id, None, text, failed=failed)
             case {"id": str(id), "name": str(name), "input": args} if mine:
                 answer.tools.whole("claude", id, name, args)
             case {"thinking": str(text)} if mine:

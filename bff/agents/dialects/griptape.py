@@ -47,8 +47,8 @@ def _name(action: dict[str, JSON]) -> str | None:
 def _read_actions(answer: Assembly, frame: dict[str, JSON]) -> None:
     """The calls of a step, and behind them what came of them."""
     for action in items(frame.get("subtask_actions")):
-        if isinstance(action, dict) and _name(action):
-            id, name = word(action.get("tag")), _name(action) or "tool"
+        if isinstance(action, dict) and (name := _name(action)):
+            id = word(action.get("tag"))
             answer.tools.whole("griptape", id, name, action.get("input") or {})
             if isinstance(action.get("output"), dict):
                 _read_result(answer, id, name, action["output"])
@@ -63,8 +63,8 @@ def _read_actions(answer: Assembly, frame: dict[str, JSON]) -> None:
 
 
 def _read_result(answer: Assembly, id: str | None, name: str, artifact: dict[str, JSON]) -> None:
-    text, wrong = as_text(artifact.get("value")), artifact.get("type") == "ErrorArtifact"
-    answer.tools.result(id, name, None if wrong else text, text if wrong else None)
+    failed = artifact.get("type") == "ErrorArtifact"
+    answer.tools.outcome(id, name, as_text(artifact.get("value")), failed=failed)
 
 
 def _read_output(answer: Assembly, artifact: dict[str, JSON]) -> None:

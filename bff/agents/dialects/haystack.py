@@ -61,11 +61,8 @@ def _read_result(answer: Assembly, result: JSON) -> None:
     match result:
         case {"origin": {"tool_name": str(name), **call}, **rest}:
             _read_call(answer, result["origin"])
-            text = as_text(rest.get("result"))
-            wrong = rest.get("error") is True
-            answer.tools.result(
-                word(call.get("id")), name, None if wrong else text, text if wrong else None
-            )
+            text, failed = as_text(rest.get("result")), rest.get("error") is True
+            answer.tools.outcome(word(call.get("id")), name, text, failed=failed)
 
 
 def is_message(value: JSON) -> bool:

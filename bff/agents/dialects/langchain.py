@@ -111,14 +111,8 @@ def _read_result(answer: Assembly, frame: dict[str, JSON], key: str | None) -> N
     if isinstance(content, list):
         content = [part for part in content if not read_block(answer, part)]
     text = as_text(content) if content else ""
-    failed = frame.get("status") == "error"
-    answer.tools.result(
-        word(frame.get("tool_call_id")),
-        word(frame.get("name")),
-        None if failed else text,
-        text if failed else None,
-        key=key,
-    )
+    id, name = word(frame.get("tool_call_id")), word(frame.get("name"))
+    answer.tools.outcome(id, name, text, failed=frame.get("status") == "error", key=key)
 
 
 def _read_content(
@@ -184,9 +178,9 @@ def _read_block(
             pass
         case {"type": "tool_result" | "server_tool_result" | "web_search_tool_result", **rest}:
             id = word(rest.get("tool_use_id")) or word(rest.get("tool_call_id"))
-            wrong = rest.get("is_error") is True or rest.get("status") == "error"
+            failed = rest.get("is_error") is True or rest.get("status") == "error"
             found = as_text(rest.get("content", rest.get("output")))
-            answer.tools.result(id, None, None if wrong else found, found if wrong else None)
+            answer.tools.outcome(id, None, found, failed=failed)
         case {
             "type": "tool_use"
             | "server_tool_use"

@@ -30,13 +30,9 @@ def read(answer: Assembly, frame: dict[str, JSON]) -> bool:
         case "tool_call_message" | "approval_request_message" if "tool_call" in frame:
             _read_calls(answer, frame, id, asks=kind == "approval_request_message")
         case "tool_return_message" if "tool_return" in frame:
-            found, wrong = as_text(frame["tool_return"]), frame.get("status") == "error"
-            answer.tools.result(
-                word(frame.get("tool_call_id")),
-                word(frame.get("name")),
-                None if wrong else found,
-                found if wrong else None,
-            )
+            call, name = word(frame.get("tool_call_id")), word(frame.get("name"))
+            failed = frame.get("status") == "error"
+            answer.tools.outcome(call, name, as_text(frame["tool_return"]), failed=failed)
         case "usage_statistics":
             answer.usage.set_total(frame)
         case "stop_reason":

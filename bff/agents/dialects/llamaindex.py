@@ -112,8 +112,7 @@ def _read_output(answer: Assembly, id: str | None, name: str, output: JSON) -> N
     found: JSON = output
     if isinstance(output, dict):
         found = output.get("content") or output.get("blocks") or output.get("raw_output")
-    text = as_text(found)
-    answer.tools.result(id, name, None if wrong else text, text if wrong else None)
+    answer.tools.outcome(id, name, as_text(found), failed=wrong)
 
 
 def read_question(answer: Assembly, frame: dict[str, JSON]) -> bool:

@@ -248,7 +248,7 @@ def _read_use(answer: Assembly, role: Role, frame: dict[str, JSON]) -> bool:
             answer.tools.whole("named", id, tool, args)
     failed = bool(wrong) or status in ("error", "failed") or _says_error(frame)
     text = as_text(wrong if wrong and wrong is not True else _outcome(frame))
-    answer.tools.result(id, tool, None if failed else text, text if failed else None)
+    answer.tools.outcome(id, tool, text, failed=failed)
     return True
 
 

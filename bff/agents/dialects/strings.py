@@ -64,12 +64,13 @@ def _is_frame(answer: Assembly, value: JSON, *, envelope: bool) -> bool:
         return envelopes.is_tuple(value)
     one_text = len(value) == 1 and isinstance(next(iter(value.values())), str)
     may_be = envelope or not one_text or strands.speaks(value)
-    known = may_be and (
-        answer.known(value)
-        or (envelope and untyped.is_envelope(value))
-        or envelopes.inner(value, answer.known) is not None
-    )
+    known = may_be and (_is_known(value, answer.known) or (envelope and untyped.is_envelope(value)))
     return known or is_only_error(value)
+
+
+def _is_known(value: dict[str, JSON], known: Known) -> bool:
+    """Whether an object is a known frame, or an envelope of one."""
+    return known(value) or envelopes.inner(value, known) is not None
 
 
 def frames_in(answer: Assembly, text: str) -> list[Frame] | None:
@@ -131,12 +132,7 @@ def _are_known(values: list[JSON], known: Known) -> bool:
     return all(
         (
             isinstance(value, dict)
-            and (
-                known(value)
-                or untyped.is_envelope(value)
-                or is_only_error(value)
-                or envelopes.inner(value, known) is not None
-            )
+            and (_is_known(value, known) or untyped.is_envelope(value) or is_only_error(value))
         )
         or envelopes.is_tuple(value)
         or (
@@ -226,12 +222,7 @@ def _is_object(text: str, value: dict[str, JSON], known: Known, *, among_text: b
             )
         return known(value) or not _EVENT_KEYS.isdisjoint(value.keys())
     fields = len(value) - ("type" in value)
-    return (
-        fields > 1
-        or known(value)
-        or untyped.text_key(value) is not None
-        or envelopes.inner(value, known) is not None
-    )
+    return fields > 1 or _is_known(value, known) or untyped.text_key(value) is not None
 
 
 def _is_stream_item(items: list[JSON], known: Known) -> bool:

@@ -189,6 +189,12 @@ class ToolCalls:
         if call is not None and not call.started:
             self._settle(call, cut_off=False)
 
+    def outcome(
+        self, id: str | None, name: str | None, text: str, *, failed: bool, key: str | None = None
+    ) -> None:
+        """What a call came to: its result, or what went wrong in the same words."""
+        self.result(id, name, None if failed else text, text if failed else None, key=key)
+
     def result(
         self,
         id: str | None,

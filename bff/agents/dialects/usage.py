@@ -103,6 +103,11 @@ def usage_in(frame: dict[str, JSON], *, itself: bool = False) -> JSON:
     return next((usage for usage in (*told, *(held if itself else ())) if _counts(usage)), None)
 
 
+def if_counted(usage: JSON) -> JSON:
+    """The tokens, where any were counted: on the way some frameworks tell of none."""
+    return usage if isinstance(usage, dict) and usage.get("total_tokens") else None
+
+
 def _counts(usage: JSON) -> dict[str, int]:
     if not isinstance(usage, dict):
         return {}
